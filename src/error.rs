@@ -1,0 +1,323 @@
+//! The one error type: what went wrong, with the status and the code that a client is told.
+
+use std::time::Duration;
+
+use derive_more::{Display, Error};
+
+/// Why a request was not answered. Knows no web framework; `http` turns it into an answer.
+#[derive(Debug, Clone, PartialEq, Display, Error)]
+pub enum Error {
+    /// The body is not JSON, is no UTF-8, or nests deeper than the limit.
+    #[display("{message}")]
+    InvalidJson {
+        /// The top-level field where it happened, when that is known.
+        param: Option<String>,
+        /// What is wrong, and where.
+        message: String,
+    },
+    /// A field has a value of the wrong JSON type.
+    #[display("Invalid type for '{param}': {message}")]
+    InvalidType {
+        /// Path of the field, as in `messages[2].content`.
+        param: String,
+        /// What was expected instead.
+        message: String,
+    },
+    /// A required field is absent.
+    #[display("Missing required parameter: '{param}'.")]
+    Missing {
+        /// Path of the field.
+        param: String,
+    },
+    /// A field has a value of the right type that cannot be accepted.
+    #[display("Invalid value for '{param}': {message}")]
+    InvalidValue {
+        /// Path of the field.
+        param: String,
+        /// What is wrong with the value.
+        message: String,
+    },
+    /// A parameter that the provider of this model cannot be given.
+    #[display("Unsupported parameter '{param}': {message}")]
+    UnsupportedParameter {
+        /// Path of the field.
+        param: String,
+        /// What to do instead.
+        message: String,
+    },
+    /// A value of a parameter that the provider of this model cannot be given.
+    #[display("Unsupported value for '{param}': {message}")]
+    UnsupportedValue {
+        /// Path of the field.
+        param: String,
+        /// What to do instead.
+        message: String,
+    },
+    /// No bearer was sent.
+    #[display("No API key was sent. Send it as 'Authorization: Bearer <key>'.")]
+    NoKey,
+    /// The bearer is not one of the gateway's keys.
+    #[display("Incorrect API key.")]
+    WrongKey,
+    /// Gateway keys are on, and this provider has no key of its own.
+    #[display("Provider '{provider}' has no key here: set {variable} where the gateway runs.")]
+    ProviderKeyMissing {
+        /// The provider's name.
+        provider: &'static str,
+        /// The environment variable to set.
+        variable: &'static str,
+    },
+    /// The provider's base URL is still the example of the table: a key must not be sent there.
+    #[display("Provider '{provider}' is not set up here: set {variable} where the gateway runs.")]
+    ProviderUnplaced {
+        /// The provider's name.
+        provider: &'static str,
+        /// The environment variable to set.
+        variable: &'static str,
+    },
+    /// Nothing is served at this path.
+    #[display("Unknown request URL: {method} {path}.")]
+    UnknownPath {
+        /// The method of the request.
+        method: String,
+        /// The path of the request, without its query.
+        path: String,
+    },
+    /// The path is served, but not with this method.
+    #[display("Method {method} is not allowed for {path}; allowed: {allow}.")]
+    MethodNotAllowed {
+        /// The method of the request.
+        method: String,
+        /// The path of the request, without its query.
+        path: String,
+        /// The value of the `Allow` header.
+        allow: &'static str,
+    },
+    /// The body is not declared to be JSON.
+    #[display("The request body must be sent with 'Content-Type: application/json'.")]
+    NotJson,
+    /// The body is larger than the limit.
+    #[display("The request body is larger than the limit of {limit} bytes.")]
+    TooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// The body did not arrive in time, or its sender broke off.
+    #[display("The request body did not arrive completely.")]
+    IncompleteBody,
+    /// All slots and all places in the provider's line are taken.
+    #[display("Too many requests are under way to '{provider}'; try again shortly.")]
+    Overloaded {
+        /// The provider's name.
+        provider: &'static str,
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// No connection, or it broke before an answer came.
+    #[display("'{provider}' cannot be reached: {reason}.")]
+    Unreachable {
+        /// The provider's name.
+        provider: &'static str,
+        /// A fixed text, without addresses.
+        reason: &'static str,
+    },
+    /// An answer came that is not one.
+    #[display("'{provider}' sent an answer that cannot be used: {reason}.")]
+    BadAnswer {
+        /// The provider's name.
+        provider: &'static str,
+        /// A fixed text, or one about the shape of the answer.
+        reason: String,
+    },
+    /// A stream ended before its terminal event.
+    #[display("The upstream stream ended before it was complete.")]
+    Truncated,
+    /// The deadline passed.
+    #[display("'{provider}' did not answer within {} s.", after.as_secs_f32())]
+    TimedOut {
+        /// The provider's name.
+        provider: &'static str,
+        /// The time it had.
+        after: Duration,
+    },
+    /// The provider rejected the key that the gateway holds for it. The caller's key was right.
+    #[display("'{provider}' rejected the gateway's credential.")]
+    CredentialRejected {
+        /// The provider's name.
+        provider: &'static str,
+    },
+    /// The provider answered with an error of its own.
+    #[display("{_0}")]
+    Provider(#[error(not(source))] Box<ProviderError>),
+}
+
+/// An error that a provider sent, in the hub's words.
+#[derive(Debug, Clone, PartialEq, Display)]
+#[display("{message}")]
+pub struct ProviderError {
+    /// The status for the client: the provider's, where it is a standard one.
+    pub status: u16,
+    /// The status the provider sent; that of the stream's head for an error inside a stream.
+    pub upstream_status: u16,
+    /// The provider's text, unchanged.
+    pub message: String,
+    /// The OpenAI `type`.
+    pub kind: String,
+    /// The field the provider names.
+    pub param: Option<String>,
+    /// The OpenAI `code`, or the provider's machine name.
+    pub code: Option<String>,
+    /// Further members of the provider's error object: names and JSON texts, in order.
+    pub more: Vec<(String, String)>,
+}
+
+impl Error {
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::InvalidJson { .. }
+            | Self::InvalidType { .. }
+            | Self::Missing { .. }
+            | Self::InvalidValue { .. }
+            | Self::UnsupportedParameter { .. }
+            | Self::UnsupportedValue { .. }
+            | Self::ProviderUnplaced { .. } => 400,
+            Self::NoKey | Self::WrongKey | Self::ProviderKeyMissing { .. } => 401,
+            Self::UnknownPath { .. } => 404,
+            Self::MethodNotAllowed { .. } => 405,
+            Self::IncompleteBody => 408,
+            Self::TooLarge { .. } => 413,
+            Self::NotJson => 415,
+            Self::Unreachable { .. }
+            | Self::BadAnswer { .. }
+            | Self::Truncated
+            | Self::CredentialRejected { .. } => 502,
+            Self::Overloaded { .. } => 503,
+            Self::TimedOut { .. } => 504,
+            Self::Provider(error) => error.status,
+        }
+    }
+
+    /// The `type` of the OpenAI error object.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::InvalidJson { .. }
+            | Self::InvalidType { .. }
+            | Self::Missing { .. }
+            | Self::InvalidValue { .. }
+            | Self::UnsupportedParameter { .. }
+            | Self::UnsupportedValue { .. }
+            | Self::NoKey
+            | Self::WrongKey
+            | Self::ProviderKeyMissing { .. }
+            | Self::ProviderUnplaced { .. }
+            | Self::UnknownPath { .. }
+            | Self::MethodNotAllowed { .. }
+            | Self::IncompleteBody
+            | Self::TooLarge { .. }
+            | Self::NotJson => "invalid_request_error",
+            Self::Unreachable { .. }
+            | Self::BadAnswer { .. }
+            | Self::Truncated
+            | Self::CredentialRejected { .. }
+            | Self::Overloaded { .. }
+            | Self::TimedOut { .. } => "server_error",
+            Self::Provider(error) => &error.kind,
+        }
+    }
+
+    /// The `code` of the OpenAI error object: what a program can act on.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        Some(match self {
+            Self::InvalidJson { .. } => "invalid_json",
+            Self::InvalidType { .. } => "invalid_type",
+            Self::Missing { .. } => "missing_required_parameter",
+            Self::InvalidValue { .. } => "invalid_value",
+            Self::UnsupportedParameter { .. } => "unsupported_parameter",
+            Self::UnsupportedValue { .. } => "unsupported_value",
+            Self::NoKey | Self::WrongKey => "invalid_api_key",
+            Self::ProviderKeyMissing { .. } => "provider_key_missing",
+            Self::ProviderUnplaced { .. } => "provider_not_configured",
+            Self::UnknownPath { .. } => "unknown_url",
+            Self::MethodNotAllowed { .. } => "method_not_allowed",
+            Self::IncompleteBody => "request_timeout",
+            Self::TooLarge { .. } => "request_too_large",
+            Self::NotJson => "unsupported_media_type",
+            Self::Unreachable { .. } => "upstream_unreachable",
+            Self::BadAnswer { .. } => "upstream_invalid_response",
+            Self::Truncated => "upstream_stream_truncated",
+            Self::CredentialRejected { .. } => "provider_auth_failed",
+            Self::Overloaded { .. } => "overloaded",
+            Self::TimedOut { .. } => "upstream_timeout",
+            Self::Provider(error) => return error.code.as_deref(),
+        })
+    }
+
+    /// The field to correct.
+    #[must_use]
+    pub fn param(&self) -> Option<&str> {
+        match self {
+            Self::InvalidType { param, .. }
+            | Self::Missing { param }
+            | Self::InvalidValue { param, .. }
+            | Self::UnsupportedParameter { param, .. }
+            | Self::UnsupportedValue { param, .. } => Some(param),
+            Self::InvalidJson { param, .. } => param.as_deref(),
+            Self::Provider(error) => error.param.as_deref(),
+            Self::NoKey
+            | Self::WrongKey
+            | Self::ProviderKeyMissing { .. }
+            | Self::ProviderUnplaced { .. }
+            | Self::UnknownPath { .. }
+            | Self::MethodNotAllowed { .. }
+            | Self::IncompleteBody
+            | Self::TooLarge { .. }
+            | Self::NotJson
+            | Self::Unreachable { .. }
+            | Self::BadAnswer { .. }
+            | Self::Truncated
+            | Self::CredentialRejected { .. }
+            | Self::Overloaded { .. }
+            | Self::TimedOut { .. } => None,
+        }
+    }
+
+    /// A field of the wrong JSON type.
+    #[must_use]
+    pub fn wrong_type(param: impl Into<String>, expected: &str) -> Self {
+        Self::InvalidType {
+            param: param.into(),
+            message: format!("expected {expected}."),
+        }
+    }
+
+    /// A field whose value cannot be accepted.
+    #[must_use]
+    pub fn invalid(param: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::InvalidValue {
+            param: param.into(),
+            message: message.into(),
+        }
+    }
+
+    /// A value that this provider cannot be given.
+    #[must_use]
+    pub fn unsupported_value(param: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::UnsupportedValue {
+            param: param.into(),
+            message: message.into(),
+        }
+    }
+
+    /// A parameter that this provider cannot be given.
+    #[must_use]
+    pub fn unsupported(param: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::UnsupportedParameter {
+            param: param.into(),
+            message: message.into(),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! A gateway between programs that speak OpenAI's API and 14 LLM providers.
+//!
+//! The modules stand in rows; each may use those of the rows above it, here in the order of the
+//! rows, and none of its own row:
+//!
+//! | row | modules | what they are |
+//! | --- | --- | --- |
+//! | 0 | [`error`], [`secret`] | the one error type; keys that cannot be printed |
+
+pub mod error;
+pub mod secret;

@@ -1,0 +1,119 @@
+//! A secret that cannot be printed, and the redactor that keeps secrets out of texts.
+
+use std::borrow::Cow;
+
+use subtle::{Choice, ConstantTimeEq};
+
+/// A key. It has no `Display` and no `Serialize`, and its `Debug` shows nothing, so that it
+/// cannot reach a log line or an answer by accident.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a key as it is; the caller has trimmed it.
+    #[must_use]
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The key itself. Only for building the one header it belongs in, and for comparing.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether `candidate` equals the key. The time taken depends on the lengths alone, never
+    /// on how much of the content agrees.
+    #[must_use]
+    pub fn matches(&self, candidate: &str) -> Choice {
+        self.0.as_bytes().ct_eq(candidate.as_bytes())
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(***)")
+    }
+}
+
+/// What stands in a text where a secret stood.
+const MASK: &str = "[redacted]";
+
+/// Beginnings by which a word is taken for a key, from the providers' documented formats.
+const KEY_STARTS: [&str; 11] = [
+    "sk-", "gsk_", "xai-", "AIza", "vck_", "ABSK", "ya29.", "eyJ", "csk-", "sk_", "pk_",
+];
+
+/// Shortest word that is taken for a key by its beginning, in bytes.
+const KEY_LENGTH: usize = 16;
+
+/// Replaces `key` and everything shaped like a provider key in `text`. Pure.
+#[must_use]
+pub fn redact<'t>(text: &'t str, key: Option<&Secret>) -> Cow<'t, str> {
+    let mut out = Cow::Borrowed(text);
+    if let Some(Secret(key)) = key
+        && key.len() >= 4
+        && out.contains(key.as_str())
+    {
+        out = Cow::Owned(out.replace(key.as_str(), MASK));
+    }
+    if !KEY_STARTS.iter().any(|start| out.contains(start)) {
+        return out;
+    }
+    let mut clean = String::with_capacity(out.len());
+    for piece in out.split_inclusive(|c: char| !is_key_char(c)) {
+        let word = piece.trim_end_matches(|c: char| !is_key_char(c));
+        if word.len() >= KEY_LENGTH && KEY_STARTS.iter().any(|start| word.starts_with(start)) {
+            clean.push_str(MASK);
+            clean.extend(piece.strip_prefix(word));
+        } else {
+            clean.push_str(piece);
+        }
+    }
+    Cow::Owned(clean)
+}
+
+fn is_key_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_prints_nothing_of_itself() {
+        assert_eq!(format!("{:?}", Secret::new("sk-live-1")), "Secret(***)");
+    }
+
+    #[test]
+    fn only_the_whole_key_matches() {
+        let key = Secret::new("team-key");
+        for (candidate, same) in [
+            ("team-key", true),
+            ("team-kez", false),
+            ("team-ke", false),
+            ("team-key ", false),
+            ("", false),
+        ] {
+            assert_eq!(bool::from(key.matches(candidate)), same, "{candidate:?}");
+        }
+    }
+
+    #[test]
+    fn keys_leave_no_trace_in_a_text() {
+        let key = Secret::new("plain-looking");
+        for (text, clean) in [
+            ("wrong key plain-looking.", "wrong key [redacted]."),
+            (
+                "Incorrect API key provided: sk-proj-abcdefghijkl. See the docs.",
+                "Incorrect API key provided: [redacted] See the docs.",
+            ),
+            ("Bearer gsk_0123456789abcdef!", "Bearer [redacted]!"),
+            ("a task-force of sk-1", "a task-force of sk-1"),
+            ("Grüße", "Grüße"),
+        ] {
+            assert_eq!(redact(text, Some(&key)), clean);
+        }
+    }
+}
