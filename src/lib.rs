@@ -6,6 +6,9 @@
 //! | row | modules | what they are |
 //! | --- | --- | --- |
 //! | 0 | [`error`], [`secret`] | the one error type; keys that cannot be printed |
+//! | 1 | [`codec`] | JSON kept as it was written, server-sent events; pure |
 
 pub mod error;
 pub mod secret;
+
+pub mod codec;

@@ -1,0 +1,418 @@
+//! JSON objects read one level deep, their values kept as the bytes that came. Pure.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use memchr::{memchr2, memchr2_iter};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::error::Error;
+
+/// Deepest nesting of a request body, in levels.
+pub const MAX_DEPTH: usize = 128;
+
+/// A JSON value as text: borrowed from the request, or built.
+pub type Raw<'a> = Cow<'a, RawValue>;
+
+/// A member of an object.
+#[derive(Debug, Clone)]
+pub struct Field<'a> {
+    /// The name, unescaped.
+    pub name: Cow<'a, str>,
+    /// The value, as written.
+    pub value: Raw<'a>,
+}
+
+/// An object whose members keep their order and the text of their values.
+#[derive(Debug, Clone, Default)]
+pub struct Object<'a> {
+    /// The members, in the order they were written.
+    pub fields: Vec<Field<'a>>,
+}
+
+impl<'a> Object<'a> {
+    /// Reads a request body: one JSON object with text in UTF-8.
+    ///
+    /// # Errors
+    /// `InvalidJson` where the bytes are no UTF-8, no JSON, nested deeper than [`MAX_DEPTH`] or
+    /// name a member twice; `InvalidType` where the value is not an object.
+    pub fn from_body(body: &'a [u8]) -> Result<Self, Error> {
+        let text = std::str::from_utf8(body).map_err(|error| Error::InvalidJson {
+            param: None,
+            message: format!(
+                "The request body is not valid UTF-8 (byte {}).",
+                error.valid_up_to()
+            ),
+        })?;
+        if let Some(field) = too_deep(text) {
+            let param = (!field.is_empty()).then_some(field);
+            let place = param.as_ref().map(|name| format!(" in '{name}'"));
+            let place = place.unwrap_or_default();
+            return Err(Error::InvalidJson {
+                param,
+                message: format!(
+                    "The request body is nested deeper than {MAX_DEPTH} levels{place}."
+                ),
+            });
+        }
+        let object: Self = serde_json::from_str(text).map_err(|error| {
+            if error.is_data() && !text.trim_start().starts_with('{') {
+                return Error::wrong_type("body", "a JSON object");
+            }
+            Error::InvalidJson {
+                param: None,
+                message: format!("The request body is not valid JSON: {error}."),
+            }
+        })?;
+        let mut seen: Vec<&str> = object.fields.iter().map(|f| f.name.as_ref()).collect();
+        seen.sort_unstable();
+        if let Some(twice) = seen.windows(2).find(|pair| pair.first() == pair.last()) {
+            let name = twice.first().copied().unwrap_or_default();
+            return Err(Error::InvalidJson {
+                param: Some(name.to_owned()),
+                message: format!("The request body has '{name}' twice."),
+            });
+        }
+        Ok(object)
+    }
+
+    /// Reads an object out of a value that already passed [`Object::from_body`].
+    ///
+    /// # Errors
+    /// `InvalidType` naming `param` where the value is not an object.
+    pub fn from_raw(raw: &'a RawValue, param: &dyn fmt::Display) -> Result<Self, Error> {
+        serde_json::from_str(raw.get())
+            .map_err(|_| Error::wrong_type(param.to_string(), "an object"))
+    }
+
+    /// The value of a member; `null` counts as absent.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Raw<'a>> {
+        self.fields
+            .iter()
+            .find(|field| field.name == name)
+            .map(|field| &field.value)
+            .filter(|value| value.get() != "null")
+    }
+
+    /// Takes a member out; `null` counts as absent.
+    pub fn take(&mut self, name: &str) -> Option<Raw<'a>> {
+        let at = self.fields.iter().position(|field| field.name == name)?;
+        Some(self.fields.remove(at).value).filter(|value| value.get() != "null")
+    }
+
+    /// Takes a member out and reads it as `T`. `null` counts as absent.
+    ///
+    /// # Errors
+    /// `InvalidType` naming `prefix` + `name` where the value is no `T`.
+    pub fn read<T: Expected>(&mut self, prefix: &str, name: &str) -> Result<Option<T>, Error> {
+        self.take(name)
+            .map(|raw| read(&raw, &format_args!("{prefix}{name}")))
+            .transpose()
+    }
+
+    /// Adds a member at the end.
+    pub fn push(&mut self, name: impl Into<Cow<'a, str>>, value: Raw<'a>) {
+        self.fields.push(Field {
+            name: name.into(),
+            value,
+        });
+    }
+}
+
+/// A type that a JSON value can be read as, and its name in an error.
+pub trait Expected: for<'de> Deserialize<'de> {
+    /// What a client reads after "expected", as in "a string".
+    const NAME: &'static str;
+}
+
+macro_rules! expected {
+    ($($type:ty => $name:literal),* $(,)?) => {
+        $(impl Expected for $type { const NAME: &'static str = $name; })*
+    };
+}
+
+expected! {
+    bool => "a boolean",
+    f64 => "a number",
+    u64 => "a non-negative integer",
+    i64 => "an integer",
+    String => "a string",
+    Vec<String> => "an array of strings",
+}
+
+/// Reads one value.
+///
+/// # Errors
+/// `InvalidType` naming `param` where the value is no `T`.
+pub fn read<T: Expected>(raw: &RawValue, param: &dyn fmt::Display) -> Result<T, Error> {
+    serde_json::from_str(raw.get()).map_err(|_| Error::wrong_type(param.to_string(), T::NAME))
+}
+
+/// Reads a string, borrowed where it holds no escape.
+///
+/// # Errors
+/// `InvalidType` naming `param` where the value is no string.
+pub fn text<'a>(raw: &Raw<'a>, param: &dyn fmt::Display) -> Result<Cow<'a, str>, Error> {
+    let wrong = |_| Error::wrong_type(param.to_string(), "a string");
+    match raw {
+        Cow::Borrowed(raw) => {
+            let Text(text) = serde_json::from_str(raw.get()).map_err(wrong)?;
+            Ok(text)
+        }
+        Cow::Owned(raw) => serde_json::from_str(raw.get())
+            .map(Cow::Owned)
+            .map_err(wrong),
+    }
+}
+
+/// Reads an array, its elements kept as text.
+///
+/// # Errors
+/// `InvalidType` naming `param` where the value is no array.
+pub fn array<'a>(raw: &Raw<'a>, param: &dyn fmt::Display) -> Result<Vec<Raw<'a>>, Error> {
+    let wrong = |_| Error::wrong_type(param.to_string(), "an array");
+    Ok(match raw {
+        Cow::Borrowed(raw) => serde_json::from_str::<Vec<&RawValue>>(raw.get())
+            .map_err(wrong)?
+            .into_iter()
+            .map(Cow::Borrowed)
+            .collect(),
+        Cow::Owned(raw) => serde_json::from_str::<Vec<Box<RawValue>>>(raw.get())
+            .map_err(wrong)?
+            .into_iter()
+            .map(Cow::Owned)
+            .collect(),
+    })
+}
+
+/// Reads an object out of a value that is borrowed or built.
+///
+/// # Errors
+/// `InvalidType` naming `param` where the value is no object.
+pub fn object<'a>(raw: &Raw<'a>, param: &dyn fmt::Display) -> Result<Object<'a>, Error> {
+    match raw {
+        Cow::Borrowed(raw) => Object::from_raw(raw, param),
+        Cow::Owned(raw) => {
+            let borrowed = Object::from_raw(raw, param)?;
+            Ok(Object {
+                fields: borrowed
+                    .fields
+                    .into_iter()
+                    .map(|field| Field {
+                        name: Cow::Owned(field.name.into_owned()),
+                        value: Cow::Owned(field.value.into_owned()),
+                    })
+                    .collect(),
+            })
+        }
+    }
+}
+
+/// Writes any value as JSON text.
+#[must_use]
+pub fn raw<T: serde::Serialize + ?Sized>(value: &T) -> Box<RawValue> {
+    serde_json::value::to_raw_value(value).expect("our own types always serialise")
+}
+
+/// Replaces one value in the text it was read from; every other byte stays.
+///
+/// Returns `None` where `value` was not read from `body`.
+#[must_use]
+pub fn splice(body: &[u8], value: &Raw<'_>, replacement: &str) -> Option<Vec<u8>> {
+    let start = (value.get().as_ptr() as usize).checked_sub(body.as_ptr() as usize)?;
+    let head = body.get(..start)?;
+    let tail = body.get(start.checked_add(value.get().len())?..)?;
+    let mut out = Vec::with_capacity(head.len() + replacement.len() + tail.len());
+    out.extend_from_slice(head);
+    out.extend_from_slice(replacement.as_bytes());
+    out.extend_from_slice(tail);
+    Some(out)
+}
+
+/// A string, borrowed where it holds no escape.
+struct Text<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextVisitor;
+        impl<'de> Visitor<'de> for TextVisitor {
+            type Value = Text<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(TextVisitor)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor;
+        impl<'de> Visitor<'de> for ObjectVisitor {
+            type Value = Object<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = Vec::with_capacity(8);
+                while let Some(Text(name)) = map.next_key()? {
+                    let value: &RawValue = map.next_value()?;
+                    fields.push(Field {
+                        name,
+                        value: Cow::Borrowed(value),
+                    });
+                }
+                Ok(Object { fields })
+            }
+        }
+        deserializer.deserialize_map(ObjectVisitor)
+    }
+}
+
+impl serde::Serialize for Object<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.fields.iter().map(|f| (&f.name, &*f.value)))
+    }
+}
+
+/// The top-level field in which the text nests deeper than [`MAX_DEPTH`], where it does. The name
+/// is empty where there is no field.
+///
+/// The JSON parser skips values without counting levels, so that a relayed body would slip through.
+fn too_deep(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    // Most bodies have too few brackets to nest that deep; counting them is cheap.
+    memchr2_iter(b'{', b'[', bytes).nth(MAX_DEPTH)?;
+    let mut depth = 0_usize;
+    let mut key = "";
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b'"' => {
+                let start = at + 1;
+                let mut from = start;
+                let end = loop {
+                    let Some(hit) = bytes
+                        .get(from..)
+                        .and_then(|rest| memchr2(b'"', b'\\', rest))
+                    else {
+                        return None; // an open string: the parser will say so
+                    };
+                    if bytes.get(from + hit) == Some(&b'"') {
+                        break from + hit;
+                    }
+                    from += hit + 2;
+                };
+                let rest = bytes.get(end + 1..).unwrap_or_default();
+                if depth == 1 && rest.trim_ascii_start().first() == Some(&b':') {
+                    key = text.get(start..end).unwrap_or_default();
+                }
+                at = end;
+            }
+            b'{' | b'[' => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return Some(key.to_owned());
+                }
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        at += 1;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_splice_changes_one_value_and_no_other_byte() {
+        let body = br#" {"a":9007199254740993123 , "model" : "groq/x","e":1.0e2,"u":"\u00e9"} "#;
+        let object = Object::from_body(body).unwrap();
+        let model = object.get("model").unwrap();
+        let out = splice(body, model, "\"x\"").unwrap();
+        assert_eq!(
+            std::str::from_utf8(&out).unwrap(),
+            r#" {"a":9007199254740993123 , "model" : "x","e":1.0e2,"u":"\u00e9"} "#
+        );
+    }
+
+    #[test]
+    fn a_value_from_elsewhere_is_not_spliced() {
+        let other = raw("x");
+        assert!(splice(b"{}", &Cow::Owned(other), "1").is_none());
+    }
+
+    #[test]
+    fn members_keep_their_order_and_null_counts_as_absent() {
+        let mut object = Object::from_body(br#"{"b":1,"a":null,"c":[2]}"#).unwrap();
+        assert!(object.get("a").is_none());
+        assert_eq!(object.read::<u64>("", "b").unwrap(), Some(1));
+        let left: Vec<_> = object.fields.iter().map(|f| f.name.as_ref()).collect();
+        assert_eq!(left, ["a", "c"]);
+    }
+
+    #[test]
+    fn a_wrong_type_names_the_field_and_what_was_expected() {
+        let mut object = Object::from_body(br#"{"n":"1"}"#).unwrap();
+        let error = object.read::<u64>("x.", "n").unwrap_err();
+        assert_eq!(error, Error::wrong_type("x.n", "a non-negative integer"));
+    }
+
+    #[test]
+    fn depth_is_counted_outside_strings_only() {
+        let brackets = "[{".repeat(200);
+        let flat = format!(r#"{{"model":"m","text":"{brackets} \" {brackets}"}}"#);
+        assert!(Object::from_body(flat.as_bytes()).is_ok());
+
+        let wide = format!(r#"{{"list":[{}[]]}}"#, "[],".repeat(500));
+        assert!(Object::from_body(wide.as_bytes()).is_ok());
+
+        for depth in [127, 128, 10_000] {
+            let body = format!(
+                r#"{{"a":"{{","messages":{}{}}}"#,
+                "[".repeat(depth),
+                "]".repeat(depth)
+            );
+            let read = Object::from_body(body.as_bytes());
+            if depth < MAX_DEPTH {
+                assert!(read.is_ok(), "{depth}");
+            } else {
+                assert_eq!(read.unwrap_err().param(), Some("messages"), "{depth}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_says_what_it_is() {
+        for (body, code) in [
+            (&b"[1]"[..], "invalid_type"),
+            (b"\"x\"", "invalid_type"),
+            (b"", "invalid_json"),
+            (b"{", "invalid_json"),
+            (b"{\"a\":tru}", "invalid_json"),
+            (b"{\"a\":1}x", "invalid_json"),
+            (b"{\"a\":\"\xff\"}", "invalid_json"),
+            (b"{\"a\":1,\"a\":2}", "invalid_json"),
+            (b"{\"a\":1,\"\\u0061\":2}", "invalid_json"),
+        ] {
+            let error = Object::from_body(body).unwrap_err();
+            assert_eq!(
+                error.code(),
+                Some(code),
+                "{:?}",
+                String::from_utf8_lossy(body)
+            );
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Framing without meaning: JSON objects kept as they were written, and server-sent events. Pure.
+
+pub mod json;
+pub mod sse;

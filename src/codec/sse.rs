@@ -1,0 +1,316 @@
+//! Server-sent events (WHATWG HTML, section "Parsing an event stream"), whatever the chunking. Pure.
+
+use std::borrow::Cow;
+
+use bytes::{Bytes, BytesMut};
+use memchr::memchr2;
+
+/// Cuts a byte stream at event boundaries.
+///
+/// What [`Framer::push`] returns always ends where an event ends, so that it can be passed on and
+/// followed by an event of our own at any time.
+#[derive(Debug)]
+pub struct Framer {
+    tail: BytesMut,
+    limit: usize,
+}
+
+/// An event is larger than the limit.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TooLong;
+
+impl Framer {
+    /// `limit` is the largest event that is put together, in bytes.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self {
+            tail: BytesMut::new(),
+            limit,
+        }
+    }
+
+    /// Takes what arrived; returns the whole events among it and what was kept before, maybe none.
+    ///
+    /// Copies nothing where no event is cut by the chunking.
+    ///
+    /// # Errors
+    /// [`TooLong`] where an unfinished event exceeds the limit.
+    pub fn push(&mut self, mut input: Bytes) -> Result<Bytes, TooLong> {
+        if self.tail.is_empty() {
+            let whole = input.split_to(complete_len(&input, 0));
+            self.keep(&input)?;
+            return Ok(whole);
+        }
+        let scanned = self.tail.len().saturating_sub(2);
+        self.keep(&input)?;
+        let len = complete_len(&self.tail, scanned);
+        Ok(self.tail.split_to(len).freeze())
+    }
+
+    /// Whether an event has begun and not ended.
+    #[must_use]
+    pub fn has_partial(&self) -> bool {
+        !self.tail.trim_ascii().is_empty()
+    }
+
+    /// The unfinished event at the end of the stream, for those who close without a blank line.
+    #[must_use]
+    pub fn finish(&mut self) -> Bytes {
+        self.tail.split().freeze()
+    }
+
+    fn keep(&mut self, input: &[u8]) -> Result<(), TooLong> {
+        if self.tail.len() + input.len() > self.limit {
+            return Err(TooLong);
+        }
+        self.tail.extend_from_slice(input);
+        Ok(())
+    }
+}
+
+/// Whether the byte at `at` ends an empty line, that is: an event.
+fn ends_event(bytes: &[u8], at: usize) -> bool {
+    let byte = |back: usize| at.checked_sub(back).and_then(|i| bytes.get(i)).copied();
+    let is_end = |b: Option<u8>| matches!(b, None | Some(b'\n' | b'\r'));
+    match byte(0) {
+        Some(b'\n') if byte(1) == Some(b'\r') => is_end(byte(2)),
+        Some(b'\n' | b'\r') => is_end(byte(1)),
+        _ => false,
+    }
+}
+
+/// Length of the longest beginning that holds whole events only; looks no further back than `from`.
+fn complete_len(bytes: &[u8], from: usize) -> usize {
+    let mut end = bytes.len();
+    while let Some(at) = bytes
+        .get(from..end)
+        .and_then(|part| memchr::memrchr2(b'\n', b'\r', part))
+    {
+        if ends_event(bytes, from + at) {
+            return from + at + 1;
+        }
+        end = from + at;
+    }
+    0
+}
+
+/// One event, as its lines say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event<'a> {
+    /// The `event:` line, if any.
+    pub name: Option<Cow<'a, str>>,
+    /// The `data:` lines, joined by line feeds.
+    pub data: Cow<'a, str>,
+}
+
+/// The events of a text that [`Framer::push`] returned. Comments and events without data are
+/// passed over, as the specification asks.
+#[must_use]
+pub fn events(bytes: &[u8]) -> Events<'_> {
+    Events { rest: bytes }
+}
+
+/// See [`events`].
+#[derive(Debug)]
+pub struct Events<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Events<'a> {
+    type Item = Event<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut name = None;
+        let mut data: Option<Cow<'a, str>> = None;
+        while !self.rest.is_empty() {
+            let line = self.line();
+            // One byte order mark may open the stream.
+            let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+            if line.is_empty() {
+                if let Some(data) = data {
+                    return Some(Event { name, data });
+                }
+                name = None;
+                continue;
+            }
+            let (field, value) = match memchr::memchr(b':', line) {
+                Some(at) => {
+                    let value = line.get(at + 1..).unwrap_or_default();
+                    let value = value.strip_prefix(b" ").unwrap_or(value);
+                    (line.get(..at).unwrap_or_default(), value)
+                }
+                None => (line, &[][..]),
+            };
+            match field {
+                b"data" => {
+                    let value = String::from_utf8_lossy(value);
+                    data = Some(match data {
+                        None => value,
+                        Some(before) => Cow::Owned(format!("{before}\n{value}")),
+                    });
+                }
+                b"event" => name = Some(String::from_utf8_lossy(value)),
+                _ => {}
+            }
+        }
+        data.map(|data| Event { name, data })
+    }
+}
+
+impl<'a> Events<'a> {
+    /// Takes one line off the rest, without its end.
+    fn line(&mut self) -> &'a [u8] {
+        let end = memchr2(b'\n', b'\r', self.rest).unwrap_or(self.rest.len());
+        let (line, rest) = self.rest.split_at_checked(end).unwrap_or((self.rest, &[]));
+        self.rest = match rest {
+            [b'\r', b'\n', rest @ ..] | [_, rest @ ..] => rest,
+            [] => rest,
+        };
+        line
+    }
+}
+
+/// Appends one event: `event:` where a name is given, then `data:`.
+///
+/// `data` must hold no line end; JSON written by us never does.
+pub fn write(out: &mut Vec<u8>, name: Option<&str>, data: &str) {
+    if let Some(name) = name {
+        out.extend_from_slice(b"event: ");
+        out.extend_from_slice(name.as_bytes());
+        out.push(b'\n');
+    }
+    out.extend_from_slice(b"data: ");
+    out.extend_from_slice(data.as_bytes());
+    out.extend_from_slice(b"\n\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const STREAM: &str = "\u{feff}: hello\n\nevent: a\ndata: {\"x\":1}\n\ndata:no space\n\n\
+        : ping\n\nid: 7\ndata: two\ndata: lines\n\nevent: lost\n\ndata: Grüße 🦀\n\ndata: [DONE]\n\n";
+
+    fn replay(pieces: &[&[u8]]) -> Vec<(Option<String>, String)> {
+        let mut framer = Framer::new(1 << 20);
+        let mut out = Vec::new();
+        for piece in pieces {
+            let whole = framer.push(Bytes::copy_from_slice(piece)).unwrap();
+            for event in events(&whole) {
+                out.push((event.name.map(Cow::into_owned), event.data.into_owned()));
+            }
+        }
+        let tail = framer.finish();
+        for event in events(&tail) {
+            out.push((event.name.map(Cow::into_owned), event.data.into_owned()));
+        }
+        out
+    }
+
+    fn expected() -> Vec<(Option<String>, String)> {
+        [
+            (Some("a"), "{\"x\":1}"),
+            (None, "no space"),
+            (None, "two\nlines"),
+            (None, "Grüße 🦀"),
+            (None, "[DONE]"),
+        ]
+        .map(|(name, data)| (name.map(str::to_owned), data.to_owned()))
+        .to_vec()
+    }
+
+    #[test]
+    fn b20_every_cut_and_every_line_end_give_the_same_events() {
+        for end in ["\n", "\r\n", "\r"] {
+            let stream = STREAM.replace('\n', end);
+            let bytes = stream.as_bytes();
+            for cut in 0..=bytes.len() {
+                let (a, b) = bytes.split_at(cut);
+                assert_eq!(
+                    replay(&[a, b]),
+                    expected(),
+                    "cut at {cut}, line end {end:?}"
+                );
+            }
+            let single: Vec<&[u8]> = bytes.chunks(1).collect();
+            assert_eq!(replay(&single), expected(), "byte by byte, {end:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_returned_ends_at_an_event() {
+        let mut framer = Framer::new(100);
+        let push = |framer: &mut Framer, text: &'static str| {
+            let out = framer.push(Bytes::from_static(text.as_bytes())).unwrap();
+            String::from_utf8(out.to_vec()).unwrap()
+        };
+        assert_eq!(push(&mut framer, "data: a\n"), "");
+        assert!(framer.has_partial());
+        assert_eq!(
+            push(&mut framer, "\ndata: b\n\nda"),
+            "data: a\n\ndata: b\n\n"
+        );
+        assert_eq!(push(&mut framer, "ta: c\n\n"), "data: c\n\n");
+        assert!(!framer.has_partial());
+    }
+
+    #[test]
+    fn an_endless_event_is_refused_and_a_large_one_is_not() {
+        let mut framer = Framer::new(1000);
+        assert_eq!(framer.push(Bytes::from(vec![b'x'; 1001])), Err(TooLong));
+
+        let mut framer = Framer::new(1 << 20);
+        for _ in 0..100 {
+            assert!(
+                framer
+                    .push(Bytes::from(vec![b'x'; 1000]))
+                    .unwrap()
+                    .is_empty()
+            );
+        }
+        assert_eq!(
+            framer.push(Bytes::from_static(b"\n\n")).unwrap().len(),
+            100_002
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_chunking_of_any_bytes_loses_nothing(
+            bytes in proptest::collection::vec(
+                prop_oneof![Just(b'\n'), Just(b'\r'), Just(b'd'), any::<u8>()], 0..200),
+            cuts in proptest::collection::vec(0_usize..200, 0..8),
+        ) {
+            let mut framer = Framer::new(1 << 20);
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|c| c.min(bytes.len())).collect();
+            cuts.push(bytes.len());
+            cuts.sort_unstable();
+            let mut joined = Vec::new();
+            let mut from = 0;
+            for cut in cuts {
+                let whole = framer.push(Bytes::copy_from_slice(&bytes[from..cut])).unwrap();
+                prop_assert!(whole.is_empty() || ends_event(&whole, whole.len() - 1));
+                joined.extend_from_slice(&whole);
+                from = cut;
+            }
+            joined.extend_from_slice(&framer.finish());
+            prop_assert_eq!(joined, bytes);
+        }
+
+        #[test]
+        fn events_survive_any_chunking(cuts in proptest::collection::vec(0_usize..170, 0..10)) {
+            let bytes = STREAM.as_bytes();
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|c| c.min(bytes.len())).collect();
+            cuts.push(bytes.len());
+            cuts.sort_unstable();
+            let mut from = 0;
+            let mut pieces = Vec::new();
+            for cut in cuts {
+                pieces.push(&bytes[from..cut]);
+                from = cut;
+            }
+            prop_assert_eq!(replay(&pieces), expected());
+        }
+    }
+}
