@@ -7,8 +7,11 @@
 //! | --- | --- | --- |
 //! | 0 | [`error`], [`secret`] | the one error type; keys that cannot be printed |
 //! | 1 | [`codec`] | JSON kept as it was written, server-sent events; pure |
+//! | 2 | [`dialect`] | the wire formats and the hub they meet in; pure |
 
 pub mod error;
 pub mod secret;
 
 pub mod codec;
+
+pub mod dialect;

@@ -1,0 +1,313 @@
+//! Messages answer -> hub answer. Pure.
+
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::DETAIL_FORMAT;
+use super::wire::{AnswerBlock, Citation, StopDetails, WireUsage};
+use crate::codec::json::raw;
+use crate::dialect::hub::{Answer, Detail, Finish, ToolCall, Usage};
+
+#[derive(Deserialize)]
+struct Message {
+    #[serde(default)]
+    id: Option<String>,
+    #[serde(default)]
+    model: Option<String>,
+    content: Vec<Box<RawValue>>,
+    #[serde(default)]
+    stop_reason: Option<String>,
+    #[serde(default)]
+    stop_sequence: Option<String>,
+    #[serde(default)]
+    stop_details: Option<StopDetails>,
+    #[serde(default)]
+    usage: Option<WireUsage>,
+}
+
+/// What the client reads when the provider declined without a word.
+const DECLINED: &str = "The model declined to answer.";
+
+pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
+    let message: Message =
+        serde_json::from_slice(body).map_err(|error| format!("it is no message ({error})"))?;
+    let (finish, native_finish) = finish(message.stop_reason.as_deref());
+    let mut out = Answer {
+        id: message.id,
+        model: message.model,
+        native_finish,
+        stop_sequence: message.stop_sequence,
+        usage: message.usage.as_ref().map(usage),
+        service_tier: message
+            .usage
+            .as_ref()
+            .and_then(|usage| tier(usage.service_tier.as_deref())),
+        ..Answer::empty(finish)
+    };
+    let mut thoughts: Vec<String> = Vec::new();
+    let mut canonical = Order::default();
+    for (index, block) in message.content.iter().enumerate() {
+        let block: AnswerBlock = serde_json::from_str(block.get())
+            .map_err(|error| format!("a content block cannot be read ({error})"))?;
+        canonical.saw(&block.kind);
+        let index = index as u64;
+        match block.kind.as_str() {
+            "text" => {
+                let text = block.text.unwrap_or_default();
+                let whole = out.text.get_or_insert_default();
+                let start = whole.chars().count();
+                whole.push_str(&text);
+                let end = start + text.chars().count();
+                for citation in block.citations.unwrap_or_default() {
+                    out.annotations.extend(annotation(&citation, start, end));
+                }
+            }
+            "thinking" => {
+                let text = block.thinking.unwrap_or_default();
+                if !text.is_empty() {
+                    thoughts.push(text.clone());
+                }
+                out.details.push(Detail {
+                    kind: "reasoning.text".to_owned(),
+                    text: Some(text),
+                    signature: block.signature,
+                    data: None,
+                    format: Some(DETAIL_FORMAT.to_owned()),
+                    index,
+                });
+            }
+            "redacted_thinking" => out
+                .details
+                .push(redacted(block.data.unwrap_or_default(), index)),
+            "tool_use" => out.tool_calls.push(ToolCall {
+                id: block.id.unwrap_or_default(),
+                name: block.name.unwrap_or_default(),
+                arguments: block
+                    .input
+                    .map_or_else(|| "{}".to_owned(), |input| compact(input.get())),
+            }),
+            _ => {}
+        }
+    }
+    if !thoughts.is_empty() {
+        out.reasoning = Some(thoughts.join("\n"));
+    }
+    if out.finish == Finish::ContentFilter {
+        out.refusal = Some(declined(message.stop_details));
+    }
+    if !canonical.holds {
+        out.raw_blocks = Some(raw(&message.content));
+    }
+    Ok(out)
+}
+
+/// Whether blocks came as thinking, then text, then calls: the order in which they are rebuilt.
+#[derive(Debug)]
+pub(super) struct Order {
+    rank: u8,
+    holds: bool,
+}
+
+impl Default for Order {
+    fn default() -> Self {
+        Self {
+            rank: 0,
+            holds: true,
+        }
+    }
+}
+
+impl Order {
+    fn saw(&mut self, kind: &str) {
+        let rank = match kind {
+            "thinking" | "redacted_thinking" => 1,
+            "text" => 2,
+            "tool_use" => 3,
+            _ => {
+                self.holds = false;
+                return;
+            }
+        };
+        self.holds &= rank >= self.rank;
+        self.rank = rank;
+    }
+}
+
+/// What the client reads of a refusal.
+pub(super) fn declined(details: Option<StopDetails>) -> String {
+    details
+        .and_then(|details| details.explanation)
+        .filter(|text| !text.is_empty())
+        .unwrap_or_else(|| DECLINED.to_owned())
+}
+
+pub(super) fn redacted(data: String, index: u64) -> Detail {
+    Detail {
+        kind: "reasoning.encrypted".to_owned(),
+        text: None,
+        signature: None,
+        data: Some(data),
+        format: Some(DETAIL_FORMAT.to_owned()),
+        index,
+    }
+}
+
+/// A web citation in Chat Completions shape; positions are in code points of the whole text.
+pub(super) fn annotation(citation: &Citation, start: usize, end: usize) -> Option<Box<RawValue>> {
+    let url = citation.url.as_ref()?;
+    Some(raw(&json!({
+        "type": "url_citation",
+        "url_citation": {
+            "url": url,
+            "title": citation.title.as_deref().unwrap_or_default(),
+            "start_index": start,
+            "end_index": end,
+        },
+    })))
+}
+
+/// `stop_reason` in OpenAI's words; the second value is the provider's where ours says less.
+pub(super) fn finish(reason: Option<&str>) -> (Finish, Option<String>) {
+    match reason {
+        Some("end_turn" | "stop_sequence") => (Finish::Stop, None),
+        Some("tool_use") => (Finish::ToolCalls, None),
+        Some("max_tokens") => (Finish::Length, None),
+        Some(other @ "model_context_window_exceeded") => (Finish::Length, Some(other.to_owned())),
+        Some("refusal") => (Finish::ContentFilter, None),
+        other => (Finish::Stop, other.map(str::to_owned)),
+    }
+}
+
+/// Tokens in OpenAI's arithmetic.
+pub(super) fn usage(wire: &WireUsage) -> Usage {
+    let mut input = wire.input_tokens.unwrap_or(0);
+    let mut output = wire.output_tokens.unwrap_or(0);
+    if let Some(passes) = &wire.iterations {
+        let is = |pass: &super::wire::Iteration, kind: &str| pass.kind.as_deref() == Some(kind);
+        if !passes.is_empty() && !passes.iter().any(|pass| is(pass, "fallback_message")) {
+            let counted = || {
+                passes
+                    .iter()
+                    .filter(|pass| is(pass, "message") || is(pass, "compaction"))
+            };
+            input = counted().filter_map(|pass| pass.input_tokens).sum();
+            output = counted().filter_map(|pass| pass.output_tokens).sum();
+        }
+    }
+    let cached = wire.cache_read_input_tokens.unwrap_or(0);
+    let cache_write = wire.cache_creation_input_tokens.unwrap_or(0);
+    Usage {
+        prompt: input.saturating_add(cached).saturating_add(cache_write),
+        completion: output,
+        cached,
+        cache_write,
+        reasoning: wire
+            .output_tokens_details
+            .as_ref()
+            .and_then(|details| details.thinking_tokens)
+            .unwrap_or(0),
+    }
+}
+
+fn tier(name: Option<&str>) -> Option<String> {
+    match name {
+        Some("standard") => Some("default".to_owned()),
+        Some("priority") => Some("priority".to_owned()),
+        _ => None,
+    }
+}
+
+/// JSON text without white space between its tokens; order and numbers stay as written.
+pub(super) fn compact(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut in_string = false;
+    let mut escaped = false;
+    for c in text.chars() {
+        if in_string {
+            out.push(c);
+            match c {
+                _ if escaped => escaped = false,
+                '\\' => escaped = true,
+                '"' => in_string = false,
+                _ => {}
+            }
+        } else if !c.is_ascii_whitespace() {
+            in_string = c == '"';
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted(value: serde_json::Value) -> (u64, u64, u64, u64, u64) {
+        let wire: WireUsage = serde_json::from_value(value).unwrap();
+        let u = usage(&wire);
+        (u.prompt, u.completion, u.total(), u.cached, u.cache_write)
+    }
+
+    #[test]
+    fn e13_cache_tokens_belong_to_the_prompt() {
+        assert_eq!(
+            counted(
+                json!({"input_tokens": 21, "cache_creation_input_tokens": 188_086,
+                "cache_read_input_tokens": 0, "output_tokens": 393})
+            ),
+            (188_107, 393, 188_500, 0, 188_086)
+        );
+        assert_eq!(
+            counted(
+                json!({"input_tokens": 10, "output_tokens": 7, "cache_read_input_tokens": null})
+            ),
+            (10, 7, 17, 0, 0)
+        );
+    }
+
+    #[test]
+    fn the_passes_of_a_compacted_answer_are_added_up() {
+        assert_eq!(
+            counted(
+                json!({"input_tokens": 1, "output_tokens": 2, "iterations": [
+                    {"type": "compaction", "input_tokens": 100, "output_tokens": 10},
+                    {"type": "advisor", "input_tokens": 7, "output_tokens": 7},
+                    {"type": "message", "input_tokens": 50, "output_tokens": 5}
+                ]})
+            ),
+            (150, 15, 165, 0, 0)
+        );
+    }
+
+    #[test]
+    fn compacting_touches_no_string_and_no_number() {
+        assert_eq!(
+            compact("{ \"a b\" : [ 1.0 , \"x \\\" y\" ] ,\n\"n\":12345678901234567890 }"),
+            "{\"a b\":[1.0,\"x \\\" y\"],\"n\":12345678901234567890}"
+        );
+    }
+
+    #[test]
+    fn an_answer_out_of_the_usual_order_keeps_its_blocks() {
+        let body = json!({"id": "msg_1", "model": "m", "stop_reason": "end_turn", "content": [
+            {"type": "text", "text": "a"},
+            {"type": "thinking", "thinking": "b", "signature": "s"},
+            {"type": "text", "text": "c"}
+        ]});
+        let read = answer(body.to_string().as_bytes()).unwrap();
+        assert_eq!(read.text.as_deref(), Some("ac"));
+        assert!(read.raw_blocks.is_some());
+    }
+
+    #[test]
+    fn a_refusal_says_why() {
+        let body = json!({"id": "msg_1", "content": [], "stop_reason": "refusal",
+            "stop_details": {"type": "refusal", "explanation": "Declined."}});
+        let read = answer(body.to_string().as_bytes()).unwrap();
+        assert_eq!(read.finish, Finish::ContentFilter);
+        assert_eq!(read.refusal.as_deref(), Some("Declined."));
+        assert_eq!(read.text, None);
+    }
+}

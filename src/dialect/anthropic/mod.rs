@@ -1,0 +1,48 @@
+//! Anthropic Messages (version 2023-06-01), spoken by one provider. Pure.
+
+mod answer;
+mod egress;
+mod error;
+mod family;
+mod messages;
+mod schema;
+mod stream_in;
+mod wire;
+
+use crate::codec::sse;
+use crate::dialect::hub::{Answer, Request};
+use crate::dialect::{Egress, StreamIn, Translated};
+use crate::error::{Error, ProviderError};
+
+/// Messages as a provider speaks it.
+#[derive(Debug)]
+pub struct MessagesProvider;
+
+/// The `format` of reasoning details that came from this dialect.
+const DETAIL_FORMAT: &str = "anthropic-claude-v1";
+
+impl Egress for MessagesProvider {
+    fn request(&self, request: &mut Request<'_>) -> Result<Translated, Error> {
+        egress::request(request)
+    }
+
+    fn answer(&self, body: &[u8]) -> Result<Answer, String> {
+        answer::answer(body)
+    }
+
+    fn stream(&self, provider: &'static str) -> Box<dyn StreamIn> {
+        Box::new(stream_in::FromMessages::new(provider))
+    }
+
+    fn error(&self, status: u16, body: &[u8]) -> ProviderError {
+        error::read(status, body)
+    }
+
+    fn stream_error(&self, events: &[u8]) -> Option<ProviderError> {
+        sse::events(events).find_map(|event| {
+            let named = event.name.as_deref() == Some("error");
+            (named || event.data.starts_with("{\"type\":\"error\""))
+                .then(|| error::read(200, event.data.as_bytes()))
+        })
+    }
+}

@@ -1,0 +1,354 @@
+//! Messages events -> hub events; one state machine per stream. Pure.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::answer::{annotation, compact, declined, finish, redacted, usage};
+use super::wire::{AnswerBlock, Citation, StopDetails, WireUsage};
+use super::{DETAIL_FORMAT, error};
+use crate::codec::sse;
+use crate::dialect::StreamIn;
+use crate::dialect::hub::{Detail, Event, Finish};
+use crate::error::Error;
+
+/// Anthropic Messages 2023-06-01, any stream event.
+#[derive(Deserialize)]
+struct Wire {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    message: Option<Started>,
+    #[serde(default)]
+    index: Option<u64>,
+    #[serde(default)]
+    content_block: Option<AnswerBlock>,
+    #[serde(default)]
+    delta: Option<Delta>,
+    #[serde(default)]
+    usage: Option<WireUsage>,
+}
+
+#[derive(Deserialize)]
+struct Started {
+    #[serde(default)]
+    id: Option<String>,
+    #[serde(default)]
+    model: Option<String>,
+    #[serde(default)]
+    usage: Option<WireUsage>,
+}
+
+#[derive(Deserialize)]
+struct Delta {
+    #[serde(rename = "type", default)]
+    kind: Option<String>,
+    #[serde(default)]
+    text: Option<String>,
+    #[serde(default)]
+    thinking: Option<String>,
+    #[serde(default)]
+    signature: Option<String>,
+    #[serde(default)]
+    partial_json: Option<String>,
+    #[serde(default)]
+    citation: Option<Citation>,
+    #[serde(default)]
+    stop_reason: Option<String>,
+    #[serde(default)]
+    stop_details: Option<StopDetails>,
+}
+
+/// A content block that was opened.
+enum Block {
+    Text {
+        start: usize,
+        citations: Vec<Citation>,
+    },
+    Thinking,
+    Tool {
+        index: usize,
+        input: Option<Box<RawValue>>,
+        empty: bool,
+    },
+    /// A block without a place in the client's dialect.
+    Other,
+}
+
+/// Reads the events of one stream.
+pub(super) struct FromMessages {
+    provider: &'static str,
+    id: Option<String>,
+    started: bool,
+    ended: bool,
+    blocks: Vec<(u64, Block)>,
+    calls: usize,
+    /// Code points of text so far.
+    said: usize,
+    usage: WireUsage,
+    counted: bool,
+    stop_reason: Option<String>,
+}
+
+impl FromMessages {
+    pub(super) fn new(provider: &'static str) -> Self {
+        Self {
+            provider,
+            id: None,
+            started: false,
+            ended: false,
+            blocks: Vec::new(),
+            calls: 0,
+            said: 0,
+            usage: WireUsage::default(),
+            counted: false,
+            stop_reason: None,
+        }
+    }
+
+    fn fail(&mut self, error: Error, out: &mut Vec<Event>) {
+        self.ended = true;
+        out.push(Event::Failed(error));
+    }
+
+    fn broken(&mut self, reason: &str, out: &mut Vec<Event>) {
+        let provider = self.provider;
+        let reason = reason.to_owned();
+        self.fail(Error::BadAnswer { provider, reason }, out);
+    }
+
+    /// Counts are cumulative: a later value replaces an earlier one.
+    fn count(&mut self, new: WireUsage) {
+        self.counted = true;
+        let old = &mut self.usage;
+        old.input_tokens = new.input_tokens.or(old.input_tokens);
+        old.cache_creation_input_tokens = new
+            .cache_creation_input_tokens
+            .or(old.cache_creation_input_tokens);
+        old.cache_read_input_tokens = new.cache_read_input_tokens.or(old.cache_read_input_tokens);
+        old.output_tokens = new.output_tokens.or(old.output_tokens);
+        old.output_tokens_details = new
+            .output_tokens_details
+            .or(old.output_tokens_details.take());
+        old.iterations = new.iterations.or(old.iterations.take());
+    }
+
+    fn open(&mut self, index: u64, block: AnswerBlock, out: &mut Vec<Event>) {
+        let opened = match block.kind.as_str() {
+            "text" => {
+                let start = self.said;
+                if let Some(text) = block.text.filter(|text| !text.is_empty()) {
+                    self.said += text.chars().count();
+                    out.push(Event::Text(text));
+                }
+                Block::Text {
+                    start,
+                    citations: Vec::new(),
+                }
+            }
+            "thinking" => {
+                if let Some(text) = block.thinking.filter(|text| !text.is_empty()) {
+                    out.push(Event::Detail(thought(index, Some(text), None)));
+                }
+                Block::Thinking
+            }
+            "redacted_thinking" => {
+                out.push(Event::Detail(redacted(
+                    block.data.unwrap_or_default(),
+                    index,
+                )));
+                Block::Thinking
+            }
+            "tool_use" => {
+                let call = self.calls;
+                self.calls += 1;
+                out.push(Event::ToolCall {
+                    index: call,
+                    id: block.id.unwrap_or_default(),
+                    name: block.name.unwrap_or_default(),
+                });
+                Block::Tool {
+                    index: call,
+                    input: block.input,
+                    empty: true,
+                }
+            }
+            _ => Block::Other,
+        };
+        self.blocks.push((index, opened));
+    }
+
+    fn delta(&mut self, index: u64, delta: Delta, out: &mut Vec<Event>) {
+        let Some((_, block)) = self.blocks.iter_mut().rev().find(|(i, _)| *i == index) else {
+            return self.broken("a delta belongs to no open block", out);
+        };
+        match (delta.kind.as_deref(), block) {
+            (Some("text_delta"), Block::Text { .. }) => {
+                if let Some(text) = delta.text.filter(|text| !text.is_empty()) {
+                    self.said += text.chars().count();
+                    out.push(Event::Text(text));
+                }
+            }
+            (Some("thinking_delta"), Block::Thinking) => {
+                if let Some(text) = delta.thinking.filter(|text| !text.is_empty()) {
+                    out.push(Event::Detail(thought(index, Some(text), None)));
+                }
+            }
+            (Some("signature_delta"), Block::Thinking) => {
+                if let Some(signature) = delta.signature.filter(|text| !text.is_empty()) {
+                    out.push(Event::Detail(thought(index, None, Some(signature))));
+                }
+            }
+            (Some("input_json_delta"), Block::Tool { index, empty, .. }) => {
+                if let Some(fragment) = delta.partial_json.filter(|text| !text.is_empty()) {
+                    *empty = false;
+                    out.push(Event::Arguments {
+                        index: *index,
+                        fragment,
+                    });
+                }
+            }
+            (Some("citations_delta"), Block::Text { citations, .. }) => {
+                citations.extend(delta.citation);
+            }
+            _ => {}
+        }
+    }
+
+    fn close(&mut self, index: u64, out: &mut Vec<Event>) {
+        let Some(at) = self.blocks.iter().rposition(|(i, _)| *i == index) else {
+            return self.broken("a block ends that was not open", out);
+        };
+        match self.blocks.remove(at).1 {
+            Block::Tool {
+                index,
+                input,
+                empty,
+            } => {
+                if empty {
+                    let input = input.map_or_else(|| "{}".to_owned(), |raw| compact(raw.get()));
+                    out.push(Event::Arguments {
+                        index,
+                        fragment: input,
+                    });
+                }
+                out.push(Event::ToolCallEnd { index });
+            }
+            Block::Text { start, citations } => {
+                let list: Vec<_> = citations
+                    .iter()
+                    .filter_map(|citation| annotation(citation, start, self.said))
+                    .collect();
+                if !list.is_empty() {
+                    out.push(Event::Annotations(list));
+                }
+            }
+            Block::Thinking | Block::Other => {}
+        }
+    }
+
+    fn complete(&mut self, out: &mut Vec<Event>) {
+        self.ended = true;
+        let (reason, native) = finish(self.stop_reason.as_deref());
+        out.push(Event::Finish { reason, native });
+        if self.counted {
+            out.push(Event::Usage(usage(&self.usage)));
+        }
+        out.push(Event::End);
+    }
+}
+
+fn thought(index: u64, text: Option<String>, signature: Option<String>) -> Detail {
+    Detail {
+        kind: "reasoning.text".to_owned(),
+        text,
+        signature,
+        data: None,
+        format: Some(DETAIL_FORMAT.to_owned()),
+        index,
+    }
+}
+
+impl StreamIn for FromMessages {
+    fn push(&mut self, event: &sse::Event<'_>, out: &mut Vec<Event>) {
+        if self.ended {
+            return;
+        }
+        let wire: Wire = match serde_json::from_str(&event.data) {
+            Ok(wire) => wire,
+            Err(_) => return self.broken("an event of its stream cannot be read", out),
+        };
+        let index = wire.index.unwrap_or(0);
+        match wire.kind.as_str() {
+            "message_start" => {
+                let Some(message) = wire.message else {
+                    return self.broken("its first event names no message", out);
+                };
+                if self.started {
+                    // The same one again is harmless; another one is a stream spliced into ours.
+                    if message.id != self.id {
+                        self.broken("a second message begins inside its stream", out);
+                    }
+                    return;
+                }
+                self.started = true;
+                self.id.clone_from(&message.id);
+                if let Some(usage) = message.usage {
+                    self.count(usage);
+                }
+                out.push(Event::Start {
+                    id: message.id,
+                    model: message.model,
+                    created: None,
+                });
+            }
+            "content_block_start" => {
+                if let Some(block) = wire.content_block {
+                    self.open(index, block, out);
+                }
+            }
+            "content_block_delta" => {
+                if let Some(delta) = wire.delta {
+                    self.delta(index, delta, out);
+                }
+            }
+            "content_block_stop" => self.close(index, out),
+            "message_delta" => {
+                if let Some(usage) = wire.usage {
+                    self.count(usage);
+                }
+                if let Some(delta) = wire.delta
+                    && delta.stop_reason.is_some()
+                {
+                    if finish(delta.stop_reason.as_deref()).0 == Finish::ContentFilter {
+                        out.push(Event::Refusal(declined(delta.stop_details)));
+                    }
+                    self.stop_reason = delta.stop_reason;
+                }
+            }
+            "message_stop" => {
+                if self.stop_reason.is_some() {
+                    self.complete(out);
+                } else {
+                    self.fail(Error::Truncated, out);
+                }
+            }
+            "ping" => out.push(Event::Ping),
+            "error" => {
+                let error = error::read(200, event.data.as_bytes());
+                self.fail(Error::Provider(Box::new(error)), out);
+            }
+            _ => {}
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<Event>) {
+        if self.ended {
+            return;
+        }
+        if self.stop_reason.is_some() {
+            self.complete(out);
+        } else {
+            self.fail(Error::Truncated, out);
+        }
+    }
+}

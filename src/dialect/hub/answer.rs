@@ -1,0 +1,252 @@
+//! Answers, whole and streamed. Pure.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::error::Error;
+
+/// Tokens, in OpenAI's arithmetic: the prompt includes cached and cache-write tokens, the
+/// completion includes reasoning.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens of the prompt.
+    pub prompt: u64,
+    /// Tokens of the completion.
+    pub completion: u64,
+    /// Prompt tokens read from a cache.
+    pub cached: u64,
+    /// Prompt tokens written to a cache.
+    pub cache_write: u64,
+    /// Completion tokens spent on reasoning.
+    pub reasoning: u64,
+}
+
+impl Usage {
+    /// Prompt and completion together.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.prompt.saturating_add(self.completion)
+    }
+}
+
+/// Why generation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finish {
+    /// The model was done, or met a stop sequence.
+    Stop,
+    /// The token limit was reached.
+    Length,
+    /// The model called tools.
+    ToolCalls,
+    /// The answer was withheld.
+    ContentFilter,
+}
+
+impl Finish {
+    /// Chat Completions, `finish_reason`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Length => "length",
+            Self::ToolCalls => "tool_calls",
+            Self::ContentFilter => "content_filter",
+        }
+    }
+}
+
+/// A call of a function tool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolCall {
+    /// The provider's id of the call.
+    pub id: String,
+    /// The function's name.
+    pub name: String,
+    /// The arguments: JSON text, `{}` where there are none.
+    pub arguments: String,
+}
+
+/// A piece of reasoning with what its provider needs to take it back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Detail {
+    /// `reasoning.text` or `reasoning.encrypted`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The text, or a fragment of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The provider's signature of the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
+    /// What only the provider can read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
+    /// Whose it is, as in `anthropic-claude-v1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    /// Position of the block in the answer.
+    #[serde(default)]
+    pub index: u64,
+}
+
+/// A whole answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The provider's id of the answer.
+    pub id: Option<String>,
+    /// The model that answered, in the provider's words.
+    pub model: Option<String>,
+    /// When, in seconds since 1970.
+    pub created: Option<u64>,
+    /// The text; `None` where there was none at all.
+    pub text: Option<String>,
+    /// The reasoning, readable.
+    pub reasoning: Option<String>,
+    /// The reasoning, for taking back.
+    pub details: Vec<Detail>,
+    /// Why the model declined.
+    pub refusal: Option<String>,
+    /// Citations in Chat Completions shape.
+    pub annotations: Vec<Box<RawValue>>,
+    /// Log probabilities of the text in Chat Completions shape.
+    pub logprobs: Option<Box<RawValue>>,
+    /// Tool calls, in order.
+    pub tool_calls: Vec<ToolCall>,
+    /// Why it ended.
+    pub finish: Finish,
+    /// The provider's own word for that, where ours says less.
+    pub native_finish: Option<String>,
+    /// Tokens, where the provider counted them.
+    pub usage: Option<Usage>,
+    /// OpenAI's name of the service tier.
+    pub service_tier: Option<String>,
+    /// The blocks as the provider sent them, where the members above cannot give them back.
+    pub raw_blocks: Option<Box<RawValue>>,
+    /// The stop sequence that was met.
+    pub stop_sequence: Option<String>,
+}
+
+impl Answer {
+    /// An answer without content.
+    #[must_use]
+    pub fn empty(finish: Finish) -> Self {
+        Self {
+            id: None,
+            model: None,
+            created: None,
+            text: None,
+            reasoning: None,
+            details: Vec::new(),
+            refusal: None,
+            annotations: Vec::new(),
+            logprobs: None,
+            tool_calls: Vec::new(),
+            finish,
+            native_finish: None,
+            usage: None,
+            service_tier: None,
+            raw_blocks: None,
+            stop_sequence: None,
+        }
+    }
+}
+
+impl Answer {
+    /// The answer as the steps of a stream, for a client that asked for one.
+    #[must_use]
+    pub fn into_events(self) -> Vec<Event> {
+        let mut out = vec![Event::Start {
+            id: self.id,
+            model: self.model,
+            created: self.created,
+        }];
+        if self.details.is_empty() {
+            out.extend(self.reasoning.map(Event::Reasoning));
+        }
+        out.extend(self.details.into_iter().map(Event::Detail));
+        out.extend(self.text.filter(|text| !text.is_empty()).map(Event::Text));
+        if !self.annotations.is_empty() {
+            out.push(Event::Annotations(self.annotations));
+        }
+        out.extend(self.refusal.map(Event::Refusal));
+        for (index, call) in self.tool_calls.into_iter().enumerate() {
+            out.push(Event::ToolCall {
+                index,
+                id: call.id,
+                name: call.name,
+            });
+            out.push(Event::Arguments {
+                index,
+                fragment: call.arguments,
+            });
+            out.push(Event::ToolCallEnd { index });
+        }
+        out.push(Event::Finish {
+            reason: self.finish,
+            native: self.native_finish,
+        });
+        out.extend(self.usage.map(Event::Usage));
+        out.push(Event::End);
+        out
+    }
+}
+
+/// A step of a streamed answer.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// The first event: who answers.
+    Start {
+        /// The provider's id of the answer.
+        id: Option<String>,
+        /// The model that answers.
+        model: Option<String>,
+        /// When, in seconds since 1970.
+        created: Option<u64>,
+    },
+    /// A fragment of the text.
+    Text(String),
+    /// A fragment of the readable reasoning.
+    Reasoning(String),
+    /// A fragment of the reasoning for taking back.
+    Detail(Detail),
+    /// A fragment of a refusal.
+    Refusal(String),
+    /// Citations of what was said so far, in Chat Completions shape.
+    Annotations(Vec<Box<RawValue>>),
+    /// A call begins. Indexes are dense from 0.
+    ToolCall {
+        /// Position among the calls.
+        index: usize,
+        /// The provider's id of the call.
+        id: String,
+        /// The function's name.
+        name: String,
+    },
+    /// A fragment of a call's arguments.
+    Arguments {
+        /// Position among the calls.
+        index: usize,
+        /// JSON text, cut anywhere.
+        fragment: String,
+    },
+    /// The arguments of a call are complete.
+    ToolCallEnd {
+        /// Position among the calls.
+        index: usize,
+    },
+    /// Why it ended.
+    Finish {
+        /// In OpenAI's words.
+        reason: Finish,
+        /// In the provider's word, where ours says less.
+        native: Option<String>,
+    },
+    /// Tokens of the whole answer.
+    Usage(Usage),
+    /// A sign of life.
+    Ping,
+    /// The answer is complete.
+    End,
+    /// The answer will not be completed.
+    Failed(Error),
+}

@@ -1,0 +1,7 @@
+//! The shape all dialects meet in: request, answer, stream events, usage. Pure.
+
+mod answer;
+mod request;
+
+pub use answer::{Answer, Detail, Event, Finish, ToolCall, Usage};
+pub use request::{CallIn, Message, Part, Place, Request, Role, Tool, ToolChoice, is_default};

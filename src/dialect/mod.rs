@@ -1,0 +1,126 @@
+//! The wire formats, and what they meet in. Pure: no clock, no network.
+//!
+//! A client speaks Chat Completions or Responses, a provider Chat Completions or Messages. Where
+//! the two differ, a request goes client -> hub -> provider and the answer back the same way.
+
+pub mod anthropic;
+pub mod hub;
+pub mod models;
+pub mod openai;
+pub mod responses;
+
+use crate::codec::sse;
+use crate::error::{Error, ProviderError};
+use hub::{Answer, Event, Request};
+
+/// What a client speaks.
+pub trait Ingress {
+    /// Writes a whole answer as the client's JSON.
+    ///
+    /// # Errors
+    /// None of today's dialects fail; a dialect may refuse what it cannot express.
+    fn answer(&self, answer: Answer) -> Result<String, Error>;
+
+    /// The state machine that writes a streamed answer.
+    fn stream(&self) -> Box<dyn StreamOut>;
+}
+
+/// Writes hub events as the client's server-sent events.
+pub trait StreamOut {
+    /// Appends what `event` means to the client; nothing follows [`Event::End`] or a failure.
+    fn push(&mut self, event: Event, out: &mut Vec<u8>);
+}
+
+/// What a provider speaks.
+pub trait Egress: Sync {
+    /// Writes the provider's request body and names what could not be carried over.
+    ///
+    /// # Errors
+    /// Names the field that the provider cannot be given.
+    fn request(&self, request: &mut Request<'_>) -> Result<Translated, Error>;
+
+    /// Reads a whole answer.
+    ///
+    /// # Errors
+    /// A text about what is wrong with the shape of the answer.
+    fn answer(&self, body: &[u8]) -> Result<Answer, String>;
+
+    /// The state machine that reads a streamed answer of the provider so named.
+    fn stream(&self, provider: &'static str) -> Box<dyn StreamIn>;
+
+    /// Reads the body of an error answer.
+    fn error(&self, status: u16, body: &[u8]) -> ProviderError;
+
+    /// The error that an event of a stream is, if one is.
+    fn stream_error(&self, events: &[u8]) -> Option<ProviderError>;
+}
+
+/// Reads a provider's events into hub events.
+pub trait StreamIn {
+    /// Appends what `event` means. A failure of the provider is [`Event::Failed`].
+    fn push(&mut self, event: &sse::Event<'_>, out: &mut Vec<Event>);
+
+    /// The stream ended; appends [`Event::End`] or, where it was cut, [`Event::Failed`].
+    fn finish(&mut self, out: &mut Vec<Event>);
+}
+
+/// A request body for a provider.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Translated {
+    /// The JSON text.
+    pub body: Vec<u8>,
+    /// Parameters that were left out, sorted and without duplicates.
+    pub dropped: Vec<String>,
+}
+
+/// Where times and ids of a translated answer come from, so that translation stays pure.
+#[derive(Debug, Clone, Copy)]
+pub struct Stamp {
+    /// When the answer was created, in seconds since 1970.
+    pub created: u64,
+    /// Where minted ids start from; random in service.
+    pub seed: u128,
+    /// The time now, in seconds since 1970.
+    pub now: fn() -> u64,
+}
+
+impl Stamp {
+    /// An id of our own: the prefix and 24 hexadecimal digits, different for each `n`.
+    #[must_use]
+    pub fn id(&self, prefix: &str, n: u64) -> String {
+        let value = self.seed.wrapping_add(u128::from(n)) & ((1 << 96) - 1);
+        format!("{prefix}{value:024x}")
+    }
+}
+
+/// Fills what a provider's error body leaves out, from the status.
+#[must_use]
+pub fn provider_error(status: u16, message: String) -> ProviderError {
+    let (kind, code) = match status {
+        401 => ("invalid_request_error", Some("invalid_api_key")),
+        402 => ("insufficient_quota", Some("insufficient_quota")),
+        403 => ("permission_error", None),
+        429 => ("rate_limit_error", Some("rate_limit_exceeded")),
+        408 | 504 => ("server_error", Some("upstream_timeout")),
+        500.. => ("server_error", None),
+        _ => ("invalid_request_error", None),
+    };
+    ProviderError {
+        status: client_status(status),
+        upstream_status: status,
+        message,
+        kind: kind.to_owned(),
+        param: None,
+        code: code.map(str::to_owned),
+        more: Vec::new(),
+    }
+}
+
+/// The status a client is told: vendors' own numbers become the standard one they mean.
+fn client_status(status: u16) -> u16 {
+    match status {
+        498 | 529 => 503,
+        status @ 400..=599 => status,
+        _ => 502,
+    }
+}

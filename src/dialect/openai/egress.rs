@@ -1,0 +1,311 @@
+//! Hub request -> Chat Completions body, and a provider's completion -> hub answer. Pure.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::read_usage;
+use crate::codec::json::{Object, raw};
+use crate::dialect::Translated;
+use crate::dialect::hub::{
+    Answer, CallIn, Finish, Message, Part, Request, Role, Tool, ToolCall, ToolChoice,
+};
+use crate::error::Error;
+
+/// Writes a request. Nothing is dropped: this is the shape the hub is made after.
+///
+/// `token_limit` is the provider's name of the limit on the answer's length.
+pub(super) fn request(
+    request: &mut Request<'_>,
+    token_limit: &'static str,
+) -> Result<Translated, Error> {
+    let mut out = Object::default();
+    out.push("model", Cow::Owned(raw(&request.model)));
+    let messages: Vec<_> = request.messages.iter().map(message).collect();
+    out.push("messages", Cow::Owned(raw(&messages)));
+    if request.stream {
+        out.push("stream", Cow::Owned(raw(&true)));
+        if request.include_usage {
+            let options = serde_json::json!({"include_usage": true});
+            out.push("stream_options", Cow::Owned(raw(&options)));
+        }
+    }
+    if !request.tools.is_empty() {
+        let tools: Vec<_> = request.tools.iter().map(tool).collect();
+        out.push("tools", Cow::Owned(raw(&tools)));
+    }
+    if let Some(choice) = &request.tool_choice {
+        out.push("tool_choice", Cow::Owned(tool_choice(choice)));
+    }
+    for mut field in std::mem::take(&mut request.fields.fields) {
+        if matches!(&*field.name, "max_tokens" | "max_completion_tokens") {
+            field.name = Cow::Borrowed(token_limit);
+        }
+        out.fields.push(field);
+    }
+    Ok(Translated {
+        body: serde_json::to_vec(&out).map_err(|e| Error::InvalidJson {
+            param: None,
+            message: e.to_string(),
+        })?,
+        dropped: std::mem::take(&mut request.dropped),
+    })
+}
+
+fn message(message: &Message<'_>) -> Box<RawValue> {
+    let mut out = Object::default();
+    out.push("role", Cow::Owned(raw(message.role.name())));
+    match message.content.as_slice() {
+        [] if message.role == Role::Assistant => {
+            out.push("content", Cow::Owned(raw(&None::<()>)));
+        }
+        [] => out.push("content", Cow::Owned(raw(""))),
+        [Part::Text { text, .. }] if message.plain => {
+            out.push("content", Cow::Owned(raw(text)));
+        }
+        parts => {
+            let parts: Vec<_> = parts.iter().map(part).collect();
+            out.push("content", Cow::Owned(raw(&parts)));
+        }
+    }
+    for (name, value) in [
+        ("name", &message.name),
+        ("tool_call_id", &message.tool_call_id),
+        ("refusal", &message.refusal),
+        ("reasoning_content", &message.reasoning),
+    ] {
+        if let Some(value) = value {
+            out.push(name, Cow::Owned(raw(value)));
+        }
+    }
+    if !message.tool_calls.is_empty() {
+        let calls: Vec<_> = message.tool_calls.iter().map(call).collect();
+        out.push("tool_calls", Cow::Owned(raw(&calls)));
+    }
+    out.fields.extend(message.other.fields.iter().cloned());
+    raw(&out)
+}
+
+fn part(part: &Part<'_>) -> Box<RawValue> {
+    let mut out = Object::default();
+    let other = match part {
+        Part::Text { text, other } => {
+            out.push("type", Cow::Owned(raw("text")));
+            out.push("text", Cow::Owned(raw(text)));
+            other
+        }
+        Part::Image { url, detail, other } => {
+            #[derive(Serialize)]
+            struct Image<'a> {
+                url: &'a str,
+                #[serde(skip_serializing_if = "Option::is_none")]
+                detail: Option<&'a str>,
+            }
+            out.push("type", Cow::Owned(raw("image_url")));
+            let image = Image {
+                url,
+                detail: detail.as_deref(),
+            };
+            out.push("image_url", Cow::Owned(raw(&image)));
+            other
+        }
+        Part::File { file, other } => {
+            out.push("type", Cow::Owned(raw("file")));
+            out.push("file", Cow::Owned(raw(file)));
+            other
+        }
+        Part::Refusal(text) => {
+            return raw(&serde_json::json!({"type": "refusal", "refusal": text}));
+        }
+        Part::Other { value, .. } => return (**value).to_owned(),
+    };
+    out.fields.extend(other.fields.iter().cloned());
+    raw(&out)
+}
+
+fn call(call: &CallIn<'_>) -> Box<RawValue> {
+    #[derive(Serialize)]
+    struct Function<'a> {
+        name: &'a str,
+        arguments: &'a str,
+    }
+    let mut out = Object::default();
+    out.push("id", Cow::Owned(raw(&call.id)));
+    out.push("type", Cow::Owned(raw("function")));
+    let function = Function {
+        name: &call.name,
+        arguments: if call.arguments.trim().is_empty() {
+            "{}"
+        } else {
+            &call.arguments
+        },
+    };
+    out.push("function", Cow::Owned(raw(&function)));
+    out.fields.extend(call.other.fields.iter().cloned());
+    raw(&out)
+}
+
+fn tool(tool: &Tool<'_>) -> Box<RawValue> {
+    match tool {
+        Tool::Function {
+            name,
+            description,
+            parameters,
+            strict,
+            other,
+        } => {
+            let mut function = Object::default();
+            function.push("name", Cow::Owned(raw(name)));
+            if let Some(description) = description {
+                function.push("description", Cow::Owned(raw(description)));
+            }
+            if let Some(parameters) = parameters {
+                function.push("parameters", Cow::Borrowed(parameters));
+            }
+            if let Some(strict) = strict {
+                function.push("strict", Cow::Owned(raw(strict)));
+            }
+            let mut out = Object::default();
+            out.push("type", Cow::Owned(raw("function")));
+            out.push("function", Cow::Owned(raw(&function)));
+            out.fields.extend(other.fields.iter().cloned());
+            raw(&out)
+        }
+        Tool::Other { value, .. } => (**value).to_owned(),
+    }
+}
+
+fn tool_choice(choice: &ToolChoice<'_>) -> Box<RawValue> {
+    use serde_json::json;
+    match choice {
+        ToolChoice::Auto => raw("auto"),
+        ToolChoice::None => raw("none"),
+        ToolChoice::Required => raw("required"),
+        ToolChoice::Function(name) => raw(&json!({"type": "function", "function": {"name": name}})),
+        ToolChoice::Allowed { required, names } => {
+            let tools: Vec<_> = names
+                .iter()
+                .map(|name| json!({"type": "function", "function": {"name": name}}))
+                .collect();
+            raw(&json!({
+                "type": "allowed_tools",
+                "allowed_tools": {
+                    "mode": if *required { "required" } else { "auto" },
+                    "tools": tools,
+                },
+            }))
+        }
+    }
+}
+
+/// Chat Completions, the parts of `chat.completion` that mean something elsewhere.
+#[derive(serde::Deserialize)]
+struct Completion {
+    #[serde(default)]
+    id: Option<String>,
+    #[serde(default)]
+    model: Option<String>,
+    #[serde(default)]
+    created: Option<u64>,
+    #[serde(default)]
+    service_tier: Option<String>,
+    choices: Vec<Choice>,
+    #[serde(default)]
+    usage: Option<Box<RawValue>>,
+}
+
+#[derive(serde::Deserialize)]
+struct Choice {
+    message: Said,
+    #[serde(default)]
+    finish_reason: Option<String>,
+    #[serde(default)]
+    logprobs: Option<Box<RawValue>>,
+}
+
+#[derive(serde::Deserialize)]
+struct Said {
+    #[serde(default)]
+    content: Option<String>,
+    #[serde(default, alias = "reasoning")]
+    reasoning_content: Option<String>,
+    #[serde(default)]
+    refusal: Option<String>,
+    #[serde(default)]
+    annotations: Option<Vec<Box<RawValue>>>,
+    #[serde(default)]
+    tool_calls: Option<Vec<Called>>,
+}
+
+#[derive(serde::Deserialize)]
+struct Called {
+    #[serde(default)]
+    id: Option<String>,
+    function: CalledFunction,
+}
+
+#[derive(serde::Deserialize)]
+struct CalledFunction {
+    name: String,
+    #[serde(default)]
+    arguments: Option<String>,
+}
+
+/// Reads `finish_reason`; the second value is the provider's word where ours says less.
+pub(super) fn finish(reason: Option<&str>, called: bool) -> (Finish, Option<String>) {
+    match reason {
+        // Some providers end a turn of calls with the word for an ordinary end.
+        Some("stop" | "") | None if called => (Finish::ToolCalls, None),
+        Some("tool_calls" | "function_call") => (Finish::ToolCalls, None),
+        Some("stop" | "") | None => (Finish::Stop, None),
+        Some("length") => (Finish::Length, None),
+        Some("content_filter") => (Finish::ContentFilter, None),
+        Some(other @ "model_length") => (Finish::Length, Some(other.to_owned())),
+        Some(other) => (Finish::Stop, Some(other.to_owned())),
+    }
+}
+
+/// Reads a whole completion.
+pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
+    let completion: Completion =
+        serde_json::from_slice(body).map_err(|error| format!("it is no completion ({error})"))?;
+    let Some(choice) = completion.choices.into_iter().next() else {
+        return Err("its list of choices is empty".to_owned());
+    };
+    let said = choice.message;
+    let tool_calls: Vec<ToolCall> = said
+        .tool_calls
+        .unwrap_or_default()
+        .into_iter()
+        .enumerate()
+        .map(|(i, call)| ToolCall {
+            id: call
+                .id
+                .filter(|id| !id.is_empty())
+                .unwrap_or_else(|| format!("call_{i}")),
+            name: call.function.name,
+            arguments: call
+                .function
+                .arguments
+                .filter(|text| !text.trim().is_empty())
+                .unwrap_or_else(|| "{}".to_owned()),
+        })
+        .collect();
+    let (finish, native_finish) = finish(choice.finish_reason.as_deref(), !tool_calls.is_empty());
+    Ok(Answer {
+        id: completion.id.filter(|id| !id.is_empty()),
+        model: completion.model.filter(|model| !model.is_empty()),
+        created: completion.created,
+        text: said.content,
+        reasoning: said.reasoning_content.filter(|text| !text.is_empty()),
+        refusal: said.refusal.filter(|text| !text.is_empty()),
+        annotations: said.annotations.unwrap_or_default(),
+        logprobs: choice.logprobs.filter(|raw| raw.get() != "null"),
+        tool_calls,
+        native_finish,
+        usage: completion.usage.as_deref().and_then(read_usage),
+        service_tier: completion.service_tier,
+        ..Answer::empty(finish)
+    })
+}

@@ -1,0 +1,377 @@
+//! Error bodies of every shape the providers use -> one error, and the envelope for clients. Pure.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use crate::codec::json::{Object, raw};
+use crate::dialect::provider_error;
+use crate::error::{Error, ProviderError};
+
+/// Phrases by which providers say that the conversation is too long, in lower case.
+const CONTEXT_LENGTH: [&str; 6] = [
+    "maximum context length",
+    "context_length_exceeded",
+    "prompt is too long",
+    "too many tokens",
+    "exceed context limit",
+    "context window",
+];
+
+/// Reads an error answer: OpenAI's envelope, Gemini's array, xAI's string, Mistral's and Cohere's
+/// flat objects, a bare `detail`, or no JSON at all.
+#[must_use]
+pub fn read_error(status: u16, body: &[u8]) -> ProviderError {
+    let parsed = serde_json::from_slice::<Value>(body).ok();
+    let object = parsed.map(|value| match value {
+        Value::Array(list) => list.into_iter().next().unwrap_or(Value::Null),
+        other => other,
+    });
+    let Some(Value::Object(mut body)) = object else {
+        let mut error = provider_error(status, format!("upstream returned HTTP {status}"));
+        error.code = Some("upstream_invalid_response".to_owned());
+        if matches!(error.status, 401 | 403 | 429) {
+            error.code = provider_error(status, String::new()).code;
+        }
+        return error;
+    };
+    let inner = match body.remove("error") {
+        Some(Value::Object(inner)) => inner,
+        Some(Value::String(message)) => {
+            body.insert("message".to_owned(), Value::String(message));
+            if let Some(Value::String(code)) = body.get_mut("code") {
+                *code = slug(code);
+            }
+            body
+        }
+        _ => body,
+    };
+    read_object(status, inner)
+}
+
+fn read_object(status: u16, mut body: Map<String, Value>) -> ProviderError {
+    // An error inside a stream carries its status as a number, since the head said 200.
+    let number = |value: &Value| value.as_u64().and_then(|n| u16::try_from(n).ok());
+    let inner_status = ["status", "code", "status_code"]
+        .iter()
+        .filter_map(|name| body.get(*name).and_then(number))
+        .find(|n| (400..600).contains(n));
+    let status = match (status, inner_status) {
+        (200..=299, Some(inner)) => inner,
+        (status, _) => status,
+    };
+
+    let (mut message, mut param) = read_message(&mut body);
+    if let Some(text) = body
+        .get("metadata")
+        .and_then(|metadata| metadata.get("raw"))
+        .and_then(Value::as_str)
+        .filter(|text| !text.is_empty())
+    {
+        message = format!("{message}: {text}");
+    }
+    if message.is_empty() {
+        message = format!("upstream returned HTTP {status}");
+    }
+    let lower = message.to_ascii_lowercase();
+    let mut error = provider_error(status, message);
+
+    match body.remove("type") {
+        Some(Value::String(kind)) if !kind.is_empty() && kind != "None" => error.kind = kind,
+        _ => {}
+    }
+    let google = body.remove("status");
+    match (google, body.remove("code")) {
+        (Some(Value::String(name)), _) if !name.is_empty() => {
+            error.code = Some(name.to_ascii_lowercase());
+        }
+        (_, Some(Value::String(code))) if !code.is_empty() => error.code = Some(code),
+        (_, Some(Value::Number(code))) => error.code = Some(code.to_string()),
+        _ if error.kind != provider_error(status, String::new()).kind && status != 401 => {
+            // The provider said what it is in `type`; our guess at a code adds nothing.
+            error.code = None;
+        }
+        _ => {}
+    }
+    if CONTEXT_LENGTH.iter().any(|phrase| lower.contains(phrase))
+        && matches!(status, 400 | 413 | 422)
+    {
+        error.code = Some("context_length_exceeded".to_owned());
+    }
+    if let Some(Value::String(named)) = body.remove("param") {
+        param = Some(named);
+    }
+    error.param = param;
+    for known in ["object", "metadata", "request_id", "id"] {
+        body.remove(known);
+    }
+    error.more = body
+        .into_iter()
+        .map(|(name, value)| (name, value.to_string()))
+        .collect();
+    error
+}
+
+/// The text of an error, and the field it names.
+fn read_message(body: &mut Map<String, Value>) -> (String, Option<String>) {
+    let detail = match body.remove("message").or_else(|| body.remove("Message")) {
+        Some(Value::String(text)) => return (text, None),
+        Some(Value::Object(mut object)) => object.remove("detail"),
+        _ => body.remove("detail"),
+    };
+    match detail {
+        Some(Value::String(text)) => (text, None),
+        Some(Value::Array(list)) => {
+            let mut param = None;
+            let mut texts = Vec::new();
+            for entry in &list {
+                let path: Vec<_> = entry
+                    .get("loc")
+                    .and_then(Value::as_array)
+                    .into_iter()
+                    .flatten()
+                    .map(|step| {
+                        step.as_str()
+                            .map_or_else(|| step.to_string(), str::to_owned)
+                    })
+                    .collect();
+                let text = entry.get("msg").and_then(Value::as_str).unwrap_or_default();
+                param = param.or_else(|| path.last().cloned());
+                texts.push(format!("{}: {text}", path.join(".")));
+            }
+            (texts.join("; "), param)
+        }
+        _ => (String::new(), None),
+    }
+}
+
+/// `Client specified an invalid argument` -> `client_specified_an_invalid_argument`.
+fn slug(text: &str) -> String {
+    text.to_ascii_lowercase()
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join("_")
+}
+
+/// The error as OpenAI's envelope; `message`, `type`, `param` and `code` are always present.
+#[must_use]
+pub fn envelope(error: &Error) -> String {
+    let mut inner = Object::default();
+    inner.push("message", Cow::Owned(raw(&error.to_string())));
+    inner.push("type", Cow::Owned(raw(error.kind())));
+    inner.push("param", Cow::Owned(raw(&error.param())));
+    inner.push("code", Cow::Owned(raw(&error.code())));
+    if let Error::Provider(error) = error {
+        for (name, value) in &error.more {
+            if let Ok(value) = serde_json::value::RawValue::from_string(value.clone()) {
+                inner.push(name.as_str(), Cow::Owned(value));
+            }
+        }
+    }
+    raw(&serde_json::json!({ "error": raw(&inner) }))
+        .get()
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// status, body, what is read: status, message, type, param, code.
+    type Case = (
+        u16,
+        &'static str,
+        (
+            u16,
+            &'static str,
+            &'static str,
+            Option<&'static str>,
+            Option<&'static str>,
+        ),
+    );
+
+    const CASES: [Case; 15] = [
+        (
+            400,
+            r#"{"error":{"message":"no","type":"invalid_request_error","param":"max_tokens","code":"unsupported_parameter"}}"#,
+            (
+                400,
+                "no",
+                "invalid_request_error",
+                Some("max_tokens"),
+                Some("unsupported_parameter"),
+            ),
+        ),
+        (
+            429,
+            r#"{"error":{"message":"quota","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}"#,
+            (
+                429,
+                "quota",
+                "insufficient_quota",
+                None,
+                Some("insufficient_quota"),
+            ),
+        ),
+        (
+            400,
+            r#"[{"error":{"code":400,"message":"Unknown name \"store\"","status":"INVALID_ARGUMENT"}}]"#,
+            (
+                400,
+                "Unknown name \"store\"",
+                "invalid_request_error",
+                None,
+                Some("invalid_argument"),
+            ),
+        ),
+        (
+            422,
+            r#"{"object":"error","message":{"detail":[{"type":"extra_forbidden","loc":["body","seed"],"msg":"extra field","input":3}]},"type":"invalid_request_error","param":null,"code":null}"#,
+            (
+                422,
+                "body.seed: extra field",
+                "invalid_request_error",
+                Some("seed"),
+                None,
+            ),
+        ),
+        (
+            401,
+            r#"{"message":"Unauthorized","request_id":"abc"}"#,
+            (
+                401,
+                "Unauthorized",
+                "invalid_request_error",
+                None,
+                Some("invalid_api_key"),
+            ),
+        ),
+        (
+            404,
+            r#"{"detail":"Not Found"}"#,
+            (404, "Not Found", "invalid_request_error", None, None),
+        ),
+        (
+            429,
+            r#"{"message":"slow down"}"#,
+            (
+                429,
+                "slow down",
+                "rate_limit_error",
+                None,
+                Some("rate_limit_exceeded"),
+            ),
+        ),
+        (
+            502,
+            r#"{"error":{"code":502,"message":"Provider returned error","metadata":{"provider_name":"X","raw":"boom"}}}"#,
+            (
+                502,
+                "Provider returned error: boom",
+                "server_error",
+                None,
+                Some("502"),
+            ),
+        ),
+        (
+            200,
+            r#"{"error":{"code":429,"message":"busy"},"choices":[]}"#,
+            (429, "busy", "rate_limit_error", None, Some("429")),
+        ),
+        (
+            400,
+            r#"{"code":"Client specified an invalid argument","error":"no stop here"}"#,
+            (
+                400,
+                "no stop here",
+                "invalid_request_error",
+                None,
+                Some("client_specified_an_invalid_argument"),
+            ),
+        ),
+        (
+            403,
+            r#"{"error":{"message":"client not accepted","type":"access_terminated_error"}}"#,
+            (
+                403,
+                "client not accepted",
+                "access_terminated_error",
+                None,
+                None,
+            ),
+        ),
+        (
+            498,
+            r#"{"error":{"message":"at capacity","type":"capacity_exceeded"}}"#,
+            (503, "at capacity", "capacity_exceeded", None, None),
+        ),
+        (
+            400,
+            r#"{"error":{"message":"This model's maximum context length is 8192 tokens","type":"invalid_request_error","param":"messages","code":null}}"#,
+            (
+                400,
+                "This model's maximum context length is 8192 tokens",
+                "invalid_request_error",
+                Some("messages"),
+                Some("context_length_exceeded"),
+            ),
+        ),
+        (
+            502,
+            "<html>Bad gateway</html>",
+            (
+                502,
+                "upstream returned HTTP 502",
+                "server_error",
+                None,
+                Some("upstream_invalid_response"),
+            ),
+        ),
+        (
+            500,
+            "",
+            (
+                500,
+                "upstream returned HTTP 500",
+                "server_error",
+                None,
+                Some("upstream_invalid_response"),
+            ),
+        ),
+    ];
+
+    #[test]
+    fn every_shape_of_error_body_becomes_one() {
+        for (status, body, expected) in CASES {
+            let read = read_error(status, body.as_bytes());
+            let got = (
+                read.status,
+                read.message.as_str(),
+                read.kind.as_str(),
+                read.param.as_deref(),
+                read.code.as_deref(),
+            );
+            assert_eq!(got, expected, "{body}");
+            assert_eq!(
+                read.upstream_status,
+                if status == 200 { 429 } else { status },
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn j2_the_envelope_always_has_its_four_members_and_keeps_further_ones() {
+        let body = br#"{"error":{"message":"bad call","type":"invalid_request_error","code":"tool_use_failed","failed_generation":"<f>"}}"#;
+        let error = Error::Provider(Box::new(read_error(400, body)));
+        assert_eq!(
+            envelope(&error),
+            r#"{"error":{"message":"bad call","type":"invalid_request_error","param":null,"code":"tool_use_failed","failed_generation":"<f>"}}"#
+        );
+        assert_eq!(
+            envelope(&Error::Truncated),
+            r#"{"error":{"message":"The upstream stream ended before it was complete.","type":"server_error","param":null,"code":"upstream_stream_truncated"}}"#
+        );
+    }
+}

@@ -1,0 +1,165 @@
+//! OpenAI Chat Completions (API of August 2026): spoken by clients and by most providers. Pure.
+
+mod egress;
+mod error;
+mod ingress;
+mod stream_in;
+mod stream_out;
+mod watch;
+
+use serde_json::value::RawValue;
+
+use crate::dialect::hub::{Answer, Request, Usage};
+use crate::dialect::{Egress, Ingress, Stamp, StreamIn, StreamOut, Translated};
+use crate::error::{Error, ProviderError};
+
+pub use error::{envelope, read_error};
+pub use ingress::{read_message, read_request, read_tool_choice};
+pub use watch::{ChatWatch, ResponsesWatch, Watch, chat_error, responses_error, whole_error};
+
+/// Chat Completions as a provider speaks it.
+#[derive(Debug)]
+pub struct ChatProvider {
+    /// Its name of the limit on the answer's length.
+    pub token_limit: &'static str,
+}
+
+impl Egress for ChatProvider {
+    fn request(&self, request: &mut Request<'_>) -> Result<Translated, Error> {
+        egress::request(request, self.token_limit)
+    }
+
+    fn answer(&self, body: &[u8]) -> Result<Answer, String> {
+        egress::answer(body)
+    }
+
+    fn stream(&self, provider: &'static str) -> Box<dyn StreamIn> {
+        Box::new(stream_in::FromChat::new(provider))
+    }
+
+    fn error(&self, status: u16, body: &[u8]) -> ProviderError {
+        read_error(status, body)
+    }
+
+    fn stream_error(&self, events: &[u8]) -> Option<ProviderError> {
+        chat_error(events)
+    }
+}
+
+/// Chat Completions as a client speaks it; holds what its answer repeats of the request.
+#[derive(Debug, Clone)]
+pub struct ChatClient {
+    /// Times and ids.
+    pub stamp: Stamp,
+    /// The model of the request, for a provider that names none in its answer.
+    pub model: String,
+    /// Whether the client asked for a last chunk with the tokens.
+    pub include_usage: bool,
+}
+
+impl Ingress for ChatClient {
+    fn answer(&self, answer: Answer) -> Result<String, Error> {
+        Ok(stream_out::answer(self, answer))
+    }
+
+    fn stream(&self) -> Box<dyn StreamOut> {
+        Box::new(stream_out::ToChat::new(self.clone()))
+    }
+}
+
+/// Reads `usage` of a completion or of a chunk.
+pub(crate) fn read_usage(raw: &RawValue) -> Option<Usage> {
+    #[derive(Default, serde::Deserialize)]
+    struct Details {
+        #[serde(default)]
+        cached_tokens: Option<u64>,
+        #[serde(default)]
+        cache_write_tokens: Option<u64>,
+        #[serde(default)]
+        reasoning_tokens: Option<u64>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Wire {
+        #[serde(default)]
+        prompt_tokens: Option<u64>,
+        #[serde(default)]
+        completion_tokens: Option<u64>,
+        #[serde(default)]
+        total_tokens: Option<u64>,
+        #[serde(default)]
+        cached_tokens: Option<u64>,
+        #[serde(default)]
+        prompt_tokens_details: Option<Details>,
+        #[serde(default)]
+        completion_tokens_details: Option<Details>,
+    }
+    let wire: Wire = serde_json::from_str(raw.get()).ok()?;
+    let prompt = wire.prompt_tokens?;
+    let of_prompt = wire.prompt_tokens_details.unwrap_or_default();
+    let of_completion = wire.completion_tokens_details.unwrap_or_default();
+    let reasoning = of_completion.reasoning_tokens.unwrap_or(0);
+    let mut completion = wire.completion_tokens.unwrap_or(0);
+    // Some providers leave reasoning out of the completion and count it in the total only.
+    if let Some(total) = wire.total_tokens
+        && total == prompt.saturating_add(completion).saturating_add(reasoning)
+    {
+        completion = total.saturating_sub(prompt);
+    }
+    Some(Usage {
+        prompt,
+        completion,
+        cached: of_prompt.cached_tokens.or(wire.cached_tokens).unwrap_or(0),
+        cache_write: of_prompt.cache_write_tokens.unwrap_or(0),
+        reasoning,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::json::raw;
+
+    fn usage(value: &serde_json::Value) -> Usage {
+        read_usage(&raw(value)).unwrap()
+    }
+
+    #[test]
+    fn reasoning_left_out_of_the_completion_is_added() {
+        let read = usage(&serde_json::json!({
+            "prompt_tokens": 307, "completion_tokens": 26, "total_tokens": 560,
+            "prompt_tokens_details": {"cached_tokens": 306},
+            "completion_tokens_details": {"reasoning_tokens": 227}
+        }));
+        let Usage {
+            prompt,
+            completion,
+            cached,
+            reasoning,
+            ..
+        } = read;
+        assert_eq!(
+            (prompt, completion, read.total(), cached, reasoning),
+            (307, 253, 560, 306, 227)
+        );
+    }
+
+    #[test]
+    fn reasoning_inside_the_completion_stays() {
+        let read = usage(&serde_json::json!({
+            "prompt_tokens": 339, "completion_tokens": 83, "total_tokens": 422,
+            "completion_tokens_details": {"reasoning_tokens": 39}
+        }));
+        assert_eq!(
+            (read.completion, read.total(), read.reasoning),
+            (83, 422, 39)
+        );
+    }
+
+    #[test]
+    fn cached_tokens_at_the_top_level_count() {
+        let read = usage(&serde_json::json!({
+            "prompt_tokens": 50, "completion_tokens": 10, "total_tokens": 60, "cached_tokens": 32
+        }));
+        assert_eq!(read.cached, 32);
+    }
+}

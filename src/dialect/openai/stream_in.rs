@@ -1,0 +1,389 @@
+//! Chat Completions chunks -> hub events; one state machine per stream. Pure.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::egress::finish;
+use super::{read_error, read_usage};
+use crate::codec::sse;
+use crate::dialect::StreamIn;
+use crate::dialect::hub::{Event, Usage};
+use crate::error::Error;
+
+/// `chat.completion.chunk`, as far as it means something elsewhere.
+#[derive(Deserialize)]
+struct Chunk {
+    #[serde(default)]
+    id: Option<String>,
+    #[serde(default)]
+    model: Option<String>,
+    #[serde(default)]
+    created: Option<u64>,
+    #[serde(default)]
+    choices: Vec<Choice>,
+    #[serde(default)]
+    usage: Option<Box<RawValue>>,
+    #[serde(default)]
+    error: Option<Box<RawValue>>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    #[serde(default)]
+    index: u64,
+    #[serde(default)]
+    delta: Delta,
+    #[serde(default)]
+    finish_reason: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct Delta {
+    #[serde(default)]
+    content: Option<String>,
+    #[serde(default, alias = "reasoning")]
+    reasoning_content: Option<String>,
+    #[serde(default)]
+    refusal: Option<String>,
+    #[serde(default)]
+    annotations: Option<Vec<Box<RawValue>>>,
+    #[serde(default)]
+    tool_calls: Option<Vec<Call>>,
+}
+
+#[derive(Deserialize)]
+struct Call {
+    #[serde(default)]
+    index: Option<u64>,
+    #[serde(default)]
+    id: Option<String>,
+    #[serde(default)]
+    function: Option<Function>,
+}
+
+#[derive(Deserialize)]
+struct Function {
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    arguments: Option<String>,
+}
+
+/// A call that was begun.
+struct Open {
+    upstream: Option<u64>,
+    id: Option<String>,
+    empty: bool,
+}
+
+/// Reads the chunks of one stream.
+pub(super) struct FromChat {
+    provider: &'static str,
+    started: bool,
+    /// The provider's `finish_reason`, once it came.
+    finish: Option<String>,
+    ended: bool,
+    usage: Option<Usage>,
+    calls: Vec<Open>,
+}
+
+impl FromChat {
+    /// `provider` is whose stream it is, for error texts.
+    pub(super) fn new(provider: &'static str) -> Self {
+        Self {
+            provider,
+            started: false,
+            finish: None,
+            ended: false,
+            usage: None,
+            calls: Vec::new(),
+        }
+    }
+
+    fn fail(&mut self, error: Error, out: &mut Vec<Event>) {
+        self.ended = true;
+        out.push(Event::Failed(error));
+    }
+
+    fn complete(&mut self, out: &mut Vec<Event>) {
+        self.ended = true;
+        for (index, call) in self.calls.iter().enumerate() {
+            if call.empty {
+                out.push(Event::Arguments {
+                    index,
+                    fragment: "{}".to_owned(),
+                });
+            }
+        }
+        let (reason, native) = finish(self.finish.as_deref(), !self.calls.is_empty());
+        out.push(Event::Finish { reason, native });
+        if let Some(usage) = self.usage {
+            out.push(Event::Usage(usage));
+        }
+        out.push(Event::End);
+    }
+
+    /// Which of our calls a delta belongs to; the second value says that it is a new one.
+    fn position(&self, call: &Call) -> (usize, bool) {
+        let id = call.id.as_deref().filter(|id| !id.is_empty());
+        let by_index = call
+            .index
+            .and_then(|index| self.calls.iter().rposition(|c| c.upstream == Some(index)));
+        let by_id = id.and_then(|id| self.calls.iter().rposition(|c| c.id.as_deref() == Some(id)));
+        let new = self.calls.len();
+        match (by_index, id) {
+            // Several providers give every call index 0; a different id is a different call.
+            (Some(at), Some(id)) => match self.calls.get(at) {
+                Some(open) if open.id.as_deref().is_some_and(|known| known != id) => {
+                    by_id.map_or((new, true), |at| (at, false))
+                }
+                _ => (at, false),
+            },
+            (Some(at), None) => (at, false),
+            (None, _) => match by_id {
+                Some(at) => (at, false),
+                None if call.index.is_none() && id.is_none() && new > 0 => (new - 1, false),
+                None => (new, true),
+            },
+        }
+    }
+
+    fn call(&mut self, call: Call, out: &mut Vec<Event>) {
+        let (index, new) = self.position(&call);
+        if new {
+            let id = call.id.clone().filter(|id| !id.is_empty());
+            let name = call
+                .function
+                .as_ref()
+                .and_then(|f| f.name.clone())
+                .unwrap_or_default();
+            self.calls.push(Open {
+                upstream: call.index,
+                id: id.clone(),
+                empty: true,
+            });
+            out.push(Event::ToolCall {
+                index,
+                id: id.unwrap_or_else(|| format!("call_{index}")),
+                name,
+            });
+        }
+        let fragment = call.function.and_then(|f| f.arguments).unwrap_or_default();
+        if !fragment.is_empty() {
+            if let Some(open) = self.calls.get_mut(index) {
+                open.empty = false;
+            }
+            out.push(Event::Arguments { index, fragment });
+        }
+    }
+}
+
+impl StreamIn for FromChat {
+    fn push(&mut self, event: &sse::Event<'_>, out: &mut Vec<Event>) {
+        if self.ended || event.data.trim().is_empty() {
+            return;
+        }
+        if event.data.trim() == "[DONE]" {
+            if self.finish.is_some() {
+                self.complete(out);
+            } else {
+                self.fail(Error::Truncated, out);
+            }
+            return;
+        }
+        let chunk: Chunk = match serde_json::from_str(&event.data) {
+            Ok(chunk) => chunk,
+            Err(error) => {
+                let reason = format!("an event of its stream is no chunk ({error})");
+                let provider = self.provider;
+                return self.fail(Error::BadAnswer { provider, reason }, out);
+            }
+        };
+        if chunk.error.is_some_and(|raw| raw.get() != "null") {
+            let error = read_error(200, event.data.as_bytes());
+            return self.fail(Error::Provider(Box::new(error)), out);
+        }
+        if !self.started && (chunk.id.is_some() || !chunk.choices.is_empty()) {
+            // A first chunk without choices is a filter report; who answers comes later.
+            if chunk.choices.is_empty() && chunk.usage.is_none() {
+                return;
+            }
+            self.started = true;
+            out.push(Event::Start {
+                id: chunk.id.filter(|id| !id.is_empty()),
+                model: chunk.model.filter(|model| !model.is_empty()),
+                created: chunk.created.filter(|&at| at > 0),
+            });
+        }
+        for choice in chunk.choices {
+            if choice.index != 0 {
+                continue;
+            }
+            let delta = choice.delta;
+            if let Some(text) = delta.reasoning_content.filter(|text| !text.is_empty()) {
+                out.push(Event::Reasoning(text));
+            }
+            if let Some(text) = delta.content.filter(|text| !text.is_empty()) {
+                out.push(Event::Text(text));
+            }
+            if let Some(text) = delta.refusal.filter(|text| !text.is_empty()) {
+                out.push(Event::Refusal(text));
+            }
+            if let Some(list) = delta.annotations.filter(|list| !list.is_empty()) {
+                out.push(Event::Annotations(list));
+            }
+            for call in delta.tool_calls.unwrap_or_default() {
+                self.call(call, out);
+            }
+            if let Some(word) = choice.finish_reason {
+                self.finish = Some(word);
+            }
+        }
+        if let Some(usage) = chunk.usage.as_deref().and_then(read_usage) {
+            self.usage = Some(usage);
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<Event>) {
+        if self.ended {
+            return;
+        }
+        // Not every provider sends `[DONE]`; a finish reason and a clean end are as good.
+        if self.finish.is_some() {
+            self.complete(out);
+        } else {
+            self.fail(Error::Truncated, out);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(lines: &[&str]) -> String {
+        let mut stream = FromChat::new("groq");
+        let mut out = Vec::new();
+        for data in lines {
+            let event = sse::Event {
+                name: None,
+                data: (*data).into(),
+            };
+            stream.push(&event, &mut out);
+        }
+        stream.finish(&mut out);
+        out.iter().map(short).collect::<Vec<_>>().join(" ")
+    }
+
+    fn short(event: &Event) -> String {
+        match event {
+            Event::Start { id, .. } => format!("start({})", id.as_deref().unwrap_or("-")),
+            Event::Text(text) => format!("text({text})"),
+            Event::Reasoning(text) => format!("think({text})"),
+            Event::ToolCall { index, id, name } => format!("call{index}({id},{name})"),
+            Event::Arguments { index, fragment } => format!("args{index}({fragment})"),
+            Event::Finish { reason, native } => {
+                format!("{}{}", reason.name(), native.as_deref().unwrap_or(""))
+            }
+            Event::Usage(usage) => format!("usage({},{})", usage.prompt, usage.completion),
+            Event::End => "end".to_owned(),
+            Event::Failed(error) => format!("failed({})", error.code().unwrap_or("-")),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn text_then_usage_then_done() {
+        assert_eq!(
+            read(&[
+                r#"{"id":"c1","model":"m","created":5,"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}"#,
+                r#"{"id":"c1","choices":[{"index":0,"delta":{"content":"Hi"}}]}"#,
+                r#"{"id":"c1","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#,
+                r#"{"id":"c1","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":1,"total_tokens":4}}"#,
+                "[DONE]",
+            ]),
+            "start(c1) text(Hi) stop usage(3,1) end"
+        );
+    }
+
+    #[test]
+    fn a1_interleaved_calls_stay_apart() {
+        assert_eq!(
+            read(&[
+                r#"{"id":"c","choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":""}}]}}]}"#,
+                r#"{"id":"c","choices":[{"delta":{"tool_calls":[{"index":1,"id":"b","function":{"name":"g","arguments":""}}]}}]}"#,
+                r#"{"id":"c","choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"x\""}}]}}]}"#,
+                r#"{"id":"c","choices":[{"delta":{"tool_calls":[{"index":1,"function":{"arguments":"{\"y\""}}]}}]}"#,
+                r#"{"id":"c","choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":":1}"}},{"index":1,"function":{"arguments":":2}"}}]},"finish_reason":"tool_calls"}]}"#,
+                "[DONE]",
+            ]),
+            "start(c) call0(a,f) call1(b,g) args0({\"x\") args1({\"y\") args0(:1}) args1(:2}) tool_calls end"
+        );
+    }
+
+    #[test]
+    fn a2_index_zero_for_every_call_still_gives_two_calls() {
+        assert_eq!(
+            read(&[
+                r#"{"id":"c","choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]}}]}"#,
+                r#"{"id":"c","choices":[{"delta":{"tool_calls":[{"index":0,"id":"b","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"stop"}]}"#,
+            ]),
+            "start(c) call0(a,f) args0({}) call1(b,f) args1({}) tool_calls end"
+        );
+    }
+
+    #[test]
+    fn a4_a_fragment_without_id_and_index_belongs_to_the_last_call() {
+        assert_eq!(
+            read(&[
+                r#"{"id":"c","choices":[{"delta":{"tool_calls":[{"id":"a","function":{"name":"f","arguments":"1"}}]}}]}"#,
+                r#"{"id":"c","choices":[{"delta":{"tool_calls":[{"id":"b","function":{"name":"g"}}]}}]}"#,
+                r#"{"id":"c","choices":[{"delta":{"tool_calls":[{"function":{"arguments":"2"}}]},"finish_reason":"tool_calls"}]}"#,
+            ]),
+            "start(c) call0(a,f) args0(1) call1(b,g) args1(2) tool_calls end"
+        );
+    }
+
+    #[test]
+    fn a7_a_call_without_arguments_has_an_empty_object() {
+        assert_eq!(
+            read(&[
+                r#"{"id":"c","choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":""}}]}}]}"#,
+                r#"{"id":"c","choices":[{"delta":{},"finish_reason":"tool_calls"}]}"#,
+                "[DONE]",
+            ]),
+            "start(c) call0(a,f) args0({}) tool_calls end"
+        );
+    }
+
+    #[test]
+    fn a_stream_without_a_finish_is_cut_however_it_ends() {
+        let head = r#"{"id":"c","choices":[{"delta":{"content":"Hi"}}]}"#;
+        let cut = "start(c) text(Hi) failed(upstream_stream_truncated)";
+        assert_eq!(read(&[head]), cut);
+        assert_eq!(read(&[head, "[DONE]"]), cut);
+    }
+
+    #[test]
+    fn an_error_in_the_stream_ends_it() {
+        assert_eq!(
+            read(&[
+                r#"{"id":"c","choices":[{"delta":{"content":"Hi"}}]}"#,
+                r#"{"error":{"code":502,"message":"boom"},"choices":[{"delta":{},"finish_reason":"error"}]}"#,
+                "[DONE]",
+            ]),
+            "start(c) text(Hi) failed(502)"
+        );
+    }
+
+    #[test]
+    fn a_first_chunk_without_choices_says_nothing() {
+        assert_eq!(
+            read(&[
+                r#"{"id":"","model":"","created":0,"choices":[],"prompt_filter_results":[]}"#,
+                r#"{"id":"c","choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}"#,
+            ]),
+            "start(c) text(Hi) stop end"
+        );
+    }
+}

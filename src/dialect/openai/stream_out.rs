@@ -1,0 +1,360 @@
+//! Hub answer -> `chat.completion`, hub events -> `chat.completion.chunk`. Pure.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::ChatClient;
+use super::watch::failure_event;
+use crate::codec::json::{Object, raw};
+use crate::codec::sse;
+use crate::dialect::StreamOut;
+use crate::dialect::hub::{Answer, Event, Finish, Usage};
+use crate::error::Error;
+
+#[derive(Serialize)]
+struct WireUsage {
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    total_tokens: u64,
+    prompt_tokens_details: PromptDetails,
+    completion_tokens_details: CompletionDetails,
+}
+
+#[derive(Serialize)]
+struct PromptDetails {
+    cached_tokens: u64,
+    cache_write_tokens: u64,
+}
+
+#[derive(Serialize)]
+struct CompletionDetails {
+    reasoning_tokens: u64,
+}
+
+fn usage(usage: &Usage) -> WireUsage {
+    WireUsage {
+        prompt_tokens: usage.prompt,
+        completion_tokens: usage.completion,
+        total_tokens: usage.total(),
+        prompt_tokens_details: PromptDetails {
+            cached_tokens: usage.cached,
+            cache_write_tokens: usage.cache_write,
+        },
+        completion_tokens_details: CompletionDetails {
+            reasoning_tokens: usage.reasoning,
+        },
+    }
+}
+
+/// Writes a whole completion.
+pub(super) fn answer(client: &ChatClient, answer: Answer) -> String {
+    let mut message = Object::default();
+    let mut put = |name: &'static str, value: Box<RawValue>| message.push(name, Cow::Owned(value));
+    put("role", raw("assistant"));
+    let text = match answer.text {
+        None if answer.tool_calls.is_empty() && answer.refusal.is_none() => Some(String::new()),
+        text => text,
+    };
+    put("content", raw(&text));
+    put("refusal", raw(&answer.refusal));
+    if let Some(reasoning) = &answer.reasoning {
+        put("reasoning_content", raw(reasoning));
+    }
+    if !answer.details.is_empty() {
+        put("reasoning_details", raw(&answer.details));
+    }
+    if !answer.annotations.is_empty() {
+        put("annotations", raw(&answer.annotations));
+    }
+    if !answer.tool_calls.is_empty() {
+        let calls: Vec<_> = answer
+            .tool_calls
+            .iter()
+            .map(|call| {
+                json!({
+                    "id": call.id,
+                    "type": "function",
+                    "function": {"name": call.name, "arguments": call.arguments},
+                })
+            })
+            .collect();
+        put("tool_calls", raw(&calls));
+    }
+    if let Some(blocks) = &answer.raw_blocks {
+        put(
+            "provider_specific_fields",
+            raw(&json!({"anthropic": {"content": blocks}})),
+        );
+    } else if let Some(stop) = &answer.stop_sequence {
+        put(
+            "provider_specific_fields",
+            raw(&json!({"stop_sequence": stop})),
+        );
+    }
+
+    let mut choice = Object::default();
+    choice.push("index", Cow::Owned(raw(&0)));
+    choice.push("message", Cow::Owned(raw(&message)));
+    choice.push("logprobs", Cow::Owned(raw(&answer.logprobs)));
+    choice.push("finish_reason", Cow::Owned(raw(answer.finish.name())));
+    if let Some(native) = &answer.native_finish {
+        choice.push("native_finish_reason", Cow::Owned(raw(native)));
+    }
+
+    let id = answer.id.unwrap_or_else(|| client.stamp.id("chatcmpl-", 1));
+    let mut out = Object::default();
+    let mut put = |name: &'static str, value: Box<RawValue>| out.push(name, Cow::Owned(value));
+    put("id", raw(&id));
+    put("object", raw("chat.completion"));
+    put(
+        "created",
+        raw(&answer.created.unwrap_or(client.stamp.created)),
+    );
+    put("model", raw(answer.model.as_ref().unwrap_or(&client.model)));
+    put("choices", raw(&[choice]));
+    if let Some(tier) = &answer.service_tier {
+        put("service_tier", raw(tier));
+    }
+    if let Some(tokens) = &answer.usage {
+        put("usage", raw(&usage(tokens)));
+    }
+    raw(&out).get().to_owned()
+}
+
+/// Writes the chunks of one stream.
+pub(super) struct ToChat {
+    client: ChatClient,
+    id: String,
+    model: String,
+    created: u64,
+    started: bool,
+    ended: bool,
+    usage: Option<Usage>,
+}
+
+impl ToChat {
+    pub(super) fn new(client: ChatClient) -> Self {
+        Self {
+            id: client.stamp.id("chatcmpl-", 1),
+            model: client.model.clone(),
+            created: client.stamp.created,
+            client,
+            started: false,
+            ended: false,
+            usage: None,
+        }
+    }
+
+    fn chunk(&self, choices: &Value, tokens: Option<&Usage>, out: &mut Vec<u8>) {
+        #[derive(Serialize)]
+        #[expect(
+            clippy::option_option,
+            reason = "absent, null and given are three things on the wire"
+        )]
+        struct Chunk<'a> {
+            id: &'a str,
+            object: &'static str,
+            created: u64,
+            model: &'a str,
+            choices: &'a Value,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            usage: Option<Option<WireUsage>>,
+        }
+        let chunk = Chunk {
+            id: &self.id,
+            object: "chat.completion.chunk",
+            created: self.created,
+            model: &self.model,
+            choices,
+            usage: self.client.include_usage.then(|| tokens.map(usage)),
+        };
+        sse::write(out, None, raw(&chunk).get());
+    }
+
+    /// A chunk with one choice; the first also says the role.
+    fn delta(&mut self, delta: &Value, out: &mut Vec<u8>) {
+        self.start(out);
+        let choices = json!([{"index": 0, "delta": delta, "finish_reason": null}]);
+        self.chunk(&choices, None, out);
+    }
+
+    fn start(&mut self, out: &mut Vec<u8>) {
+        if !self.started {
+            self.started = true;
+            let choices = json!([{
+                "index": 0,
+                "delta": {"role": "assistant", "content": ""},
+                "finish_reason": null,
+            }]);
+            self.chunk(&choices, None, out);
+        }
+    }
+
+    fn finish(&mut self, reason: Finish, native: Option<String>, out: &mut Vec<u8>) {
+        self.start(out);
+        let mut choice = json!({"index": 0, "delta": {}, "finish_reason": reason.name()});
+        if let (Some(native), Value::Object(choice)) = (native, &mut choice) {
+            choice.insert("native_finish_reason".to_owned(), Value::String(native));
+        }
+        self.chunk(&json!([choice]), None, out);
+    }
+
+    fn fail(&mut self, error: &Error, out: &mut Vec<u8>) {
+        self.ended = true;
+        out.extend_from_slice(&failure_event(error));
+    }
+}
+
+impl StreamOut for ToChat {
+    fn push(&mut self, event: Event, out: &mut Vec<u8>) {
+        if self.ended {
+            return;
+        }
+        match event {
+            Event::Start { id, model, created } => {
+                if let Some(id) = id {
+                    self.id = id;
+                }
+                if let Some(model) = model {
+                    self.model = model;
+                }
+                if let Some(created) = created {
+                    self.created = created;
+                }
+                self.start(out);
+            }
+            Event::Text(text) => self.delta(&json!({"content": text}), out),
+            Event::Reasoning(text) => self.delta(&json!({"reasoning_content": text}), out),
+            Event::Detail(detail) => {
+                // Text that is signed goes out twice: readable, and for taking back.
+                let mut delta = json!({"reasoning_details": [detail]});
+                if let (Some(text), Value::Object(delta)) = (&detail.text, &mut delta) {
+                    delta.insert("reasoning_content".to_owned(), Value::String(text.clone()));
+                }
+                self.delta(&delta, out);
+            }
+            Event::Refusal(text) => self.delta(&json!({"refusal": text}), out),
+            Event::Annotations(list) => self.delta(&json!({"annotations": list}), out),
+            Event::ToolCall { index, id, name } => {
+                let call = json!({
+                    "index": index,
+                    "id": id,
+                    "type": "function",
+                    "function": {"name": name, "arguments": ""},
+                });
+                self.delta(&json!({"tool_calls": [call]}), out);
+            }
+            Event::Arguments { index, fragment } => {
+                let call = json!({"index": index, "function": {"arguments": fragment}});
+                self.delta(&json!({"tool_calls": [call]}), out);
+            }
+            Event::ToolCallEnd { .. } => {}
+            Event::Finish { reason, native } => self.finish(reason, native, out),
+            Event::Usage(tokens) => self.usage = Some(tokens),
+            Event::Ping => out.extend_from_slice(b": ping\n\n"),
+            Event::End => {
+                self.ended = true;
+                if let Some(tokens) = self.usage
+                    && self.client.include_usage
+                {
+                    self.chunk(&json!([]), Some(&tokens), out);
+                }
+                out.extend_from_slice(b"data: [DONE]\n\n");
+            }
+            Event::Failed(error) => self.fail(&error, out),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::Stamp;
+    use crate::dialect::openai::envelope;
+
+    fn client(include_usage: bool) -> ChatClient {
+        ChatClient {
+            stamp: Stamp {
+                created: 1_700_000_000,
+                seed: 0,
+                now: || 1_700_000_000,
+            },
+            model: "asked".to_owned(),
+            include_usage,
+        }
+    }
+
+    fn write(include_usage: bool, events: Vec<Event>) -> String {
+        let mut stream = ToChat::new(client(include_usage));
+        let mut out = Vec::new();
+        for event in events {
+            stream.push(event, &mut out);
+        }
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn b3_usage_is_a_key_of_every_chunk_or_of_none() {
+        let events = || {
+            vec![
+                Event::Text("Hi".to_owned()),
+                Event::Finish {
+                    reason: Finish::Stop,
+                    native: None,
+                },
+                Event::Usage(Usage {
+                    prompt: 3,
+                    completion: 1,
+                    ..Usage::default()
+                }),
+                Event::End,
+            ]
+        };
+        assert!(!write(false, events()).contains("usage"));
+        let with = write(true, events());
+        let chunks: Vec<Value> = with
+            .lines()
+            .filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok())
+            .collect();
+        let (last, others) = chunks.split_last().unwrap();
+        assert_eq!(last["choices"], json!([]));
+        assert_eq!(last["usage"]["total_tokens"], 4);
+        assert!(others.iter().all(|chunk| chunk["usage"].is_null()));
+        assert!(with.ends_with("data: [DONE]\n\n"));
+    }
+
+    #[test]
+    fn nothing_follows_a_failure() {
+        let out = write(
+            true,
+            vec![
+                Event::Text("Hi".to_owned()),
+                Event::Failed(Error::Truncated),
+                Event::End,
+            ],
+        );
+        assert!(out.ends_with(&format!("data: {}\n\n", envelope(&Error::Truncated))));
+        assert!(!out.contains("[DONE]"));
+    }
+
+    #[test]
+    fn an_answer_without_text_has_null_beside_calls_and_an_empty_text_alone() {
+        let alone: Value =
+            serde_json::from_str(&answer(&client(false), Answer::empty(Finish::Stop))).unwrap();
+        assert_eq!(alone["choices"][0]["message"]["content"], "");
+        assert_eq!(alone["id"], "chatcmpl-000000000000000000000001");
+        assert_eq!(alone["model"], "asked");
+        assert!(alone.get("usage").is_none());
+        let mut called = Answer::empty(Finish::ToolCalls);
+        called.tool_calls.push(crate::dialect::hub::ToolCall {
+            id: "a".to_owned(),
+            name: "f".to_owned(),
+            arguments: "{}".to_owned(),
+        });
+        let called: Value = serde_json::from_str(&answer(&client(false), called)).unwrap();
+        assert_eq!(called["choices"][0]["message"]["content"], Value::Null);
+    }
+}

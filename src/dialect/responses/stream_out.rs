@@ -1,0 +1,730 @@
+//! Hub answer -> response object, hub events -> Responses events. Pure.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::wire::{
+    Choice, Failure, Incomplete, Item, Metadata, Number, Part, Reasoning, Response, WireUsage,
+};
+use super::{ResponsesClient, SEALED};
+use crate::codec::json::raw;
+use crate::codec::sse;
+use crate::dialect::StreamOut;
+use crate::dialect::hub::{Answer, Detail, Event, Finish, Usage};
+use crate::error::Error;
+
+/// Counters behind the ids of one response.
+#[derive(Default)]
+struct Ids {
+    items: u64,
+}
+
+impl Ids {
+    fn next(&mut self, client: &ResponsesClient, prefix: &str) -> String {
+        self.items += 1;
+        client.stamp.id(prefix, self.items)
+    }
+}
+
+/// What differs between the states of one response.
+struct State<'a> {
+    id: &'a str,
+    model: &'a str,
+    created: u64,
+    status: &'static str,
+    error: Option<Failure<'a>>,
+    incomplete: Option<&'static str>,
+    output: &'a [Item],
+    usage: Option<Usage>,
+    service_tier: Option<&'a str>,
+    finished: bool,
+}
+
+fn response(client: &ResponsesClient, state: State<'_>) -> Box<RawValue> {
+    let echo = &client.echo;
+    let asked = echo.service_tier.as_deref().filter(|tier| *tier != "auto");
+    let tier = state.service_tier.or(asked).unwrap_or("default");
+    raw(&Response {
+        id: state.id,
+        object: "response",
+        created_at: state.created,
+        status: state.status,
+        background: false,
+        error: state.error,
+        incomplete_details: state.incomplete.map(|reason| Incomplete { reason }),
+        instructions: echo.instructions.as_deref(),
+        max_output_tokens: echo.max_output_tokens,
+        max_tool_calls: echo.max_tool_calls,
+        model: state.model,
+        output: state.output,
+        parallel_tool_calls: echo.parallel_tool_calls,
+        previous_response_id: None,
+        reasoning: Reasoning {
+            effort: echo.effort.as_deref(),
+            summary: echo.summary.as_deref(),
+        },
+        service_tier: tier,
+        store: false,
+        temperature: echo
+            .temperature
+            .as_deref()
+            .map_or(Number::Default(1), Number::Given),
+        text: &echo.text,
+        tool_choice: echo
+            .tool_choice
+            .as_deref()
+            .map_or(Choice::Default("auto"), Choice::Given),
+        tools: &echo.tools,
+        top_logprobs: echo.top_logprobs,
+        top_p: echo
+            .top_p
+            .as_deref()
+            .map_or(Number::Default(1), Number::Given),
+        truncation: echo.truncation.as_deref().unwrap_or("disabled"),
+        metadata: echo
+            .metadata
+            .as_deref()
+            .map_or(Metadata::Empty {}, Metadata::Given),
+        user: echo.user.as_deref(),
+        usage: state.usage.map(WireUsage::from),
+        completed_at: state.finished.then(|| (client.stamp.now)()),
+    })
+}
+
+/// The status of a finished response, and why it is incomplete.
+fn outcome(finish: Finish, refused: bool) -> (&'static str, Option<&'static str>) {
+    match finish {
+        Finish::Length => ("incomplete", Some("max_output_tokens")),
+        Finish::ContentFilter if !refused => ("incomplete", Some("content_filter")),
+        Finish::Stop | Finish::ToolCalls | Finish::ContentFilter => ("completed", None),
+    }
+}
+
+fn seal(details: &[Detail]) -> String {
+    let json = raw(details);
+    format!("{SEALED}{}", URL_SAFE_NO_PAD.encode(json.get()))
+}
+
+/// A citation in the flat shape that Responses has.
+fn flat_annotation(nested: &RawValue) -> Option<Box<RawValue>> {
+    let mut outer: Map<String, Value> = serde_json::from_str(nested.get()).ok()?;
+    let mut flat = Map::new();
+    flat.insert("type".to_owned(), outer.remove("type")?);
+    if let Some(Value::Object(inner)) = outer.remove("url_citation") {
+        flat.extend(inner);
+    }
+    Some(raw(&flat))
+}
+
+/// Log probabilities of the text; Responses has the same entries, without an envelope.
+fn flat_logprobs(logprobs: Option<&RawValue>) -> Vec<Box<RawValue>> {
+    #[derive(serde::Deserialize)]
+    struct Envelope {
+        #[serde(default)]
+        content: Option<Vec<Box<RawValue>>>,
+    }
+    logprobs
+        .and_then(|raw| serde_json::from_str::<Envelope>(raw.get()).ok())
+        .and_then(|envelope| envelope.content)
+        .unwrap_or_default()
+}
+
+/// Writes a whole response.
+pub(super) fn answer(client: &ResponsesClient, answer: Answer) -> String {
+    let mut ids = Ids::default();
+    let mut output = Vec::new();
+    let refused = answer.refusal.is_some();
+    let (status, incomplete) = outcome(answer.finish, refused);
+    if answer.reasoning.is_some() || !answer.details.is_empty() {
+        let shown = answer.reasoning.filter(|_| client.summary);
+        output.push(Item::Reasoning {
+            id: ids.next(client, "rs_"),
+            summary: shown
+                .map(|text| Part::SummaryText { text })
+                .into_iter()
+                .collect(),
+            encrypted_content: (client.encrypted && !answer.details.is_empty())
+                .then(|| seal(&answer.details)),
+        });
+    }
+    let mut content = Vec::new();
+    let nothing_else = answer.tool_calls.is_empty() && !refused;
+    let text = answer.text.filter(|text| !text.is_empty() || nothing_else);
+    if let Some(text) = text.or_else(|| nothing_else.then(String::new)) {
+        content.push(Part::OutputText {
+            text,
+            annotations: answer
+                .annotations
+                .iter()
+                .filter_map(|nested| flat_annotation(nested))
+                .collect(),
+            logprobs: flat_logprobs(answer.logprobs.as_deref()),
+        });
+    }
+    content.extend(answer.refusal.map(|refusal| Part::Refusal { refusal }));
+    if !content.is_empty() {
+        output.push(Item::Message {
+            id: ids.next(client, "msg_"),
+            status: "completed",
+            role: "assistant",
+            content,
+        });
+    }
+    for call in answer.tool_calls {
+        output.push(Item::FunctionCall {
+            id: ids.next(client, "fc_"),
+            status: "completed",
+            call_id: call.id,
+            name: call.name,
+            arguments: call.arguments,
+        });
+    }
+    if incomplete.is_some()
+        && let Some(last) = output.last_mut()
+    {
+        last.set_status("incomplete");
+    }
+    let model = answer.model.as_deref().unwrap_or(&client.model);
+    let id = client.stamp.id(&format!("resp_{}_", client.provider), 1);
+    response(
+        client,
+        State {
+            id: &id,
+            model,
+            created: answer.created.unwrap_or(client.stamp.created),
+            status,
+            error: None,
+            incomplete,
+            output: &output,
+            usage: answer.usage,
+            service_tier: answer.service_tier.as_deref(),
+            finished: true,
+        },
+    )
+    .get()
+    .to_owned()
+}
+
+/// An output item of the stream.
+struct Slot {
+    item: Item,
+    open: bool,
+}
+
+/// Writes the events of one stream.
+pub(super) struct ToResponses {
+    client: ResponsesClient,
+    ids: Ids,
+    id: String,
+    model: String,
+    created: u64,
+    sequence: u64,
+    started: bool,
+    ended: bool,
+    slots: Vec<Slot>,
+    /// Where in `slots` the calls are, by the hub's index of the call.
+    calls: Vec<usize>,
+    /// Reasoning of the item that is open, for taking back.
+    details: Vec<Detail>,
+    finish: Option<Finish>,
+    refused: bool,
+    usage: Option<Usage>,
+}
+
+impl ToResponses {
+    pub(super) fn new(client: ResponsesClient) -> Self {
+        Self {
+            ids: Ids::default(),
+            id: client.stamp.id(&format!("resp_{}_", client.provider), 1),
+            model: client.model.clone(),
+            created: client.stamp.created,
+            client,
+            sequence: 0,
+            started: false,
+            ended: false,
+            slots: Vec::new(),
+            calls: Vec::new(),
+            details: Vec::new(),
+            finish: None,
+            refused: false,
+            usage: None,
+        }
+    }
+
+    fn emit(&mut self, kind: &str, fields: &impl Serialize, out: &mut Vec<u8>) {
+        #[derive(Serialize)]
+        struct Wire<'a, F> {
+            #[serde(rename = "type")]
+            kind: &'a str,
+            sequence_number: u64,
+            #[serde(flatten)]
+            fields: &'a F,
+        }
+        let wire = Wire {
+            kind,
+            sequence_number: self.sequence,
+            fields,
+        };
+        self.sequence += 1;
+        sse::write(out, Some(kind), raw(&wire).get());
+    }
+
+    fn whole(
+        &mut self,
+        kind: &str,
+        status: &'static str,
+        error: Option<&Error>,
+        out: &mut Vec<u8>,
+    ) {
+        let done: Vec<Item> = self
+            .slots
+            .iter()
+            .filter(|slot| !slot.open)
+            .map(|slot| slot.item.clone())
+            .collect();
+        let message = error.map(ToString::to_string);
+        let finished = !matches!(status, "in_progress" | "failed");
+        let incomplete = self
+            .finish
+            .and_then(|finish| outcome(finish, self.refused).1)
+            .filter(|_| finished);
+        let response = response(
+            &self.client,
+            State {
+                id: &self.id,
+                model: &self.model,
+                created: self.created,
+                status,
+                error: error
+                    .zip(message.as_deref())
+                    .map(|(error, message)| Failure {
+                        code: failure_code(error),
+                        message,
+                    }),
+                incomplete,
+                output: &done,
+                usage: self.usage.filter(|_| finished),
+                service_tier: None,
+                finished,
+            },
+        );
+        self.emit(kind, &json!({ "response": response }), out);
+    }
+
+    fn start(&mut self, out: &mut Vec<u8>) {
+        if !self.started {
+            self.started = true;
+            self.whole("response.created", "in_progress", None, out);
+            self.whole("response.in_progress", "in_progress", None, out);
+        }
+    }
+
+    fn open(&mut self, item: Item, out: &mut Vec<u8>) -> usize {
+        self.start(out);
+        let index = self.slots.len();
+        let fields = json!({"output_index": index, "item": item});
+        self.emit("response.output_item.added", &fields, out);
+        self.slots.push(Slot { item, open: true });
+        index
+    }
+
+    /// The open item of the kind that `is` tells, at the end of the list.
+    fn current(&self, is: fn(&Item) -> bool) -> Option<usize> {
+        self.slots
+            .iter()
+            .rposition(|slot| slot.open && is(&slot.item))
+    }
+
+    fn close_where(&mut self, is: fn(&Item) -> bool, status: &'static str, out: &mut Vec<u8>) {
+        while let Some(index) = self
+            .slots
+            .iter()
+            .position(|slot| slot.open && is(&slot.item))
+        {
+            self.close(index, status, out);
+        }
+    }
+
+    fn close(&mut self, index: usize, status: &'static str, out: &mut Vec<u8>) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        slot.open = false;
+        slot.item.set_status(status);
+        let mut item = slot.item.clone();
+        let id = item.id().to_owned();
+        match &mut item {
+            Item::Message { content, .. } => {
+                if let Some(at) = content.len().checked_sub(1) {
+                    self.close_part(&id, index, at, content.get(at), out);
+                }
+            }
+            Item::FunctionCall {
+                name, arguments, ..
+            } => {
+                let fields = json!({
+                    "item_id": id, "output_index": index, "name": name, "arguments": arguments,
+                });
+                self.emit("response.function_call_arguments.done", &fields, out);
+            }
+            Item::Reasoning {
+                summary,
+                encrypted_content,
+                ..
+            } => {
+                if let Some(Part::SummaryText { text }) = summary.first() {
+                    let fields = json!({
+                        "item_id": id, "output_index": index, "summary_index": 0, "text": text,
+                    });
+                    self.emit("response.reasoning_summary_text.done", &fields, out);
+                    let fields = json!({
+                        "item_id": id, "output_index": index, "summary_index": 0,
+                        "part": summary.first(),
+                    });
+                    self.emit("response.reasoning_summary_part.done", &fields, out);
+                }
+                let details = std::mem::take(&mut self.details);
+                if self.client.encrypted && !details.is_empty() {
+                    *encrypted_content = Some(seal(&details));
+                }
+                if let Some(slot) = self.slots.get_mut(index) {
+                    slot.item = item.clone();
+                }
+            }
+        }
+        let fields = json!({"output_index": index, "item": item});
+        self.emit("response.output_item.done", &fields, out);
+    }
+
+    fn close_part(
+        &mut self,
+        id: &str,
+        index: usize,
+        at: usize,
+        part: Option<&Part>,
+        out: &mut Vec<u8>,
+    ) {
+        match part {
+            Some(Part::OutputText { text, logprobs, .. }) => {
+                let fields = json!({
+                    "item_id": id, "output_index": index, "content_index": at,
+                    "text": text, "logprobs": logprobs,
+                });
+                self.emit("response.output_text.done", &fields, out);
+            }
+            Some(Part::Refusal { refusal }) => {
+                let fields = json!({
+                    "item_id": id, "output_index": index, "content_index": at, "refusal": refusal,
+                });
+                self.emit("response.refusal.done", &fields, out);
+            }
+            Some(Part::SummaryText { .. }) | None => return,
+        }
+        let fields = json!({
+            "item_id": id, "output_index": index, "content_index": at, "part": part,
+        });
+        self.emit("response.content_part.done", &fields, out);
+    }
+
+    /// The open message, its last part being of the kind of `part`; begins what is missing.
+    fn message_part(&mut self, part: Part, out: &mut Vec<u8>) -> (usize, usize) {
+        self.close_where(is_reasoning, "completed", out);
+        let index = match self.current(is_message) {
+            Some(index) => index,
+            None => {
+                let id = self.ids.next(&self.client, "msg_");
+                let item = Item::Message {
+                    id,
+                    status: "in_progress",
+                    role: "assistant",
+                    content: Vec::new(),
+                };
+                self.open(item, out)
+            }
+        };
+        let (id, last, count) = match self.slots.get(index).map(|slot| &slot.item) {
+            Some(Item::Message { id, content, .. }) => {
+                (id.clone(), content.last().cloned(), content.len())
+            }
+            _ => return (index, 0),
+        };
+        let same = last
+            .as_ref()
+            .is_some_and(|last| std::mem::discriminant(last) == std::mem::discriminant(&part));
+        if same {
+            return (index, count.saturating_sub(1));
+        }
+        if count > 0 {
+            self.close_part(&id, index, count - 1, last.as_ref(), out);
+        }
+        let fields = json!({
+            "item_id": id, "output_index": index, "content_index": count, "part": part,
+        });
+        self.emit("response.content_part.added", &fields, out);
+        if let Some(Slot {
+            item: Item::Message { content, .. },
+            ..
+        }) = self.slots.get_mut(index)
+        {
+            content.push(part);
+        }
+        (index, count)
+    }
+
+    fn item_id(&self, index: usize) -> String {
+        self.slots
+            .get(index)
+            .map(|slot| slot.item.id().to_owned())
+            .unwrap_or_default()
+    }
+
+    fn text(&mut self, fragment: &str, out: &mut Vec<u8>) {
+        let part = Part::OutputText {
+            text: String::new(),
+            annotations: Vec::new(),
+            logprobs: Vec::new(),
+        };
+        let (index, at) = self.message_part(part, out);
+        let fields = json!({
+            "item_id": self.item_id(index), "output_index": index, "content_index": at,
+            "delta": fragment, "logprobs": [],
+        });
+        self.emit("response.output_text.delta", &fields, out);
+        if let Some(Part::OutputText { text, .. }) = self.part_mut(index, at) {
+            text.push_str(fragment);
+        }
+    }
+
+    fn refusal(&mut self, fragment: &str, out: &mut Vec<u8>) {
+        self.refused = true;
+        let part = Part::Refusal {
+            refusal: String::new(),
+        };
+        let (index, at) = self.message_part(part, out);
+        let fields = json!({
+            "item_id": self.item_id(index), "output_index": index, "content_index": at,
+            "delta": fragment,
+        });
+        self.emit("response.refusal.delta", &fields, out);
+        if let Some(Part::Refusal { refusal }) = self.part_mut(index, at) {
+            refusal.push_str(fragment);
+        }
+    }
+
+    fn part_mut(&mut self, index: usize, at: usize) -> Option<&mut Part> {
+        match &mut self.slots.get_mut(index)?.item {
+            Item::Message { content, .. } => content.get_mut(at),
+            Item::Reasoning { summary, .. } => summary.get_mut(at),
+            Item::FunctionCall { .. } => None,
+        }
+    }
+
+    fn annotations(&mut self, list: &[Box<RawValue>], out: &mut Vec<u8>) {
+        let Some(index) = self.current(is_message) else {
+            return;
+        };
+        let id = self.item_id(index);
+        for nested in list {
+            let Some(flat) = flat_annotation(nested) else {
+                continue;
+            };
+            let Some(Part::OutputText { annotations, .. }) = self.part_mut(index, 0) else {
+                return;
+            };
+            annotations.push(flat.clone());
+            let fields = json!({
+                "item_id": id, "output_index": index, "content_index": 0,
+                "annotation_index": annotations.len() - 1, "annotation": flat,
+            });
+            self.emit("response.output_text.annotation.added", &fields, out);
+        }
+    }
+
+    fn reasoning(&mut self, fragment: Option<&str>, out: &mut Vec<u8>) {
+        let index = match self.current(is_reasoning) {
+            Some(index) => index,
+            None => {
+                self.close_where(is_message, "completed", out);
+                let id = self.ids.next(&self.client, "rs_");
+                let item = Item::Reasoning {
+                    id,
+                    summary: Vec::new(),
+                    encrypted_content: None,
+                };
+                self.open(item, out)
+            }
+        };
+        let Some(fragment) = fragment.filter(|_| self.client.summary) else {
+            return;
+        };
+        let id = self.item_id(index);
+        if self.part_mut(index, 0).is_none() {
+            let part = Part::SummaryText {
+                text: String::new(),
+            };
+            let fields = json!({
+                "item_id": id, "output_index": index, "summary_index": 0, "part": part,
+            });
+            self.emit("response.reasoning_summary_part.added", &fields, out);
+            if let Some(Slot {
+                item: Item::Reasoning { summary, .. },
+                ..
+            }) = self.slots.get_mut(index)
+            {
+                summary.push(part);
+            }
+        }
+        let fields = json!({
+            "item_id": id, "output_index": index, "summary_index": 0, "delta": fragment,
+        });
+        self.emit("response.reasoning_summary_text.delta", &fields, out);
+        if let Some(Part::SummaryText { text }) = self.part_mut(index, 0) {
+            text.push_str(fragment);
+        }
+    }
+
+    fn detail(&mut self, detail: Detail, out: &mut Vec<u8>) {
+        self.reasoning(detail.text.as_deref().filter(|text| !text.is_empty()), out);
+        // Fragments of one block become one entry again.
+        match self.details.last_mut() {
+            Some(last) if last.index == detail.index && last.kind == detail.kind => {
+                if let Some(text) = detail.text {
+                    last.text.get_or_insert_default().push_str(&text);
+                }
+                last.signature = detail.signature.or(last.signature.take());
+            }
+            _ => self.details.push(detail),
+        }
+    }
+
+    fn call(&mut self, id: String, name: String, out: &mut Vec<u8>) {
+        self.close_where(is_reasoning, "completed", out);
+        self.close_where(is_message, "completed", out);
+        let item = Item::FunctionCall {
+            id: self.ids.next(&self.client, "fc_"),
+            status: "in_progress",
+            call_id: id,
+            name,
+            arguments: String::new(),
+        };
+        let index = self.open(item, out);
+        self.calls.push(index);
+    }
+
+    fn arguments(&mut self, call: usize, fragment: &str, out: &mut Vec<u8>) {
+        let Some(&index) = self.calls.get(call) else {
+            return;
+        };
+        let id = self.item_id(index);
+        let fields = json!({"item_id": id, "output_index": index, "delta": fragment});
+        self.emit("response.function_call_arguments.delta", &fields, out);
+        if let Some(Slot {
+            item: Item::FunctionCall { arguments, .. },
+            ..
+        }) = self.slots.get_mut(index)
+        {
+            arguments.push_str(fragment);
+        }
+    }
+
+    fn finish(&mut self, reason: Finish, out: &mut Vec<u8>) {
+        self.finish = Some(reason);
+        let status = outcome(reason, self.refused).0;
+        let said = self.slots.iter().any(|slot| !is_reasoning(&slot.item));
+        if !said {
+            let part = Part::OutputText {
+                text: String::new(),
+                annotations: Vec::new(),
+                logprobs: Vec::new(),
+            };
+            self.message_part(part, out);
+        }
+        self.close_where(|_| true, status, out);
+    }
+
+    fn fail(&mut self, error: &Error, out: &mut Vec<u8>) {
+        self.start(out);
+        self.ended = true;
+        // Flat as the specification has it, nested as SDKs look for it.
+        let fields = json!({
+            "code": failure_code(error),
+            "message": error.to_string(),
+            "param": error.param(),
+            "error": {
+                "type": error.kind(),
+                "code": error.code(),
+                "message": error.to_string(),
+                "param": error.param(),
+            },
+        });
+        self.emit("error", &fields, out);
+        self.whole("response.failed", "failed", Some(error), out);
+    }
+}
+
+/// The code of a failed response, from the closed list of the specification.
+fn failure_code(error: &Error) -> &'static str {
+    match error.status() {
+        429 => "rate_limit_exceeded",
+        400 | 413 | 422 => "invalid_prompt",
+        _ => "server_error",
+    }
+}
+
+fn is_reasoning(item: &Item) -> bool {
+    matches!(item, Item::Reasoning { .. })
+}
+
+fn is_message(item: &Item) -> bool {
+    matches!(item, Item::Message { .. })
+}
+
+impl StreamOut for ToResponses {
+    fn push(&mut self, event: Event, out: &mut Vec<u8>) {
+        if self.ended {
+            return;
+        }
+        match event {
+            Event::Start { model, created, .. } => {
+                if let Some(model) = model {
+                    self.model = model;
+                }
+                if let Some(created) = created {
+                    self.created = created;
+                }
+                self.start(out);
+            }
+            Event::Text(text) => self.text(&text, out),
+            Event::Reasoning(text) => self.reasoning(Some(&text), out),
+            Event::Detail(detail) => self.detail(detail, out),
+            Event::Refusal(text) => self.refusal(&text, out),
+            Event::Annotations(list) => self.annotations(&list, out),
+            Event::ToolCall { id, name, .. } => self.call(id, name, out),
+            Event::Arguments { index, fragment } => self.arguments(index, &fragment, out),
+            Event::ToolCallEnd { index } => {
+                if let Some(&slot) = self.calls.get(index) {
+                    self.close(slot, "completed", out);
+                }
+            }
+            Event::Finish { reason, .. } => self.finish(reason, out),
+            Event::Usage(usage) => self.usage = Some(usage),
+            Event::Ping => out.extend_from_slice(b": ping\n\n"),
+            Event::End => {
+                self.start(out);
+                self.ended = true;
+                let finish = self.finish.unwrap_or(Finish::Stop);
+                let (status, _) = outcome(finish, self.refused);
+                let kind = if status == "incomplete" {
+                    "response.incomplete"
+                } else {
+                    "response.completed"
+                };
+                self.whole(kind, status, None, out);
+            }
+            Event::Failed(error) => self.fail(&error, out),
+        }
+    }
+}
