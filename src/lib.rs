@@ -8,6 +8,8 @@
 //! | 0 | [`error`], [`secret`] | the one error type; keys that cannot be printed |
 //! | 1 | [`codec`] | JSON kept as it was written, server-sent events; pure |
 //! | 2 | [`dialect`] | the wire formats and the hub they meet in; pure |
+//! | 3 | [`providers`] | the static table, one row per provider |
+//! | 4 | [`routing`] | the environment; model name to provider |
 
 pub mod error;
 pub mod secret;
@@ -15,3 +17,7 @@ pub mod secret;
 pub mod codec;
 
 pub mod dialect;
+
+pub mod providers;
+
+pub mod routing;

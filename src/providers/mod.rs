@@ -1,0 +1,207 @@
+//! What the gateway knows of each provider: one row of a table each, and the bundled models.
+
+mod catalogue;
+mod table;
+
+use std::borrow::Cow;
+
+use crate::dialect::Egress;
+
+pub use catalogue::{Model, catalogue};
+pub use table::PROVIDERS;
+
+/// A provider: everything that tells it from the others.
+pub struct Provider {
+    /// Its name, which followed by `/` is also the prefix that forces it.
+    pub name: &'static str,
+    /// Its name for people.
+    pub title: &'static str,
+    /// Where it is reached, unless `base_url_env` says otherwise.
+    pub base_url: &'static str,
+    /// The environment variable that replaces `base_url`.
+    pub base_url_env: &'static str,
+    /// Whether `base_url` is an example that everyone has to replace by their own.
+    pub base_is_example: bool,
+    /// The environment variable with its key.
+    pub key_env: &'static str,
+    /// Beginnings of model names that come here without a prefix.
+    pub patterns: &'static [&'static str],
+    /// How its keys begin, where it documents that; tells whose key a caller's is.
+    pub key_starts: &'static [&'static str],
+    /// How a key is sent.
+    pub auth: Auth,
+    /// The version segment that its base URL does not have, as in `/v1`.
+    pub version: &'static str,
+    /// What it speaks.
+    pub speaks: Speaks,
+    /// Whether it has Responses of its own.
+    pub responses: Responses,
+    /// The one model it is always asked for.
+    pub only_model: Option<&'static str>,
+    /// The publisher it wants before a bare model name, as in `google/`.
+    pub publisher: Option<&'static str>,
+    /// The `User-Agent` it insists on.
+    pub user_agent: &'static str,
+    /// Headers of a client that it is given, besides those every provider is.
+    pub forwards: &'static [&'static str],
+    /// Whether a 429 that says no time means that the money is spent.
+    pub bare_429_is_final: bool,
+    /// Whether its list of models comes in pages.
+    pub list_is_paged: bool,
+    /// What its list of models writes before each id.
+    pub list_prefix: &'static str,
+    /// The `type` of the models in its list that chat, where the list holds others.
+    pub list_type: Option<&'static str>,
+}
+
+/// How a key is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Auth {
+    /// `Authorization: Bearer`.
+    Bearer,
+    /// `x-api-key`; OAuth tokens as a bearer.
+    XApiKey,
+    /// `api-key`; tokens of an identity provider as a bearer.
+    ApiKey,
+}
+
+/// What a provider speaks where a client speaks Chat Completions.
+#[derive(Clone, Copy)]
+pub enum Speaks {
+    /// Chat Completions, relayed; the writer serves clients of Responses.
+    Chat(&'static dyn Egress),
+    /// Another dialect at this path, translated.
+    Other {
+        /// The path after the version segment.
+        path: &'static str,
+        /// The dialect.
+        dialect: &'static dyn Egress,
+        /// Headers that go with each call.
+        headers: &'static [(&'static str, &'static str)],
+    },
+}
+
+/// Whether a provider has Responses of its own.
+#[derive(Clone, Copy)]
+pub enum Responses {
+    /// For every model; relayed.
+    Native,
+    /// For the models that the function tells by their name.
+    NativeFor(fn(&str) -> bool),
+    /// For none; translated.
+    Translated,
+}
+
+impl Responses {
+    /// Whether Responses are relayed for this model.
+    #[must_use]
+    pub fn native(self, model: &str) -> bool {
+        match self {
+            Self::Native => true,
+            Self::NativeFor(has) => has(model),
+            Self::Translated => false,
+        }
+    }
+}
+
+impl Provider {
+    /// The path of its chat endpoint after the base URL and version.
+    #[must_use]
+    pub fn chat_path(&self) -> &'static str {
+        match self.speaks {
+            Speaks::Chat(_) => "/chat/completions",
+            Speaks::Other { path, .. } => path,
+        }
+    }
+
+    /// The dialect of its chat endpoint.
+    #[must_use]
+    pub fn dialect(&self) -> &'static dyn Egress {
+        match self.speaks {
+            Speaks::Chat(dialect) | Speaks::Other { dialect, .. } => dialect,
+        }
+    }
+
+    /// The name under which the provider knows a model that the client calls `model`.
+    #[must_use]
+    pub fn model_name<'m>(&self, model: &'m str) -> Cow<'m, str> {
+        match (self.only_model, self.publisher) {
+            (Some(only), _) => Cow::Borrowed(only),
+            (None, Some(publisher)) if !model.contains('/') => {
+                Cow::Owned(format!("{publisher}{model}"))
+            }
+            (None, _) => Cow::Borrowed(model),
+        }
+    }
+}
+
+impl PartialEq for Provider {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl std::fmt::Debug for Provider {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// Headers of a client that every provider is given.
+pub const ALWAYS_FORWARDED: [&str; 3] = ["idempotency-key", "traceparent", "tracestate"];
+
+/// The provider of that name.
+#[must_use]
+pub fn by_name(name: &str) -> Option<&'static Provider> {
+    PROVIDERS.iter().find(|provider| provider.name == name)
+}
+
+/// The provider whose documented key format `key` has. The longest beginning decides.
+#[must_use]
+pub fn by_key(key: &str) -> Option<&'static Provider> {
+    PROVIDERS
+        .iter()
+        .flat_map(|provider| {
+            provider
+                .key_starts
+                .iter()
+                .map(move |start| (provider, *start))
+        })
+        .filter(|(_, start)| key.starts_with(start))
+        .max_by_key(|(_, start)| start.len())
+        .map(|(provider, _)| provider)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_tells_its_provider_only_where_the_format_is_documented() {
+        for (key, name) in [
+            ("sk-ant-api03-x", Some("anthropic")),
+            ("sk-proj-x", Some("openai")),
+            ("sk-or-v1-x", Some("openrouter")),
+            ("gsk_x", Some("groq")),
+            ("xai-x", Some("xai")),
+            ("AIzaSy", Some("gemini")),
+            ("sk-0123456789abcdef", None),
+            ("whatever", None),
+        ] {
+            assert_eq!(by_key(key).map(|provider| provider.name), name, "{key}");
+        }
+    }
+
+    #[test]
+    fn models_are_named_as_the_provider_knows_them() {
+        let name =
+            |provider: &str, model: &str| by_name(provider).unwrap().model_name(model).into_owned();
+        assert_eq!(name("kimi", "kimi-k9"), "kimi-for-coding");
+        assert_eq!(
+            name("vertex", "gemini-3.8-flash"),
+            "google/gemini-3.8-flash"
+        );
+        assert_eq!(name("vertex", "meta/llama-maas"), "meta/llama-maas");
+        assert_eq!(name("openai", "gpt-4o-mini"), "gpt-4o-mini");
+    }
+}

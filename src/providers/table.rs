@@ -1,0 +1,209 @@
+//! The providers, in the order of the README: `../../README.md`, `.env.example` and these rows agree.
+
+use super::{Auth, Provider, Responses, Speaks};
+use crate::dialect::anthropic::MessagesProvider;
+use crate::dialect::openai::ChatProvider;
+
+/// Those that know only OpenAI's older name of the limit on an answer's length.
+static OLD_LIMIT: ChatProvider = ChatProvider {
+    token_limit: "max_tokens",
+};
+
+static NEW_LIMIT: ChatProvider = ChatProvider {
+    token_limit: "max_completion_tokens",
+};
+
+/// What the gateway calls itself where a provider does not insist on another name.
+const USER_AGENT: &str = concat!("ai-gateway/", env!("CARGO_PKG_VERSION"));
+
+/// What most rows have in common.
+const OPENAI_COMPATIBLE: Provider = Provider {
+    name: "",
+    title: "",
+    base_url: "",
+    base_url_env: "",
+    base_is_example: false,
+    key_env: "",
+    patterns: &[],
+    key_starts: &[],
+    auth: Auth::Bearer,
+    version: "",
+    speaks: Speaks::Chat(&NEW_LIMIT),
+    responses: Responses::Translated,
+    only_model: None,
+    publisher: None,
+    user_agent: USER_AGENT,
+    forwards: &[],
+    bare_429_is_final: false,
+    list_is_paged: false,
+    list_prefix: "",
+    list_type: None,
+};
+
+/// Every provider, one row each.
+pub static PROVIDERS: [Provider; 14] = [
+    Provider {
+        name: "openai",
+        title: "OpenAI",
+        base_url: "https://api.openai.com",
+        base_url_env: "OPENAI_BASE_URL",
+        key_env: "OPENAI_API_KEY",
+        key_starts: &["sk-proj-", "sk-svcacct-", "sk-admin-"],
+        forwards: &["openai-organization", "openai-project"],
+        version: "/v1",
+        responses: Responses::Native,
+        ..OPENAI_COMPATIBLE
+    },
+    Provider {
+        name: "anthropic",
+        title: "Anthropic",
+        base_url: "https://api.anthropic.com",
+        base_url_env: "ANTHROPIC_BASE_URL",
+        key_env: "ANTHROPIC_API_KEY",
+        patterns: &["claude"],
+        key_starts: &["sk-ant-"],
+        forwards: &["anthropic-beta"],
+        bare_429_is_final: true,
+        list_is_paged: true,
+        auth: Auth::XApiKey,
+        version: "/v1",
+        speaks: Speaks::Other {
+            path: "/messages",
+            dialect: &MessagesProvider,
+            // Newer versions refuse sampling parameters on every model.
+            headers: &[("anthropic-version", "2023-06-01")],
+        },
+        ..OPENAI_COMPATIBLE
+    },
+    Provider {
+        name: "gemini",
+        title: "Gemini",
+        base_url: "https://generativelanguage.googleapis.com/v1beta/openai",
+        base_url_env: "GEMINI_BASE_URL",
+        key_env: "GEMINI_API_KEY",
+        patterns: &["gemini"],
+        key_starts: &["AIza"],
+        list_prefix: "models/",
+        ..OPENAI_COMPATIBLE
+    },
+    Provider {
+        name: "kimi",
+        title: "Kimi",
+        base_url: "https://api.kimi.com/coding/v1",
+        base_url_env: "KIMI_BASE_URL",
+        key_env: "KIMI_API_KEY",
+        patterns: &["kimi"],
+        key_starts: &["sk-kimi-"],
+        speaks: Speaks::Chat(&OLD_LIMIT),
+        // One model is served, and only to clients that call themselves this.
+        only_model: Some("kimi-for-coding"),
+        user_agent: "KimiCLI/1.3",
+        ..OPENAI_COMPATIBLE
+    },
+    Provider {
+        name: "openrouter",
+        title: "OpenRouter",
+        base_url: "https://openrouter.ai/api/v1",
+        base_url_env: "OPENROUTER_BASE_URL",
+        key_env: "OPENROUTER_API_KEY",
+        key_starts: &["sk-or-"],
+        forwards: &["http-referer", "x-title", "x-openrouter-title"],
+        responses: Responses::Native,
+        ..OPENAI_COMPATIBLE
+    },
+    Provider {
+        name: "vercel",
+        title: "Vercel AI Gateway",
+        base_url: "https://ai-gateway.vercel.sh/v1",
+        base_url_env: "VERCEL_AI_GATEWAY_BASE_URL",
+        key_env: "VERCEL_AI_GATEWAY_API_KEY",
+        key_starts: &["vck_"],
+        responses: Responses::Native,
+        list_type: Some("language"),
+        ..OPENAI_COMPATIBLE
+    },
+    Provider {
+        name: "groq",
+        title: "Groq",
+        base_url: "https://api.groq.com/openai/v1",
+        base_url_env: "GROQ_BASE_URL",
+        key_env: "GROQ_API_KEY",
+        key_starts: &["gsk_"],
+        responses: Responses::Native,
+        ..OPENAI_COMPATIBLE
+    },
+    Provider {
+        name: "deepseek",
+        title: "DeepSeek",
+        base_url: "https://api.deepseek.com/v1",
+        base_url_env: "DEEPSEEK_BASE_URL",
+        key_env: "DEEPSEEK_API_KEY",
+        speaks: Speaks::Chat(&OLD_LIMIT),
+        ..OPENAI_COMPATIBLE
+    },
+    Provider {
+        name: "xai",
+        title: "xAI",
+        base_url: "https://api.x.ai/v1",
+        base_url_env: "XAI_BASE_URL",
+        key_env: "XAI_API_KEY",
+        key_starts: &["xai-"],
+        responses: Responses::Native,
+        ..OPENAI_COMPATIBLE
+    },
+    Provider {
+        name: "mistral",
+        title: "Mistral",
+        base_url: "https://api.mistral.ai/v1",
+        base_url_env: "MISTRAL_BASE_URL",
+        key_env: "MISTRAL_API_KEY",
+        speaks: Speaks::Chat(&OLD_LIMIT),
+        responses: Responses::Native,
+        ..OPENAI_COMPATIBLE
+    },
+    Provider {
+        name: "cohere",
+        title: "Cohere",
+        base_url: "https://api.cohere.com/compatibility/v1",
+        base_url_env: "COHERE_BASE_URL",
+        key_env: "COHERE_API_KEY",
+        ..OPENAI_COMPATIBLE
+    },
+    Provider {
+        name: "azure",
+        title: "Azure OpenAI",
+        base_url: "https://example-resource.openai.azure.com/openai/v1",
+        base_url_env: "AZURE_OPENAI_BASE_URL",
+        base_is_example: true,
+        key_env: "AZURE_OPENAI_API_KEY",
+        auth: Auth::ApiKey,
+        responses: Responses::Native,
+        ..OPENAI_COMPATIBLE
+    },
+    Provider {
+        name: "bedrock",
+        title: "AWS Bedrock",
+        base_url: "https://bedrock-runtime.us-east-1.amazonaws.com/openai/v1",
+        base_url_env: "AWS_BEDROCK_BASE_URL",
+        key_env: "AWS_BEDROCK_API_KEY",
+        key_starts: &["ABSK", "bedrock-api-key-"],
+        responses: Responses::NativeFor(bedrock_has_responses),
+        ..OPENAI_COMPATIBLE
+    },
+    Provider {
+        name: "vertex",
+        title: "Vertex AI",
+        base_url: "https://us-central1-aiplatform.googleapis.com/v1/projects/PROJECT/locations/us-central1/endpoints/openapi",
+        base_url_env: "VERTEX_AI_BASE_URL",
+        base_is_example: true,
+        key_env: "VERTEX_AI_API_KEY",
+        key_starts: &["ya29."],
+        publisher: Some("google/"),
+        ..OPENAI_COMPATIBLE
+    },
+];
+
+/// Bedrock's documentation: Responses exist for OpenAI's GPT models, not for the open-weight ones.
+fn bedrock_has_responses(model: &str) -> bool {
+    model.contains("openai.gpt-") && !model.contains("gpt-oss")
+}

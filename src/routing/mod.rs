@@ -1,0 +1,185 @@
+//! Model name -> provider. Pure.
+
+use std::borrow::Cow;
+
+use crate::error::Error;
+use crate::providers::{PROVIDERS, Provider, by_name};
+
+/// Longest model name, in bytes.
+const MAX_MODEL: usize = 256;
+
+/// Where everything goes that no prefix and no pattern sends elsewhere.
+#[must_use]
+pub fn fallback() -> &'static Provider {
+    let [first, ..] = &PROVIDERS;
+    first
+}
+
+/// Where a request goes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target<'m> {
+    /// The provider.
+    pub provider: &'static Provider,
+    /// The model as the provider knows it.
+    pub model: Cow<'m, str>,
+}
+
+/// Routes a model name: one of the forced prefixes, split at the first `/` and taken off once; else
+/// a pattern; else OpenAI with the name untouched.
+///
+/// # Errors
+/// `InvalidValue` naming `model` where the name is empty, a bare prefix, longer than 256 bytes
+/// or holds control characters.
+pub fn route(model: &str) -> Result<Target<'_>, Error> {
+    if model.len() > MAX_MODEL {
+        return Err(Error::invalid(
+            "model",
+            format!("the name is longer than {MAX_MODEL} bytes."),
+        ));
+    }
+    if model.chars().any(char::is_control) {
+        return Err(Error::invalid(
+            "model",
+            "the name holds control characters.",
+        ));
+    }
+    if model.trim().is_empty() {
+        return Err(Error::invalid("model", "the name is empty."));
+    }
+    let (provider, name) = match model.split_once('/') {
+        Some((prefix, rest)) => match by_name(prefix) {
+            Some(provider) => (provider, rest),
+            None => (by_pattern(model), model),
+        },
+        None => (by_pattern(model), model),
+    };
+    if name.trim().is_empty() {
+        return Err(Error::invalid(
+            "model",
+            format!(
+                "'{model}' is a provider's prefix without a model; add one, as in '{model}some-model'."
+            ),
+        ));
+    }
+    Ok(Target {
+        provider,
+        model: provider.model_name(name),
+    })
+}
+
+fn by_pattern(model: &str) -> &'static Provider {
+    PROVIDERS
+        .iter()
+        .find(|provider| {
+            provider
+                .patterns
+                .iter()
+                .any(|start| model.starts_with(start))
+        })
+        .unwrap_or_else(fallback)
+}
+
+/// The name by which a client asks for the model that `provider` calls `id`: the bare id, or with
+/// the provider's prefix where the bare one would go elsewhere. `None` where no name can.
+#[must_use]
+pub fn public_name(provider: &'static Provider, id: &str) -> Option<String> {
+    let arrives = |name: &str| {
+        route(name).is_ok_and(|target| {
+            target.provider == provider && target.model == provider.model_name(id)
+        })
+    };
+    if arrives(id) {
+        return Some(id.to_owned());
+    }
+    let prefixed = format!("{}/{id}", provider.name);
+    arrives(&prefixed).then_some(prefixed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn routes_as_the_readme_says() {
+        for (model, provider, name) in [
+            ("gpt-4o-mini", "openai", "gpt-4o-mini"),
+            ("claude-opus-5-5", "anthropic", "claude-opus-5-5"),
+            ("gemini-3.8-flash", "gemini", "gemini-3.8-flash"),
+            ("kimi-for-coding", "kimi", "kimi-for-coding"),
+            ("kimi-k9", "kimi", "kimi-for-coding"),
+            ("openai/gpt-4o", "openai", "gpt-4o"),
+            ("anthropic/claude-x", "anthropic", "claude-x"),
+            ("gemini/g", "gemini", "g"),
+            ("kimi/anything", "kimi", "kimi-for-coding"),
+            (
+                "openrouter/anthropic/claude-x",
+                "openrouter",
+                "anthropic/claude-x",
+            ),
+            (
+                "openrouter/openrouter/auto",
+                "openrouter",
+                "openrouter/auto",
+            ),
+            ("vercel/openai/gpt-4o", "vercel", "openai/gpt-4o"),
+            ("groq/llama", "groq", "llama"),
+            ("deepseek/deepseek-chat", "deepseek", "deepseek-chat"),
+            ("xai/grok-4", "xai", "grok-4"),
+            ("mistral/large", "mistral", "large"),
+            ("cohere/command", "cohere", "command"),
+            ("azure/my-deployment", "azure", "my-deployment"),
+            ("bedrock/us.openai.gpt-6:0", "bedrock", "us.openai.gpt-6:0"),
+            ("vertex/gemini-3", "vertex", "google/gemini-3"),
+            ("vertex/google/gemini-3", "vertex", "google/gemini-3"),
+            ("meta-llama/Llama-3", "openai", "meta-llama/Llama-3"),
+            ("claude-x/y", "anthropic", "claude-x/y"),
+            ("Claude-x", "openai", "Claude-x"),
+            ("Groq/llama", "openai", "Groq/llama"),
+            ("anthropic/gpt-4o", "anthropic", "gpt-4o"),
+        ] {
+            let target = route(model).unwrap();
+            assert_eq!(
+                (target.provider.name, &*target.model),
+                (provider, name),
+                "{model}"
+            );
+        }
+    }
+
+    #[test]
+    fn names_without_a_model_name_the_field() {
+        let long = "m".repeat(257);
+        for model in ["", " ", "groq/", "groq/ ", "a\nb", "a\u{0}", &long] {
+            assert_eq!(
+                route(model).unwrap_err().param(),
+                Some("model"),
+                "{model:?}"
+            );
+        }
+        for provider in &PROVIDERS {
+            assert!(
+                route(&format!("{}/", provider.name)).is_err(),
+                "{}",
+                provider.name
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_public_name_comes_back_to_its_provider(
+            id in "((openai|anthropic|claude|gemini|kimi|groq|azure|vertex|google|x)[/-]?){0,3}[a-z0-9.:/-]{0,12}",
+        ) {
+            for provider in &PROVIDERS {
+                if let Some(name) = public_name(provider, &id) {
+                    let target = route(&name).unwrap();
+                    prop_assert_eq!(target.provider.name, provider.name);
+                    prop_assert_eq!(target.model, provider.model_name(&id));
+                } else {
+                    prop_assert!(id.trim().is_empty(), "{} cannot name {:?}", provider.name, id);
+                }
+            }
+        }
+    }
+}
