@@ -9,7 +9,7 @@
 //! | 1 | [`codec`] | JSON kept as it was written, server-sent events; pure |
 //! | 2 | [`dialect`] | the wire formats and the hub they meet in; pure |
 //! | 3 | [`providers`] | the static table, one row per provider |
-//! | 4 | [`routing`] | the environment; model name to provider |
+//! | 4 | [`config`], [`routing`] | the environment; model name to provider |
 
 pub mod error;
 pub mod secret;
@@ -20,4 +20,5 @@ pub mod dialect;
 
 pub mod providers;
 
+pub mod config;
 pub mod routing;

@@ -1,0 +1,138 @@
+//! The base URL of a provider, taken apart once. Pure.
+
+use url::{Host, Url};
+
+/// Where a provider is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseUrl {
+    /// Whether the connection is TLS.
+    pub tls: bool,
+    /// The name or address, without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The path before an endpoint's, the version segment included; no `/` at its end.
+    pub path: String,
+}
+
+impl BaseUrl {
+    /// Takes a base URL apart. A `/` at its end is dropped; `version` (as in `/v1`) is added
+    /// unless it stands there already.
+    ///
+    /// # Errors
+    /// What is wrong with the URL. The text does not repeat it: it may hold a password.
+    pub fn parse(text: &str, version: &str) -> Result<Self, &'static str> {
+        let url = Url::parse(text.trim()).map_err(|_| "is no URL")?;
+        let tls = match url.scheme() {
+            "https" => true,
+            "http" => false,
+            _ => return Err("must begin with http:// or https://"),
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("must not carry a user name or a password");
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err("must not have a query or a fragment");
+        }
+        let host = match url.host() {
+            Some(Host::Domain(name)) => name.to_owned(),
+            Some(Host::Ipv4(address)) => address.to_string(),
+            Some(Host::Ipv6(address)) => address.to_string(),
+            None => return Err("names no host"),
+        };
+        let path = url.path().trim_end_matches('/');
+        let path = path.strip_suffix(version).unwrap_or(path);
+        Ok(Self {
+            tls,
+            host,
+            port: url.port_or_known_default().ok_or("names no port")?,
+            path: format!("{}{version}", path.trim_end_matches('/')),
+        })
+    }
+
+    /// The host as it stands in a URL or a header: with brackets where it is an IPv6 address.
+    #[must_use]
+    pub fn host_text(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]", self.host)
+        } else {
+            self.host.clone()
+        }
+    }
+
+    /// The value of the `Host` header: the port only where it is not the scheme's.
+    #[must_use]
+    pub fn host_header(&self) -> String {
+        let host = self.host_text();
+        match (self.tls, self.port) {
+            (true, 443) | (false, 80) => host,
+            (_, port) => format!("{host}:{port}"),
+        }
+    }
+
+    /// Whether it never leaves this machine.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        self.host == "localhost"
+            || self.host.ends_with(".localhost")
+            || self
+                .host
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|address| address.is_loopback())
+    }
+}
+
+impl std::fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let scheme = if self.tls { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.host_header(), self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::PROVIDERS;
+
+    #[test]
+    fn a_slash_and_a_version_at_the_end_are_tolerated() {
+        for text in [
+            "https://api.openai.com",
+            "https://api.openai.com/",
+            "https://api.openai.com/v1",
+            "https://api.openai.com/v1/",
+            " https://api.openai.com//",
+        ] {
+            let base = BaseUrl::parse(text, "/v1").unwrap();
+            assert_eq!(base.to_string(), "https://api.openai.com/v1", "{text}");
+        }
+        let base = BaseUrl::parse("http://[::1]:8080/a/b/", "").unwrap();
+        assert_eq!(base.to_string(), "http://[::1]:8080/a/b");
+        assert!(base.is_loopback());
+    }
+
+    #[test]
+    fn what_is_no_base_url_is_said_without_repeating_it() {
+        for text in [
+            "api.openai.com",
+            "ftp://x",
+            "https://",
+            "https://user:hunter2@x.example",
+            "https://x.example?key=hunter2",
+            "https://x.example#hunter2",
+        ] {
+            let error = BaseUrl::parse(text, "").unwrap_err();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_tables_own_urls_are_urls() {
+        for provider in &PROVIDERS {
+            let base = BaseUrl::parse(provider.base_url, provider.version).unwrap();
+            assert!(base.tls, "{}", provider.name);
+            let shown = base.to_string();
+            assert_eq!(shown, format!("{}{}", provider.base_url, provider.version));
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! Reads the configuration from environment variables; the only place that does.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::{BaseUrl, Config, Proxy};
+use crate::secret::Secret;
+
+/// Everything that is wrong with the environment, one line each. Holds no value of a variable
+/// that may be a secret.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Mistakes(pub Vec<String>);
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.0 {
+            writeln!(f, "  - {line}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The file that is read beside the environment, in the working directory and nowhere above it.
+const FILE: &str = ".env";
+
+/// Reads `.env` where there is one, then the environment, which wins.
+///
+/// # Errors
+/// All mistakes at once.
+pub fn from_environment() -> Result<Config, Mistakes> {
+    read_environment(&|_| true)
+}
+
+/// The same, with every variable but `PORT` left alone.
+///
+/// # Errors
+/// What is wrong with `PORT`.
+pub fn port_from_environment() -> Result<Config, Mistakes> {
+    read_environment(&|name| name == "PORT")
+}
+
+fn read_environment(wanted: &dyn Fn(&str) -> bool) -> Result<Config, Mistakes> {
+    let mut mistakes = Vec::new();
+    match dotenvy::from_filename_iter(FILE) {
+        _ if !std::path::Path::new(FILE).exists() => {}
+        Ok(lines) => {
+            let mut file = Vec::new();
+            for line in lines {
+                match line {
+                    Ok(pair) => file.push(pair),
+                    // The error's own text repeats the line, which may hold a key.
+                    Err(error) => mistakes.push(format!(
+                        "{FILE}{} cannot be read; write NAME=value, with quotes around a value that has spaces",
+                        line_of(&error)
+                    )),
+                }
+            }
+            return finish(
+                mistakes,
+                from_lookup(&|name| {
+                    let name = wanted(name).then_some(name)?;
+                    environment(name).or_else(|| {
+                        let (_, value) = file.iter().rev().find(|(key, _)| key == name)?;
+                        Some(Ok(value.clone()))
+                    })
+                }),
+            );
+        }
+        Err(_) => mistakes.push(format!("{FILE} cannot be read")),
+    }
+    finish(
+        mistakes,
+        from_lookup(&|name| wanted(name).then(|| environment(name)).flatten()),
+    )
+}
+
+fn environment(name: &str) -> Option<Result<String, ()>> {
+    match std::env::var(name) {
+        Ok(value) => Some(Ok(value)),
+        Err(std::env::VarError::NotPresent) => None,
+        Err(std::env::VarError::NotUnicode(_)) => Some(Err(())),
+    }
+}
+
+fn finish(mut mistakes: Vec<String>, read: Result<Config, Mistakes>) -> Result<Config, Mistakes> {
+    match read {
+        Ok(config) if mistakes.is_empty() => Ok(config),
+        Ok(_) => Err(Mistakes(mistakes)),
+        Err(Mistakes(more)) => {
+            mistakes.extend(more);
+            Err(Mistakes(mistakes))
+        }
+    }
+}
+
+/// Where in the file an unreadable line stands, as in `, line 3,`.
+fn line_of(error: &dotenvy::Error) -> String {
+    let dotenvy::Error::LineParse(text, _) = error else {
+        return String::new();
+    };
+    let file = std::fs::read_to_string(FILE).unwrap_or_default();
+    let number = file.lines().position(|line| line.trim() == text.trim());
+    number.map_or_else(String::new, |at| format!(", line {},", at + 1))
+}
+
+/// Gives a variable's value; `Err` where it is not Unicode.
+pub type Lookup<'l> = dyn Fn(&str) -> Option<Result<String, ()>> + 'l;
+
+struct Reader<'l> {
+    lookup: &'l Lookup<'l>,
+    mistakes: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn raw(&mut self, name: &str) -> Option<String> {
+        match (self.lookup)(name)? {
+            Ok(value) => Some(value),
+            Err(()) => {
+                self.mistakes.push(format!("{name} is not valid Unicode"));
+                None
+            }
+        }
+    }
+
+    /// A variable with something in it; an empty one counts as not set.
+    fn text(&mut self, name: &str) -> Option<String> {
+        let value = self.raw(name)?.trim().to_owned();
+        (!value.is_empty()).then_some(value)
+    }
+
+    fn number<T: FromStr + PartialOrd + fmt::Display + Copy>(
+        &mut self,
+        name: &str,
+        default: T,
+        least: T,
+        most: T,
+    ) -> T {
+        let Some(text) = self.text(name) else {
+            return default;
+        };
+        match text.parse::<T>() {
+            Ok(value) if value >= least && value <= most => value,
+            _ => {
+                self.mistakes.push(format!(
+                    "{name} must be a whole number from {least} to {most}, not {text:?}"
+                ));
+                default
+            }
+        }
+    }
+
+    fn seconds(&mut self, name: &str, default: Duration, least: u64) -> Duration {
+        Duration::from_secs(self.number(name, default.as_secs(), least, 86_400))
+    }
+
+    fn millis(&mut self, name: &str, default: Duration, least: u64) -> Duration {
+        let default = u64::try_from(default.as_millis()).unwrap_or(u64::MAX);
+        Duration::from_millis(self.number(name, default, least, 3_600_000))
+    }
+
+    fn secret(&mut self, name: &str) -> Option<Secret> {
+        let value = self.text(name)?;
+        if value.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Some(Secret::new(value));
+        }
+        self.mistakes.push(format!(
+            "{name} holds characters that no key has (spaces, line ends or other than ASCII)"
+        ));
+        None
+    }
+}
+
+/// Reads the configuration from any source of variables.
+///
+/// # Errors
+/// All mistakes at once.
+pub fn from_lookup(lookup: &Lookup<'_>) -> Result<Config, Mistakes> {
+    let mut read = Reader {
+        lookup,
+        mistakes: Vec::new(),
+    };
+    let mut config = Config::default();
+    if let Some(host) = read.text("HOST") {
+        if host.contains(['/', ' ']) {
+            read.mistakes
+                .push(format!("HOST must be a name or an address, not {host:?}"));
+        }
+        config.host = host;
+    }
+    config.port = read.number("PORT", config.port, 0, u16::MAX);
+    config.http_workers = read.number("HTTP_WORKERS", config.http_workers, 1, 1024);
+    config.request_timeout = read.seconds("REQUEST_TIMEOUT_SECS", config.request_timeout, 1);
+    config.connect_timeout = read.seconds("CONNECT_TIMEOUT_SECS", config.connect_timeout, 1);
+    config.body_timeout = read.seconds("BODY_TIMEOUT_SECS", config.body_timeout, 1);
+    config.shutdown_timeout = read.seconds("SHUTDOWN_TIMEOUT_SECS", config.shutdown_timeout, 0);
+    config.max_retries = read.number("UPSTREAM_MAX_RETRIES", config.max_retries, 0, 10);
+    config.retry_base_delay =
+        read.millis("UPSTREAM_RETRY_BASE_DELAY_MS", config.retry_base_delay, 0);
+    config.max_in_flight =
+        read.number("UPSTREAM_MAX_IN_FLIGHT", config.max_in_flight, 1, 1_000_000);
+    config.max_waiting = read.number("UPSTREAM_MAX_WAITING", config.max_waiting, 0, 1_000_000);
+    config.wait_timeout = read.millis("UPSTREAM_WAIT_TIMEOUT_MS", config.wait_timeout, 0);
+    config.max_body = read.number("MAX_BODY_BYTES", config.max_body, 1024, 1 << 32);
+    config.max_answer = read.number("MAX_ANSWER_BYTES", config.max_answer, 1024, 1 << 32);
+    config.models_cache = read.seconds("MODELS_CACHE_SECS", config.models_cache, 0);
+    read_gateway_keys(&mut read, &mut config);
+    for entry in &mut config.providers {
+        let provider = entry.provider;
+        if let Some(text) = read.text(provider.base_url_env) {
+            match BaseUrl::parse(&text, provider.version) {
+                Ok(base) => {
+                    entry.base_is_default = base == entry.base;
+                    entry.base = base;
+                }
+                Err(wrong) => read
+                    .mistakes
+                    .push(format!("{} {wrong}", provider.base_url_env)),
+            }
+        }
+        entry.key = read.secret(provider.key_env);
+    }
+    let except = read.text("NO_PROXY").or_else(|| read.text("no_proxy"));
+    for name in ["HTTPS_PROXY", "https_proxy"] {
+        if let Some(url) = read.text(name) {
+            match Proxy::parse(&url, except.as_deref().unwrap_or_default()) {
+                Ok(proxy) => config.proxy = Some(proxy),
+                Err(wrong) => read.mistakes.push(format!("{name} {wrong}")),
+            }
+            break;
+        }
+    }
+    if read.mistakes.is_empty() {
+        Ok(config)
+    } else {
+        Err(Mistakes(read.mistakes))
+    }
+}
+
+fn read_gateway_keys(read: &mut Reader<'_>, config: &mut Config) {
+    const NAME: &str = "GATEWAY_API_KEYS";
+    let Some(list) = read.raw(NAME) else {
+        return;
+    };
+    let keys: Vec<&str> = list
+        .split(',')
+        .map(str::trim)
+        .filter(|key| !key.is_empty())
+        .collect();
+    if keys.is_empty() {
+        // A typo must not open the server.
+        read.mistakes.push(format!(
+            "{NAME} is set but holds no key; give it one, or remove it so that callers bring their provider's key"
+        ));
+    }
+    if !keys
+        .iter()
+        .all(|key| key.bytes().all(|byte| byte.is_ascii_graphic()))
+    {
+        read.mistakes.push(format!(
+            "{NAME} holds characters that no key has (spaces inside a key, or other than ASCII)"
+        ));
+    }
+    config.gateway_keys = keys.into_iter().map(Secret::new).collect();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::PROVIDERS;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Config, Mistakes> {
+        from_lookup(&|name| {
+            pairs
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| Ok((*value).to_owned()))
+        })
+    }
+
+    #[test]
+    fn the_defaults_are_the_readmes() {
+        let config = read(&[]).unwrap();
+        assert_eq!((config.host.as_str(), config.port), ("0.0.0.0", 3000));
+        assert_eq!(config.request_timeout, Duration::from_secs(120));
+        assert_eq!(config.max_retries, 2);
+        assert_eq!(config.retry_base_delay, Duration::from_millis(150));
+        assert!(!config.keyed());
+        for (entry, row) in config.providers.iter().zip(&PROVIDERS) {
+            assert!(
+                entry.base.to_string().starts_with(row.base_url),
+                "{}",
+                row.name
+            );
+            assert!(entry.key.is_none());
+        }
+        assert_eq!(config.max_body, 52_428_800);
+    }
+
+    #[test]
+    fn every_variable_is_read() {
+        let mut pairs = vec![
+            ("HOST", "127.0.0.1"),
+            ("PORT", "8080"),
+            ("REQUEST_TIMEOUT_SECS", "9"),
+            ("UPSTREAM_MAX_RETRIES", "0"),
+            ("UPSTREAM_RETRY_BASE_DELAY_MS", "7"),
+            (
+                "GATEWAY_API_KEYS",
+                " first-key-0123456789 , ,second-key-0123456789,",
+            ),
+        ];
+        for provider in &PROVIDERS {
+            pairs.push((provider.base_url_env, "http://127.0.0.1:9/base/"));
+            pairs.push((provider.key_env, "provider-key"));
+        }
+        let config = read(&pairs).unwrap();
+        assert_eq!((config.host.as_str(), config.port), ("127.0.0.1", 8080));
+        assert_eq!(config.request_timeout, Duration::from_secs(9));
+        assert_eq!(config.max_retries, 0);
+        assert_eq!(config.retry_base_delay, Duration::from_millis(7));
+        let keys: Vec<_> = config.gateway_keys.iter().map(Secret::expose).collect();
+        assert_eq!(keys, ["first-key-0123456789", "second-key-0123456789"]);
+        for entry in &config.providers {
+            let expected = format!("http://127.0.0.1:9/base{}", entry.provider.version);
+            assert_eq!(entry.base.to_string(), expected);
+            assert_eq!(entry.key.as_ref().map(Secret::expose), Some("provider-key"));
+        }
+    }
+
+    #[test]
+    fn all_mistakes_are_said_at_once_and_no_secret_is() {
+        let Err(Mistakes(lines)) = read(&[
+            ("PORT", "abc"),
+            ("REQUEST_TIMEOUT_SECS", "0"),
+            ("OPENAI_BASE_URL", "nowhere"),
+            ("GROQ_BASE_URL", "https://me:hunter2@groq.example"),
+            ("MISTRAL_API_KEY", "hunter2 with a space"),
+            ("GATEWAY_API_KEYS", ","),
+            ("HTTPS_PROXY", "socks5://me:hunter2@x"),
+        ]) else {
+            panic!("it was accepted");
+        };
+        let text = lines.join("\n");
+        for name in [
+            "PORT",
+            "REQUEST_TIMEOUT_SECS",
+            "OPENAI_BASE_URL",
+            "GROQ_BASE_URL",
+            "MISTRAL_API_KEY",
+            "GATEWAY_API_KEYS",
+            "HTTPS_PROXY",
+        ] {
+            assert_eq!(
+                lines.iter().filter(|line| line.starts_with(name)).count(),
+                1,
+                "{name}"
+            );
+        }
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn keys_that_yield_none_do_not_open_the_server() {
+        for value in ["", " ", ",", " , ,"] {
+            assert!(read(&[("GATEWAY_API_KEYS", value)]).is_err(), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn provider_keys_without_gateway_keys_are_named_as_unused() {
+        let config = read(&[("OPENAI_API_KEY", "sk-x"), ("GROQ_API_KEY", "gsk-x")]).unwrap();
+        let warnings = config.warnings().join("\n");
+        assert!(
+            warnings.contains("OPENAI_API_KEY, GROQ_API_KEY set but not used"),
+            "{warnings}"
+        );
+        assert!(!warnings.contains("sk-x"), "{warnings}");
+    }
+}
