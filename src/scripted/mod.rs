@@ -1,0 +1,111 @@
+//! Scripted providers on loopback: the real dialects without a model, and every misbehaviour that
+//! a script can spell. The demo and the tests run against them; `serve` never starts one.
+
+mod anthropic;
+mod openai;
+mod server;
+
+use serde_json::Value;
+
+pub use server::{Counts, Request, Script, Scripted, Step};
+
+use crate::providers::{Auth, PROVIDERS, Provider, Speaks};
+
+/// Starts all providers on one port, each below a path of its own: `/groq/…`.
+///
+/// # Errors
+/// Where no loopback port can be had.
+pub fn all_providers() -> std::io::Result<Scripted> {
+    Scripted::start(answer)
+}
+
+/// The base URL of one provider of [`all_providers`], as it stands in its environment variable.
+#[must_use]
+pub fn base_url(server: &Scripted, provider: &Provider) -> String {
+    format!("{}/{}", server.url(), provider.name)
+}
+
+/// What the provider that a path belongs to answers.
+#[must_use]
+pub fn answer(request: &Request) -> Script {
+    let mut path = request.path.trim_start_matches('/').splitn(2, '/');
+    let name = path.next().unwrap_or_default();
+    let rest = path.next().unwrap_or_default();
+    let rest = rest.split('?').next().unwrap_or_default();
+    let Some(provider) = PROVIDERS.iter().find(|provider| provider.name == name) else {
+        return Script::json(404, &openai::error("no such provider", None));
+    };
+    let path = provider
+        .version
+        .strip_prefix('/')
+        .and_then(|version| rest.strip_prefix(version))
+        .map_or(rest, |path| path.trim_start_matches('/'));
+    provider_answer(provider, path, request)
+}
+
+/// What a provider answers at a path below its base URL and version.
+#[must_use]
+pub fn provider_answer(provider: &'static Provider, path: &str, request: &Request) -> Script {
+    let messages = matches!(provider.speaks, Speaks::Other { .. });
+    if !has_key(provider, request) {
+        let text = "no key, or not where this provider wants it";
+        return Script::json(
+            401,
+            &if messages {
+                anthropic::error("authentication_error", text)
+            } else {
+                openai::error(text, Some("invalid_api_key"))
+            },
+        );
+    }
+    if provider.only_model.is_some() && request.header("user-agent") != Some(provider.user_agent) {
+        return Script::json(403, &openai::error("this client is not accepted", None));
+    }
+    let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    match (request.method.as_str(), path) {
+        ("GET", "models") if messages => anthropic::models(request),
+        // These two have no list where their other endpoints are.
+        ("GET", "models") if matches!(provider.name, "bedrock" | "vertex") => {
+            Script::json(404, &openai::error("Not Found", None))
+        }
+        ("GET", "models") => openai::models(provider),
+        ("POST", "messages") if messages => anthropic::message(&body),
+        ("POST", "chat/completions") if !messages => openai::chat(&body),
+        ("POST", "responses") if !messages => openai::response(&body),
+        _ => Script::json(404, &openai::error("Not Found", None)),
+    }
+}
+
+fn has_key(provider: &Provider, request: &Request) -> bool {
+    match provider.auth {
+        Auth::Bearer => request
+            .header("authorization")
+            .is_some_and(|value| value.starts_with("Bearer ")),
+        Auth::XApiKey => request.header("x-api-key").is_some(),
+        Auth::ApiKey => request.header("api-key").is_some(),
+    }
+}
+
+/// What every scripted model has to say: a CSV parser to whoever asks for one, else a greeting.
+fn text_for(asked: &str) -> String {
+    if asked.contains("CSV") {
+        "Here is one that knows quoted fields:\n\n```rust\nfn parse_csv_line(line: &str) -> Vec<String> {\n    \
+         let (mut fields, mut field, mut quoted) = (Vec::new(), String::new(), false);\n    \
+         for c in line.chars() {\n        match c {\n            '\"' => quoted = !quoted,\n            \
+         ',' if !quoted => fields.push(std::mem::take(&mut field)),\n            c => field.push(c),\n        \
+         }\n    }\n    fields.push(field);\n    fields\n}\n```\n"
+            .to_owned()
+    } else {
+        format!("Hello! I am a scripted model, and you said: “{asked}”")
+    }
+}
+
+/// A text in the pieces in which a model would write it.
+fn pieces(text: &str) -> Vec<&str> {
+    text.split_inclusive(' ').collect()
+}
+
+/// Tokens, as far as a script counts them.
+fn tokens(text: &str) -> usize {
+    text.split_whitespace().count().max(1)
+}
