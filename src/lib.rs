@@ -10,7 +10,7 @@
 //! | 2 | [`dialect`] | the wire formats and the hub they meet in; pure |
 //! | 3 | [`providers`] | the static table, one row per provider |
 //! | 4 | [`config`], [`routing`] | the environment; model name to provider |
-//! | 5 | [`scripted`] | one attempt at a provider; scripted ones for demo and tests |
+//! | 5 | [`upstream`], [`scripted`] | one attempt at a provider; scripted ones for demo and tests |
 
 pub mod error;
 pub mod secret;
@@ -25,3 +25,4 @@ pub mod config;
 pub mod routing;
 
 pub mod scripted;
+pub mod upstream;

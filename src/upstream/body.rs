@@ -1,0 +1,113 @@
+//! The body of a provider's answer: whole or an error, never silently short.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use awc::ClientResponse;
+use awc::error::PayloadError;
+use awc::http::Version;
+use awc::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt};
+
+/// A body that is being read.
+pub struct Body {
+    response: ClientResponse,
+    /// Whether the end of the connection is the end of the body: HTTP/1.0 without a length.
+    until_close: bool,
+    done: bool,
+}
+
+/// Why a body could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyError {
+    /// The connection ended before the body did.
+    Cut,
+    /// The framing is wrong.
+    Malformed,
+    /// It is longer than the limit.
+    TooLong,
+}
+
+impl Body {
+    /// Whether the answer's framing tells where its body ends. An HTTP/1.1 answer that does not is
+    /// reported by the client as an empty one.
+    pub(super) fn has_frame(response: &ClientResponse) -> bool {
+        let headers = response.headers();
+        response.version() != Version::HTTP_11
+            || headers.contains_key(CONTENT_LENGTH)
+            || headers.contains_key(TRANSFER_ENCODING)
+    }
+
+    pub(super) fn new(response: ClientResponse) -> Self {
+        let headers = response.headers();
+        let until_close = response.version() == Version::HTTP_10
+            && !headers.contains_key(CONTENT_LENGTH)
+            && !headers.contains_key(TRANSFER_ENCODING);
+        Self {
+            response,
+            until_close,
+            done: false,
+        }
+    }
+
+    /// Reads the rest, up to `limit` bytes.
+    ///
+    /// # Errors
+    /// Where it is cut, malformed or longer.
+    pub async fn whole(&mut self, limit: usize) -> Result<Bytes, BodyError> {
+        let Some(first) = self.next().await.transpose()? else {
+            return Ok(Bytes::new());
+        };
+        let Some(second) = self.next().await.transpose()? else {
+            // The usual answer arrives in one piece and is not copied.
+            return if first.len() > limit {
+                Err(BodyError::TooLong)
+            } else {
+                Ok(first)
+            };
+        };
+        let mut all = BytesMut::with_capacity((first.len() + second.len()) * 2);
+        all.extend_from_slice(&first);
+        all.extend_from_slice(&second);
+        while let Some(more) = self.next().await.transpose()? {
+            if all.len() + more.len() > limit {
+                return Err(BodyError::TooLong);
+            }
+            all.extend_from_slice(&more);
+        }
+        if all.len() > limit {
+            return Err(BodyError::TooLong);
+        }
+        Ok(all.freeze())
+    }
+}
+
+impl Stream for Body {
+    type Item = Result<Bytes, BodyError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.done {
+            return Poll::Ready(None);
+        }
+        let item = match Pin::new(&mut self.response).poll_next(cx) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Some(Ok(bytes))) => return Poll::Ready(Some(Ok(bytes))),
+            Poll::Ready(None) => None,
+            Poll::Ready(Some(Err(error))) => match &error {
+                PayloadError::Incomplete(Some(io)) | PayloadError::Io(io)
+                    if io.kind() == io::ErrorKind::UnexpectedEof && self.until_close =>
+                {
+                    None
+                }
+                PayloadError::Incomplete(Some(io)) if io.kind() == io::ErrorKind::InvalidInput => {
+                    Some(Err(BodyError::Malformed))
+                }
+                _ => Some(Err(BodyError::Cut)),
+            },
+        };
+        self.done = true;
+        Poll::Ready(item)
+    }
+}

@@ -1,0 +1,477 @@
+//! One attempt: a request to one provider and the head of its answer.
+
+use std::io;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use actix_http::error::ParseError;
+use awc::ClientResponse;
+use awc::error::{ConnectError, SendRequestError};
+use awc::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use awc::http::{Uri, Version};
+use bytes::Bytes;
+use tokio::time::{Instant, timeout_at};
+
+use super::body::{Body, BodyError};
+use super::connect::Connector;
+use super::retry::{Again, retry_after};
+use super::tls::Tls;
+use crate::config::{Config, ProviderConfig};
+use crate::error::{Error, ProviderError};
+use crate::providers::{Auth, Provider, Speaks};
+use crate::secret::{Secret, redact};
+
+/// Largest error body that is read, in bytes.
+const MAX_ERROR: usize = 1 << 20;
+
+/// How soon an answer must be missing for nothing to have been done, and so nothing billed.
+const QUICK: Duration = Duration::from_secs(1);
+
+/// How long an idle connection is kept; providers close theirs at 60 s and later.
+const KEEP_ALIVE: Duration = Duration::from_secs(50);
+
+/// How long a connection is used at all, so that a provider's new addresses are found.
+const LIFETIME: Duration = Duration::from_secs(600);
+
+/// How an answer is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Without a body.
+    Get,
+    /// With a JSON body.
+    Post,
+}
+
+/// A request to a provider.
+pub struct Outgoing<'c> {
+    /// How.
+    pub method: Method,
+    /// The path and query after the base URL, as in `/chat/completions`.
+    pub path: &'c str,
+    /// The JSON text; empty with [`Method::Get`].
+    pub body: Bytes,
+    /// The key.
+    pub key: &'c Secret,
+    /// Whether a stream of events is expected.
+    pub stream: bool,
+    /// Headers of the client that this provider is given.
+    pub headers: &'c [(&'static str, String)],
+    /// Reads the provider's error bodies.
+    pub read_error: &'c dyn Fn(u16, &[u8]) -> ProviderError,
+}
+
+/// The head of a good answer, and its body.
+pub struct Answered {
+    /// Whether the body is a stream of events.
+    pub events: bool,
+    /// Headers of the provider that the client is given.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Body,
+}
+
+/// An attempt that gave no answer.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// Why.
+    pub error: Error,
+    /// Whether to try again.
+    pub again: Again,
+    /// Headers of the provider that the client is given.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Failure {
+    /// A failure that came from no answer of the provider.
+    #[must_use]
+    pub fn new(error: Error, again: Again) -> Self {
+        Self {
+            error,
+            again,
+            headers: Vec::new(),
+        }
+    }
+}
+
+/// What became of an attempt.
+pub type Attempt = Result<Answered, Failure>;
+
+/// The client of one provider: its connections are no one else's.
+pub struct Client {
+    http: awc::Client,
+    provider: &'static Provider,
+    /// `http://host:port/base`: the connector adds the TLS where there is one.
+    base: String,
+    chat: Uri,
+    responses: Uri,
+    host: HeaderValue,
+    request_timeout: Duration,
+}
+
+impl Client {
+    /// # Errors
+    /// A text where the configured host cannot be connected to at all.
+    pub fn new(entry: &ProviderConfig, config: &Config, tls: &Tls) -> Result<Self, String> {
+        let connector = Connector::new(&entry.base, tls, config.proxy.as_ref())?;
+        let connector = awc::Connector::new()
+            .connector(connector)
+            .timeout(config.connect_timeout)
+            .conn_keep_alive(KEEP_ALIVE)
+            .conn_lifetime(LIFETIME)
+            // The worker's own limit is the only one: this one would queue in silence.
+            .limit(0);
+        let http = awc::Client::builder()
+            .connector(connector)
+            .disable_timeout()
+            // A redirect to another host would be given the provider's key.
+            .disable_redirects()
+            .no_default_headers()
+            .finish();
+        let host = entry.base.host_text();
+        let base = format!("http://{host}:{}{}", entry.base.port, entry.base.path);
+        let uri = |path: &str| {
+            format!("{base}{path}")
+                .parse::<Uri>()
+                .map_err(|error| format!("{base}{path}: {error}"))
+        };
+        Ok(Self {
+            chat: uri(entry.provider.chat_path())?,
+            responses: uri("/responses")?,
+            http,
+            provider: entry.provider,
+            host: HeaderValue::from_str(&entry.base.host_header())
+                .map_err(|error| error.to_string())?,
+            base,
+            request_timeout: config.request_timeout,
+        })
+    }
+
+    fn uri(&self, path: &str) -> Option<Uri> {
+        if path == self.provider.chat_path() {
+            Some(self.chat.clone())
+        } else if path == "/responses" {
+            Some(self.responses.clone())
+        } else {
+            format!("{}{path}", self.base).parse().ok()
+        }
+    }
+
+    /// Makes one attempt, which ends at `deadline` without an answer.
+    ///
+    /// # Errors
+    /// Why there is no good answer, and whether to try again.
+    pub async fn attempt(&self, outgoing: &Outgoing<'_>, deadline: Instant) -> Attempt {
+        let name = self.provider.name;
+        let bad = |reason: &str, again| {
+            let error = Error::BadAnswer {
+                provider: name,
+                reason: reason.to_owned(),
+            };
+            Failure::new(error, again)
+        };
+        let Some(uri) = self.uri(outgoing.path) else {
+            return Err(bad("its URL cannot be built", Again::Never));
+        };
+        let mut request = match outgoing.method {
+            Method::Get => self.http.get(uri),
+            Method::Post => self.http.post(uri),
+        };
+        self.write_headers(request.headers_mut(), outgoing);
+        let begun = Instant::now();
+        let sent = request.send_body(outgoing.body.clone());
+        let response = match timeout_at(deadline, sent).await {
+            Err(_) => return Err(self.timed_out()),
+            Ok(Err(error)) => return Err(self.not_answered(&error, begun.elapsed())),
+            Ok(Ok(response)) => response,
+        };
+        let status = response.status().as_u16();
+        let bad = |reason: &str, again| Failure {
+            headers: kept(response.headers()),
+            ..bad(reason, again)
+        };
+        let again = Again::Yes { after: None };
+        match status {
+            200..=299 => {}
+            // The client takes an interim answer for the final one.
+            100..=199 => return Err(bad("it is an interim answer (HTTP 1xx)", again)),
+            300..=399 => {
+                let reason = format!("it is a redirect (HTTP {status}), which is not followed");
+                return Err(bad(&reason, Again::Never));
+            }
+            _ => return Err(self.refused(response, outgoing, deadline).await),
+        }
+        if response
+            .headers()
+            .get(header::CONTENT_ENCODING)
+            .is_some_and(|encoding| encoding != "identity")
+        {
+            return Err(bad(
+                "it is compressed, which was not asked for",
+                Again::Never,
+            ));
+        }
+        if !Body::has_frame(&response) && response.version() == Version::HTTP_11 {
+            return Err(bad("its length is not told", Again::Never));
+        }
+        let content_type = response
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        let events = content_type.starts_with("text/event-stream");
+        if !events && !content_type.starts_with("application/json") {
+            return Err(bad(
+                "it is neither JSON nor a stream of events",
+                Again::Never,
+            ));
+        }
+        Ok(Answered {
+            events,
+            headers: kept(response.headers()),
+            body: Body::new(response),
+        })
+    }
+
+    fn write_headers(&self, headers: &mut HeaderMap, outgoing: &Outgoing<'_>) {
+        headers.insert(header::HOST, self.host.clone());
+        headers.insert(
+            header::USER_AGENT,
+            HeaderValue::from_static(self.provider.user_agent),
+        );
+        headers.insert(
+            header::ACCEPT_ENCODING,
+            HeaderValue::from_static("identity"),
+        );
+        let accept = if outgoing.stream {
+            "text/event-stream"
+        } else {
+            "application/json"
+        };
+        headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+        if outgoing.method == Method::Post {
+            headers.insert(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/json"),
+            );
+        }
+        for (name, value) in outgoing.headers {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(HeaderName::from_static(name), value);
+            }
+        }
+        if let Speaks::Other { headers: own, .. } = self.provider.speaks {
+            for (name, value) in own {
+                headers.insert(
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                );
+            }
+        }
+        self.write_key(headers, outgoing.key.expose());
+    }
+
+    fn write_key(&self, headers: &mut HeaderMap, key: &str) {
+        let bearer = match self.provider.auth {
+            Auth::Bearer => true,
+            Auth::XApiKey => key.starts_with("sk-ant-oat"),
+            Auth::ApiKey => key.starts_with("eyJ") && key.split('.').count() == 3,
+        };
+        let (name, value) = match self.provider.auth {
+            _ if bearer => (header::AUTHORIZATION, format!("Bearer {key}")),
+            Auth::XApiKey => (HeaderName::from_static("x-api-key"), key.to_owned()),
+            Auth::Bearer | Auth::ApiKey => (HeaderName::from_static("api-key"), key.to_owned()),
+        };
+        if let Ok(mut value) = HeaderValue::from_str(&value) {
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+        if bearer && self.provider.auth == Auth::XApiKey {
+            const OAUTH: &str = "oauth-2025-04-20";
+            let name = HeaderName::from_static("anthropic-beta");
+            let all = match headers.get(&name).and_then(|value| value.to_str().ok()) {
+                Some(theirs) => format!("{theirs},{OAUTH}"),
+                None => OAUTH.to_owned(),
+            };
+            if let Ok(all) = HeaderValue::from_str(&all) {
+                headers.insert(name, all);
+            }
+        }
+    }
+
+    fn timed_out(&self) -> Failure {
+        let error = Error::TimedOut {
+            provider: self.provider.name,
+            after: self.request_timeout,
+        };
+        // Work is under way there; a second attempt would be billed too.
+        Failure::new(error, Again::Never)
+    }
+
+    /// Reads an error answer.
+    async fn refused(
+        &self,
+        response: ClientResponse,
+        outgoing: &Outgoing<'_>,
+        deadline: Instant,
+    ) -> Failure {
+        let status = response.status().as_u16();
+        let text = |name: &str| {
+            response
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .map(str::to_owned)
+        };
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
+        let mut after = retry_after(
+            text("retry-after-ms").as_deref(),
+            text("retry-after").as_deref(),
+            now,
+        );
+        let advice = text("x-should-retry");
+        let mut headers = kept(response.headers());
+        let body = timeout_at(deadline, Body::new(response).whole(MAX_ERROR)).await;
+        let body = match body {
+            Ok(Ok(body)) => body,
+            Ok(Err(BodyError::Cut | BodyError::Malformed | BodyError::TooLong)) | Err(_) => {
+                Bytes::new()
+            }
+        };
+        let mut error = (outgoing.read_error)(status, &body);
+        error.message = redact(&error.message, Some(outgoing.key)).into_owned();
+        for (name, value) in &mut error.more {
+            if after.is_none() && name == "details" {
+                after = delay_in(value);
+                headers.extend(after.map(|after| {
+                    let seconds = after.as_secs_f64().ceil();
+                    ("retry-after".to_owned(), format!("{seconds}"))
+                }));
+            }
+            *value = redact(value, Some(outgoing.key)).into_owned();
+        }
+        let transient = matches!(status, 408 | 429 | 498 | 500 | 502 | 503 | 504 | 529);
+        let spent = error.code.as_deref() == Some("insufficient_quota")
+            || (status == 429 && after.is_none() && self.provider.bare_429_is_final);
+        let again = match advice.as_deref() {
+            Some("false") => Again::Never,
+            Some("true") => Again::Yes { after },
+            _ if transient && !spent => Again::Yes { after },
+            _ => Again::Never,
+        };
+        headers.push(("x-upstream-status".to_owned(), status.to_string()));
+        Failure {
+            error: Error::Provider(Box::new(error)),
+            again,
+            headers,
+        }
+    }
+
+    /// An attempt that ended without the head of an answer, `after` its begin.
+    fn not_answered(&self, error: &SendRequestError, after: Duration) -> Failure {
+        let provider = self.provider.name;
+        let unreachable =
+            |reason, again| Failure::new(Error::Unreachable { provider, reason }, again);
+        let yes = Again::Yes { after: None };
+        // Sent, but no answer: within a second that is a connection that the provider had just
+        // closed; later it has begun to work, and to bill.
+        let if_quick = if after < QUICK { yes } else { Again::Never };
+        match error {
+            SendRequestError::Connect(ConnectError::Disconnected)
+            | SendRequestError::Response(ParseError::Io(_)) => {
+                unreachable("it closed the connection without an answer", if_quick)
+            }
+            SendRequestError::Connect(ConnectError::Io(error)) => {
+                let (reason, again) = connect_reason(error);
+                unreachable(reason, again)
+            }
+            SendRequestError::Connect(ConnectError::Timeout) => {
+                unreachable("connecting took too long", yes)
+            }
+            SendRequestError::Connect(_) => unreachable("its address cannot be found", yes),
+            SendRequestError::Send(_) => {
+                unreachable("the connection broke while sending", if_quick)
+            }
+            SendRequestError::Timeout => self.timed_out(),
+            _ => Failure::new(
+                Error::BadAnswer {
+                    provider,
+                    reason: "it is no HTTP".to_owned(),
+                },
+                Again::Never,
+            ),
+        }
+    }
+}
+
+/// Why no connection came about. Texts are fixed: the system's own hold addresses.
+fn connect_reason(error: &io::Error) -> (&'static str, Again) {
+    let yes = Again::Yes { after: None };
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => ("the connection was refused", yes),
+        io::ErrorKind::TimedOut => ("connecting took too long", yes),
+        io::ErrorKind::InvalidData => ("its certificate or TLS is not acceptable", Again::Never),
+        _ if error.to_string().contains("lookup") => ("its name cannot be resolved", yes),
+        _ if error.to_string().contains("the proxy refused") => {
+            ("the proxy refused the connection", yes)
+        }
+        _ => ("no connection came about", yes),
+    }
+}
+
+/// Google's `retryDelay`, as in `"34s"`, in the details of an error.
+fn delay_in(details: &str) -> Option<Duration> {
+    let (_, rest) = details.split_once("\"retryDelay\"")?;
+    let text = rest.split('"').nth(1)?.strip_suffix('s')?;
+    Duration::try_from_secs_f64(text.parse().ok()?).ok()
+}
+
+/// The headers of a provider that a client is given, by name or beginning.
+fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
+    const NAMES: [&str; 7] = [
+        "retry-after",
+        "retry-after-ms",
+        "x-should-retry",
+        "openai-processing-ms",
+        "openai-version",
+        "x-ms-region",
+        "x-generation-id",
+    ];
+    const IDS: [&str; 4] = [
+        "x-request-id",
+        "request-id",
+        "x-amzn-requestid",
+        "apim-request-id",
+    ];
+    let mut out = Vec::new();
+    for (name, value) in headers {
+        let Ok(value) = value.to_str() else { continue };
+        let name = name.as_str();
+        if IDS.contains(&name) {
+            out.push(("x-upstream-request-id".to_owned(), value.to_owned()));
+        }
+        if NAMES.contains(&name)
+            || name == "x-request-id"
+            || name.starts_with("x-ratelimit-")
+            || name.starts_with("anthropic-ratelimit-")
+        {
+            out.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn googles_delay_is_read_from_the_details() {
+        let details =
+            r#"[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"34.5s"}]"#;
+        assert_eq!(delay_in(details), Some(Duration::from_millis(34_500)));
+        assert_eq!(delay_in("[]"), None);
+        assert_eq!(delay_in(r#"{"retryDelay": 3}"#), None);
+    }
+}

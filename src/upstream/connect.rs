@@ -1,0 +1,192 @@
+//! How a connection to a provider is made: no delay, through a proxy where one is set, TLS inside,
+//! and an end of the stream that is an error.
+//!
+//! The HTTP client's own connector reports a body that was cut off as a whole one. Here the end of
+//! the connection is an error for whoever still reads, and the client passes it on.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use actix_rt::net::{ActixStream, Ready, TcpStream};
+use actix_service::Service;
+use actix_tls::connect::{ConnectError, ConnectInfo, Connection};
+use awc::http::Uri;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::Tls;
+use crate::config::{BaseUrl, Proxy};
+
+/// Largest answer of a proxy to `CONNECT`, in bytes.
+const MAX_PROXY_HEAD: usize = 8 << 10;
+
+/// Connects to one provider, whatever the request's URI says.
+#[derive(Clone)]
+pub(super) struct Connector(Rc<Route>);
+
+struct Route {
+    host: String,
+    port: u16,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+    proxy: Option<Proxy>,
+}
+
+impl Connector {
+    /// # Errors
+    /// A text where the host is no name that a certificate can have.
+    pub(super) fn new(base: &BaseUrl, tls: &Tls, proxy: Option<&Proxy>) -> Result<Self, String> {
+        let tls = if base.tls {
+            let name = ServerName::try_from(base.host.clone())
+                .map_err(|_| format!("'{}' is no host name", base.host))?;
+            Some((TlsConnector::from(tls.config()), name))
+        } else {
+            None
+        };
+        Ok(Self(Rc::new(Route {
+            host: base.host.clone(),
+            port: base.port,
+            tls,
+            proxy: proxy.filter(|proxy| proxy.serves(base)).cloned(),
+        })))
+    }
+}
+
+impl Route {
+    async fn connect(&self) -> io::Result<Io> {
+        let stream = match &self.proxy {
+            None => TcpStream::connect((self.host.as_str(), self.port)).await?,
+            Some(proxy) => self.tunnel(proxy).await?,
+        };
+        stream.set_nodelay(true)?;
+        Ok(match &self.tls {
+            None => Io::Plain(stream),
+            Some((connector, name)) => {
+                Io::Tls(Box::new(connector.connect(name.clone(), stream).await?))
+            }
+        })
+    }
+
+    /// RFC 9110, section 9.3.6.
+    async fn tunnel(&self, proxy: &Proxy) -> io::Result<TcpStream> {
+        let mut stream = TcpStream::connect((proxy.host.as_str(), proxy.port)).await?;
+        let target = if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        };
+        let credential = proxy
+            .credential
+            .as_ref()
+            .map(|secret| format!("Proxy-Authorization: {}\r\n", secret.expose()))
+            .unwrap_or_default();
+        let head = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{credential}\r\n");
+        stream.write_all(head.as_bytes()).await?;
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            if answer.len() >= MAX_PROXY_HEAD {
+                return Err(io::Error::other("the proxy's answer is too long"));
+            }
+            // Byte by byte: what follows the head belongs to the tunnel.
+            answer.push(stream.read_u8().await?);
+        }
+        if answer.starts_with(b"HTTP/1.1 200") || answer.starts_with(b"HTTP/1.0 200") {
+            Ok(stream)
+        } else {
+            Err(io::Error::other("the proxy refused the connection"))
+        }
+    }
+}
+
+impl Service<ConnectInfo<Uri>> for Connector {
+    type Response = Connection<Uri, Io>;
+    type Error = ConnectError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>>>>;
+
+    actix_service::always_ready!();
+
+    fn call(&self, info: ConnectInfo<Uri>) -> Self::Future {
+        let route = Rc::clone(&self.0);
+        Box::pin(async move {
+            let io = route.connect().await.map_err(ConnectError::Io)?;
+            Ok(Connection::new(info.request().clone(), io))
+        })
+    }
+}
+
+/// A connection whose end is an error.
+#[derive(Debug)]
+pub(super) enum Io {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl AsyncRead for Io {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = match self.get_mut() {
+            Self::Plain(io) => Pin::new(io).poll_read(cx, buf),
+            Self::Tls(io) => Pin::new(io.as_mut()).poll_read(cx, buf),
+        };
+        match polled {
+            Poll::Ready(Ok(())) if buf.filled().len() == before && buf.remaining() > 0 => {
+                Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()))
+            }
+            other => other,
+        }
+    }
+}
+
+impl AsyncWrite for Io {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(io) => Pin::new(io).poll_write(cx, buf),
+            Self::Tls(io) => Pin::new(io.as_mut()).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(io) => Pin::new(io).poll_flush(cx),
+            Self::Tls(io) => Pin::new(io.as_mut()).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(io) => Pin::new(io).poll_shutdown(cx),
+            Self::Tls(io) => Pin::new(io.as_mut()).poll_shutdown(cx),
+        }
+    }
+}
+
+impl ActixStream for Io {
+    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
+        self.tcp().poll_read_ready(cx)
+    }
+
+    fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
+        self.tcp().poll_write_ready(cx)
+    }
+}
+
+impl Io {
+    fn tcp(&self) -> &dyn ActixStream {
+        match self {
+            Self::Plain(io) => io,
+            Self::Tls(io) => io.get_ref().0,
+        }
+    }
+}

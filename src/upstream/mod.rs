@@ -1,0 +1,12 @@
+//! One attempt at one provider: connect, send, read. The only module that reaches out.
+
+mod body;
+mod client;
+mod connect;
+mod retry;
+mod tls;
+
+pub use body::{Body, BodyError};
+pub use client::{Answered, Attempt, Client, Failure, Method, Outgoing};
+pub use retry::{Again, Policy, Schedule};
+pub use tls::Tls;

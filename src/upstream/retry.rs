@@ -1,0 +1,175 @@
+//! When an attempt is made again, and after how long. Pure.
+
+use std::time::Duration;
+
+/// Longest pause between attempts.
+const MAX_PAUSE: Duration = Duration::from_secs(8);
+
+/// Longest wait that a provider may ask for; beyond it the client is told instead.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(20);
+
+/// How often, and how long apart.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy {
+    /// Attempts after the first.
+    pub max_retries: u32,
+    /// The longest pause before the first retry; it doubles with each.
+    pub base_delay: Duration,
+}
+
+/// Whether what failed may be tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// It would fail again, or it may have been billed.
+    Never,
+    /// Nothing was done.
+    Yes {
+        /// How long the provider asks to wait.
+        after: Option<Duration>,
+    },
+}
+
+/// The attempts of one call.
+#[derive(Debug)]
+pub struct Schedule {
+    policy: Policy,
+    retries: u32,
+}
+
+impl Schedule {
+    /// No attempt was made yet.
+    #[must_use]
+    pub fn new(policy: Policy) -> Self {
+        Self { policy, retries: 0 }
+    }
+
+    /// Attempts so far, the current one included.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.retries + 1
+    }
+
+    /// The pause before the next attempt, or `None` where there is none.
+    ///
+    /// `left` is the time to the deadline, `luck` a random number from 0 to 1: the pause is taken
+    /// from the whole range below the doubled delay, so that callers spread.
+    pub fn next(&mut self, again: Again, left: Duration, luck: f64) -> Option<Duration> {
+        let Again::Yes { after } = again else {
+            return None;
+        };
+        if self.retries >= self.policy.max_retries {
+            return None;
+        }
+        let ceiling = self
+            .policy
+            .base_delay
+            .saturating_mul(2_u32.saturating_pow(self.retries))
+            .min(MAX_PAUSE);
+        let pause = match after {
+            Some(after) if after > MAX_RETRY_AFTER => return None,
+            Some(after) => after,
+            None => ceiling.mul_f64(luck.clamp(0.0, 1.0)),
+        };
+        if pause >= left {
+            return None;
+        }
+        self.retries += 1;
+        Some(pause)
+    }
+}
+
+/// Reads `retry-after-ms`, else `retry-after`: seconds, with or without a fraction, or a date.
+/// What is negative, past or no time counts as absent. `now` is seconds since 1970.
+#[must_use]
+pub(super) fn retry_after(millis: Option<&str>, plain: Option<&str>, now: u64) -> Option<Duration> {
+    let seconds = |text: &str| {
+        let value: f64 = text.trim().parse().ok()?;
+        Duration::try_from_secs_f64(value).ok()
+    };
+    if let Some(wait) = millis.and_then(seconds) {
+        return Some(wait / 1000);
+    }
+    let text = plain?;
+    seconds(text).or_else(|| {
+        let at = httpdate::parse_http_date(text.trim()).ok()?;
+        let at = at.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs();
+        at.checked_sub(now)
+            .filter(|wait| *wait > 0)
+            .map(Duration::from_secs)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: Policy = Policy {
+        max_retries: 2,
+        base_delay: Duration::from_millis(150),
+    };
+    const LONG: Duration = Duration::from_secs(100);
+
+    #[test]
+    fn the_pause_doubles_and_the_attempts_end() {
+        let mut schedule = Schedule::new(POLICY);
+        let again = Again::Yes { after: None };
+        assert_eq!(
+            schedule.next(again, LONG, 1.0),
+            Some(Duration::from_millis(150))
+        );
+        assert_eq!(
+            schedule.next(again, LONG, 1.0),
+            Some(Duration::from_millis(300))
+        );
+        assert_eq!(schedule.next(again, LONG, 1.0), None);
+        assert_eq!(schedule.attempts(), 3);
+    }
+
+    #[test]
+    fn luck_spreads_the_pause_over_the_whole_range() {
+        let again = Again::Yes { after: None };
+        for (luck, millis) in [(0.0, 0), (0.5, 75), (1.0, 150)] {
+            let pause = Schedule::new(POLICY).next(again, LONG, luck);
+            assert_eq!(pause, Some(Duration::from_millis(millis)));
+        }
+    }
+
+    #[test]
+    fn c11_what_the_provider_asks_is_obeyed_or_passed_on() {
+        let again = |secs| Again::Yes {
+            after: Some(Duration::from_secs(secs)),
+        };
+        let next = |secs, left| Schedule::new(POLICY).next(again(secs), left, 0.0);
+        assert_eq!(next(2, LONG), Some(Duration::from_secs(2)));
+        assert_eq!(next(21, LONG), None, "too long to wait");
+        assert_eq!(
+            next(2, Duration::from_secs(2)),
+            None,
+            "the deadline comes first"
+        );
+    }
+
+    #[test]
+    fn what_must_not_be_tried_again_is_not() {
+        assert_eq!(Schedule::new(POLICY).next(Again::Never, LONG, 0.0), None);
+    }
+
+    #[test]
+    fn every_form_of_retry_after_is_read() {
+        let now = 784_111_777; // Sun, 06 Nov 1994 08:49:37 GMT
+        let millis = |ms| Some(Duration::from_millis(ms));
+        for (ms, plain, expected) in [
+            (Some("350"), Some("9"), millis(350)),
+            (None, Some("7"), millis(7000)),
+            (None, Some(" 0.5 "), millis(500)),
+            (None, Some("Sun, 06 Nov 1994 08:49:40 GMT"), millis(3000)),
+            (None, Some("Sun, 06 Nov 1994 08:49:00 GMT"), None),
+            (Some("junk"), Some("2"), millis(2000)),
+            (None, Some("-3"), None),
+            (None, Some("soon"), None),
+            (None, None, None),
+        ] {
+            assert_eq!(retry_after(ms, plain, now), expected, "{ms:?} {plain:?}");
+        }
+    }
+}

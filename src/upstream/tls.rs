@@ -1,0 +1,56 @@
+//! TLS towards providers: always verified, with the system's roots.
+
+use std::sync::Arc;
+
+use rustls::{ClientConfig, RootCertStore};
+
+/// The TLS settings of all connections. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Tls(Arc<ClientConfig>);
+
+impl Tls {
+    /// Loads the system's roots; `SSL_CERT_FILE` and `SSL_CERT_DIR` replace them.
+    ///
+    /// # Errors
+    /// A text where no root can be loaded: no connection would succeed then.
+    pub fn system() -> Result<Self, String> {
+        let loaded = rustls_native_certs::load_native_certs();
+        let mut roots = RootCertStore::empty();
+        let (accepted, _) = roots.add_parsable_certificates(loaded.certs);
+        if accepted == 0 {
+            let why = loaded
+                .errors
+                .first()
+                .map(|error| format!(": {error}"))
+                .unwrap_or_default();
+            return Err(format!(
+                "no root certificates found{why}; install ca-certificates or set SSL_CERT_FILE"
+            ));
+        }
+        Ok(Self::with_roots(roots))
+    }
+
+    /// Trusts no one: for providers that are all reached without TLS.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::with_roots(RootCertStore::empty())
+    }
+
+    /// Trusts these roots and no others.
+    #[must_use]
+    pub fn with_roots(roots: RootCertStore) -> Self {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("ring has the default versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Self(Arc::new(config))
+    }
+
+    /// The settings, for a handshake.
+    pub(super) fn config(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.0)
+    }
+}
