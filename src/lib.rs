@@ -11,6 +11,7 @@
 //! | 3 | [`providers`] | the static table, one row per provider |
 //! | 4 | [`config`], [`routing`] | the environment; model name to provider |
 //! | 5 | [`upstream`], [`scripted`] | one attempt at a provider; scripted ones for demo and tests |
+//! | 6 | [`access`], [`worker`] | who may call; the actor that owns one provider |
 
 pub mod error;
 pub mod secret;
@@ -26,3 +27,6 @@ pub mod routing;
 
 pub mod scripted;
 pub mod upstream;
+
+pub mod access;
+pub mod worker;

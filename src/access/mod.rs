@@ -1,0 +1,140 @@
+//! Who calls, and with which key the provider is called. Pure.
+
+use subtle::Choice;
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::providers::Provider;
+use crate::secret::Secret;
+
+/// What a caller may do.
+#[derive(Debug, Clone)]
+pub enum Caller {
+    /// The bearer is one of the gateway's keys; providers are called with the gateway's own.
+    Team,
+    /// The bearer is the key of whichever provider the request goes to.
+    Own(Secret),
+}
+
+/// Decides about the bearer of a request; the one place that does.
+///
+/// # Errors
+/// `NoKey` where none was sent, `WrongKey` where it is none of the gateway's.
+pub fn admit(config: &Config, bearer: Option<&str>) -> Result<Caller, Error> {
+    let bearer = bearer.map(str::trim).filter(|key| !key.is_empty());
+    let Some(bearer) = bearer else {
+        return Err(Error::NoKey);
+    };
+    if !config.keyed() {
+        return Ok(Caller::Own(Secret::new(bearer)));
+    }
+    // All keys are compared, so that the time tells nothing about which one nearly fits.
+    let known = config
+        .gateway_keys
+        .iter()
+        .fold(Choice::from(0), |known, key| known | key.matches(bearer));
+    if bool::from(known) {
+        Ok(Caller::Team)
+    } else {
+        Err(Error::WrongKey)
+    }
+}
+
+impl Caller {
+    /// The key for `provider`.
+    ///
+    /// # Errors
+    /// `ProviderKeyMissing` where the gateway has none; `ProviderUnplaced` where the provider's
+    /// base URL is an example, whose host may be anyone's.
+    pub fn key_for(&self, config: &Config, provider: &Provider) -> Result<Secret, Error> {
+        let entry = config.of(provider);
+        if entry.is_unplaced() {
+            return Err(Error::ProviderUnplaced {
+                provider: entry.provider.name,
+                variable: entry.provider.base_url_env,
+            });
+        }
+        match self {
+            Self::Own(key) => Ok(key.clone()),
+            Self::Team => entry.key.clone().ok_or(Error::ProviderKeyMissing {
+                provider: entry.provider.name,
+                variable: entry.provider.key_env,
+            }),
+        }
+    }
+}
+
+/// The token of an `Authorization` header, where it is a bearer.
+#[must_use]
+pub fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::PROVIDERS;
+
+    fn keyed() -> Config {
+        let mut config = Config {
+            gateway_keys: vec![Secret::new("first"), Secret::new("second")],
+            ..Config::default()
+        };
+        config.providers[0].key = Some(Secret::new("provider"));
+        config
+    }
+
+    #[test]
+    fn only_a_gateway_key_opens_a_keyed_gateway() {
+        for (key, open) in [
+            (Some("first"), true),
+            (Some("second"), true),
+            (Some("second "), true),
+            (Some("secon"), false),
+            (Some("secondd"), false),
+            (Some("provider"), false),
+            (Some("first,second"), false),
+            (Some(""), false),
+            (None, false),
+        ] {
+            assert_eq!(admit(&keyed(), key).is_ok(), open, "{key:?}");
+        }
+    }
+
+    #[test]
+    fn i8_keys_of_one_mode_are_not_used_in_the_other() {
+        let mut open = keyed();
+        open.gateway_keys.clear();
+        let caller = admit(&open, Some("mine")).unwrap();
+        for provider in PROVIDERS.iter().filter(|row| !row.base_is_example) {
+            assert_eq!(caller.key_for(&open, provider).unwrap().expose(), "mine");
+        }
+        let config = keyed();
+        let caller = admit(&config, Some("first")).unwrap();
+        assert_eq!(
+            caller.key_for(&config, &PROVIDERS[0]).unwrap().expose(),
+            "provider"
+        );
+        let error = caller.key_for(&config, &PROVIDERS[1]).unwrap_err();
+        assert!(error.to_string().contains("ANTHROPIC_API_KEY"), "{error}");
+    }
+
+    #[test]
+    fn no_key_is_for_an_example() {
+        let config = Config::default();
+        let caller = admit(&config, Some("mine")).unwrap();
+        for provider in PROVIDERS.iter().filter(|row| row.base_is_example) {
+            let error = caller.key_for(&config, provider).unwrap_err();
+            assert!(error.to_string().contains(provider.base_url_env), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_bearer_is_read_in_any_case() {
+        assert_eq!(bearer("Bearer abc"), Some("abc"));
+        assert_eq!(bearer("bearer  abc "), Some("abc"));
+        assert_eq!(bearer("Basic abc"), None);
+        assert_eq!(bearer("Bearer"), None);
+    }
+}

@@ -1,0 +1,159 @@
+//! A provider's stream as whole events, with its slot and its idle deadline.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::{Stream, StreamExt};
+use serde::de::IgnoredAny;
+use tokio::time::{Instant, Sleep};
+
+use super::gate::Permit;
+use crate::codec::sse::{self, Framer};
+use crate::error::Error;
+use crate::providers::Provider;
+use crate::upstream::{Body, BodyError};
+
+/// Largest event, in bytes: inline images fit, endless lines do not.
+const MAX_EVENT: usize = 32 << 20;
+
+/// The events of one stream. Each item ends where an event ends; the slot is free again when this
+/// is dropped.
+pub struct Events {
+    provider: &'static Provider,
+    body: Body,
+    framer: Framer,
+    first: Bytes,
+    idle: Duration,
+    /// When the last byte came. The timer below looks at it when it fires, so that a byte costs
+    /// no new timer.
+    alive: Instant,
+    timer: Pin<Box<Sleep>>,
+    ended: bool,
+    _permit: Permit,
+}
+
+impl Events {
+    pub(super) fn new(
+        provider: &'static Provider,
+        body: Body,
+        permit: Permit,
+        idle: Duration,
+    ) -> Self {
+        let alive = Instant::now();
+        Self {
+            provider,
+            body,
+            framer: Framer::new(MAX_EVENT),
+            first: Bytes::new(),
+            idle,
+            alive,
+            timer: Box::pin(tokio::time::sleep_until(alive + idle)),
+            ended: false,
+            _permit: permit,
+        }
+    }
+
+    /// Reads until the first event with data is there; comments before it are kept.
+    pub(super) async fn fill(&mut self) -> Result<(), Error> {
+        let mut kept = BytesMut::new();
+        while let Some(events) = self.next().await {
+            let events = events?;
+            let found = sse::events(&events).next().is_some();
+            if kept.is_empty() && found {
+                self.first = events;
+                return Ok(());
+            }
+            kept.put(events);
+            if found {
+                self.first = kept.freeze();
+                return Ok(());
+            }
+        }
+        Err(Error::BadAnswer {
+            provider: self.provider.name,
+            reason: "its stream ended without an event".to_owned(),
+        })
+    }
+
+    /// The events read so far, before the stream goes on.
+    #[must_use]
+    pub fn first(&self) -> &[u8] {
+        &self.first
+    }
+
+    fn idle_expired(&mut self, cx: &mut Context<'_>) -> bool {
+        while self.timer.as_mut().poll(cx).is_ready() {
+            let due = self.alive + self.idle;
+            if due <= Instant::now() {
+                return true;
+            }
+            self.timer.as_mut().reset(due);
+        }
+        false
+    }
+
+    /// What is left when the provider closed without a blank line: passed on where it is whole.
+    fn last(&mut self) -> Option<Result<Bytes, Error>> {
+        if !self.framer.has_partial() {
+            return None;
+        }
+        let tail = self.framer.finish();
+        let whole = sse::events(&tail).all(|event| {
+            event.data.trim() == "[DONE]" || serde_json::from_str::<IgnoredAny>(&event.data).is_ok()
+        });
+        if !whole {
+            return Some(Err(Error::Truncated));
+        }
+        let mut out = BytesMut::from(&tail[..]);
+        out.put_slice(b"\n\n");
+        Some(Ok(out.freeze()))
+    }
+}
+
+impl Stream for Events {
+    type Item = Result<Bytes, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if !this.first.is_empty() {
+            return Poll::Ready(Some(Ok(std::mem::take(&mut this.first))));
+        }
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        let end = loop {
+            match Pin::new(&mut this.body).poll_next(cx) {
+                Poll::Ready(Some(Ok(bytes))) => {
+                    this.alive = Instant::now();
+                    match this.framer.push(bytes) {
+                        Ok(events) if events.is_empty() => {}
+                        Ok(events) => return Poll::Ready(Some(Ok(events))),
+                        Err(sse::TooLong) => {
+                            break Some(Err(Error::BadAnswer {
+                                provider: this.provider.name,
+                                reason: "an event of its stream is too long".to_owned(),
+                            }));
+                        }
+                    }
+                }
+                Poll::Ready(Some(Err(
+                    BodyError::Cut | BodyError::Malformed | BodyError::TooLong,
+                ))) => {
+                    break Some(Err(Error::Truncated));
+                }
+                Poll::Ready(None) => break this.last(),
+                Poll::Pending if this.idle_expired(cx) => {
+                    break Some(Err(Error::TimedOut {
+                        provider: this.provider.name,
+                        after: this.idle,
+                    }));
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        };
+        this.ended = true;
+        Poll::Ready(end)
+    }
+}

@@ -1,0 +1,309 @@
+//! One worker per provider and server thread: the actor that alone owns the provider's client and
+//! connections, its limits and its health.
+//!
+//! Others hold a [`Handle`], hand it a [`Call`] and get a [`Reply`], whose body stays on the same
+//! thread. The call runs in the caller's own future, not in a task behind a mailbox: the line
+//! before the gate is the mailbox. A call is so admitted or refused before anything is queued,
+//! and a caller that leaves takes its call along, wherever that is.
+
+mod events;
+mod gate;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+pub use events::Events;
+pub use gate::{Gate, State};
+
+use crate::config::{Config, ProviderConfig};
+use crate::error::{Error, ProviderError};
+use crate::providers::Provider;
+use crate::secret::{Secret, redact};
+use crate::upstream::{
+    Again, Answered, Body, BodyError, Client, Failure, Method, Outgoing, Policy, Schedule, Tls,
+};
+use gate::Permit;
+
+/// A request to the worker's provider.
+pub struct Call {
+    /// How.
+    pub method: Method,
+    /// The path and query after the base URL.
+    pub path: String,
+    /// The JSON text.
+    pub body: Bytes,
+    /// The key.
+    pub key: Secret,
+    /// Whether a stream of events is expected.
+    pub stream: bool,
+    /// Headers of the client that the provider is given.
+    pub headers: Vec<(&'static str, String)>,
+    /// When the answer, or the first event of a stream, must be there.
+    pub deadline: Instant,
+    /// Reads error bodies.
+    pub read_error: fn(&'static Provider, u16, &[u8]) -> ProviderError,
+    /// Tells whether the first events of a stream, or a whole answer, are an error.
+    pub find_error: fn(&'static Provider, Found<'_>) -> Option<ProviderError>,
+}
+
+/// What an error may hide in although the status was good.
+#[derive(Debug, Clone, Copy)]
+pub enum Found<'b> {
+    /// The first events of a stream.
+    Events(&'b [u8]),
+    /// A whole answer.
+    Whole(&'b [u8]),
+}
+
+/// The answer to a call.
+pub struct Reply {
+    /// Attempts it took.
+    pub attempts: u32,
+    /// Headers of the provider that the client is given.
+    pub headers: Vec<(String, String)>,
+    /// The answer.
+    pub content: Content,
+}
+
+/// The body of an answer.
+pub enum Content {
+    /// All of it: JSON.
+    Whole(Bytes),
+    /// A stream, whose first events are there.
+    Events(Box<Events>),
+}
+
+/// A call that failed for good.
+#[derive(Debug, Clone)]
+pub struct Failed {
+    /// Why.
+    pub error: Error,
+    /// Attempts that were made.
+    pub attempts: u32,
+    /// Headers of the provider that the client is given.
+    pub headers: Vec<(String, String)>,
+}
+
+/// How others reach a worker.
+#[derive(Clone)]
+pub struct Handle(Rc<Worker>);
+
+struct Worker {
+    provider: &'static Provider,
+    client: Client,
+    gate: Arc<Gate>,
+    policy: Policy,
+    config: Arc<Config>,
+}
+
+impl Handle {
+    /// Starts the worker of one provider on this thread. `gate` is the provider's, shared with
+    /// its workers on the other threads, so that a limit is one number however many there are.
+    ///
+    /// # Errors
+    /// A text where the configured host cannot be connected to at all.
+    pub fn start(
+        entry: &ProviderConfig,
+        config: &Arc<Config>,
+        tls: &Tls,
+        gate: Arc<Gate>,
+    ) -> Result<Self, String> {
+        Ok(Self(Rc::new(Worker {
+            provider: entry.provider,
+            client: Client::new(entry, config, tls)?,
+            gate,
+            policy: Policy {
+                max_retries: config.max_retries,
+                base_delay: config.retry_base_delay,
+            },
+            config: Arc::clone(config),
+        })))
+    }
+
+    /// Whose worker it is.
+    #[must_use]
+    pub fn provider(&self) -> &'static Provider {
+        self.0.provider
+    }
+
+    /// How the provider is doing, seen from all its workers.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.0.gate.state()
+    }
+
+    /// Makes a call: waits for a slot, tries, tries again where nothing was done.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn call(&self, call: Call) -> Result<Reply, Failed> {
+        self.0.call(call).await
+    }
+}
+
+impl Worker {
+    async fn call(&self, call: Call) -> Result<Reply, Failed> {
+        let mut schedule = Schedule::new(self.policy);
+        let mut last: Option<Failure> = None;
+        loop {
+            let permit = match self.enter(call.deadline).await {
+                Ok(permit) => permit,
+                Err(error) => {
+                    // What the provider said is worth more than that its line is full now.
+                    let made = schedule.attempts() - 1;
+                    let failure = last.unwrap_or_else(|| Failure::new(error, Again::Never));
+                    return Err(failed(failure, made));
+                }
+            };
+            match self.attempt(&call, permit).await {
+                Ok((headers, content)) => {
+                    self.gate.succeeded();
+                    return Ok(Reply {
+                        attempts: schedule.attempts(),
+                        headers,
+                        content,
+                    });
+                }
+                Err(failure) => {
+                    if failure.error.status() >= 500 {
+                        self.gate.failed();
+                    }
+                    let made = schedule.attempts();
+                    let left = call.deadline.saturating_duration_since(Instant::now());
+                    let Some(pause) = schedule.next(failure.again, left, luck()) else {
+                        return Err(failed(failure, made));
+                    };
+                    log::debug!(
+                        "{}: attempt {made} failed ({}), again in {} ms",
+                        self.provider.name,
+                        failure.error.code().unwrap_or("error"),
+                        pause.as_millis()
+                    );
+                    last = Some(failure);
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        }
+    }
+
+    async fn enter(&self, deadline: Instant) -> Result<Permit, Error> {
+        let until = deadline.min(Instant::now() + self.config.wait_timeout);
+        self.gate.enter(until).await.ok_or(Error::Overloaded {
+            provider: self.provider.name,
+            retry_after: gate::RETRY_AFTER,
+        })
+    }
+
+    async fn attempt(
+        &self,
+        call: &Call,
+        permit: Permit,
+    ) -> Result<(Vec<(String, String)>, Content), Failure> {
+        let read_error = |status, body: &[u8]| (call.read_error)(self.provider, status, body);
+        let outgoing = Outgoing {
+            method: call.method,
+            path: &call.path,
+            body: call.body.clone(),
+            key: &call.key,
+            stream: call.stream,
+            headers: &call.headers,
+            read_error: &read_error,
+        };
+        let Answered {
+            events,
+            headers,
+            mut body,
+        } = self.client.attempt(&outgoing, call.deadline).await?;
+        let content = if events {
+            Content::Events(Box::new(self.first_events(call, body, permit).await?))
+        } else {
+            Content::Whole(self.whole(call, &mut body).await?)
+        };
+        Ok((headers, content))
+    }
+
+    async fn whole(&self, call: &Call, body: &mut Body) -> Result<Bytes, Failure> {
+        let provider = self.provider.name;
+        let bad = |reason: &str| {
+            let error = Error::BadAnswer {
+                provider,
+                reason: reason.to_owned(),
+            };
+            // It was written, and so billed.
+            Failure::new(error, Again::Never)
+        };
+        let read = tokio::time::timeout_at(call.deadline, body.whole(self.config.max_answer)).await;
+        let whole = match read {
+            Err(_) => {
+                let error = Error::TimedOut {
+                    provider,
+                    after: self.config.request_timeout,
+                };
+                return Err(Failure::new(error, Again::Never));
+            }
+            Ok(Err(BodyError::Cut)) => return Err(bad("it was cut off")),
+            Ok(Err(BodyError::Malformed)) => return Err(bad("its framing is wrong")),
+            Ok(Err(BodyError::TooLong)) => return Err(bad("it is too long")),
+            Ok(Ok(whole)) => whole,
+        };
+        if serde_json::from_slice::<serde::de::IgnoredAny>(&whole).is_err() {
+            return Err(bad("it is no JSON"));
+        }
+        match (call.find_error)(self.provider, Found::Whole(&whole)) {
+            Some(error) => Err(hidden(error, &call.key)),
+            None => Ok(whole),
+        }
+    }
+
+    async fn first_events(
+        &self,
+        call: &Call,
+        body: Body,
+        permit: Permit,
+    ) -> Result<Events, Failure> {
+        let mut events = Events::new(self.provider, body, permit, self.config.request_timeout);
+        match tokio::time::timeout_at(call.deadline, events.fill()).await {
+            Err(_) => {
+                let error = Error::TimedOut {
+                    provider: self.provider.name,
+                    after: self.config.request_timeout,
+                };
+                Err(Failure::new(error, Again::Never))
+            }
+            Ok(Err(error)) => Err(Failure::new(error, Again::Never)),
+            Ok(Ok(())) => match (call.find_error)(self.provider, Found::Events(events.first())) {
+                Some(error) => Err(hidden(error, &call.key)),
+                None => Ok(events),
+            },
+        }
+    }
+}
+
+/// An error that came with a good status, before anything was passed on.
+fn hidden(mut error: ProviderError, key: &Secret) -> Failure {
+    error.message = redact(&error.message, Some(key)).into_owned();
+    let transient = matches!(error.status, 408 | 429 | 500 | 502 | 503 | 504);
+    let again = if transient {
+        Again::Yes { after: None }
+    } else {
+        Again::Never
+    };
+    Failure::new(Error::Provider(Box::new(error)), again)
+}
+
+fn failed(failure: Failure, attempts: u32) -> Failed {
+    Failed {
+        error: failure.error,
+        attempts,
+        headers: failure.headers,
+    }
+}
+
+/// A random number from 0 to 1.
+fn luck() -> f64 {
+    let random = getrandom::u32().unwrap_or(u32::MAX / 2);
+    f64::from(random) / f64::from(u32::MAX)
+}
