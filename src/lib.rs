@@ -12,6 +12,8 @@
 //! | 4 | [`config`], [`routing`] | the environment; model name to provider |
 //! | 5 | [`upstream`], [`scripted`] | one attempt at a provider; scripted ones for demo and tests |
 //! | 6 | [`access`], [`worker`] | who may call; the actor that owns one provider |
+//! | 7 | [`flow`] | the one way through, a function per endpoint |
+//! | 8 | [`http`] | routes, extractors, answers, documentation |
 
 pub mod error;
 pub mod secret;
@@ -30,3 +32,7 @@ pub mod upstream;
 
 pub mod access;
 pub mod worker;
+
+pub mod flow;
+
+pub mod http;

@@ -1,0 +1,165 @@
+//! What every request to a model has in common: its caller, its target, its call.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+
+use super::{AppState, Refused};
+use crate::access::Caller;
+use crate::codec::json::{self, Object, raw};
+use crate::dialect::{Stamp, openai};
+use crate::error::{Error, ProviderError};
+use crate::providers::{ALWAYS_FORWARDED, Provider};
+use crate::routing::{Target, route};
+use crate::secret::Secret;
+use crate::upstream::Method;
+use crate::worker::{Call, Failed, Found, Reply};
+
+/// A request as it came in.
+pub struct Ask<'r> {
+    /// Who calls.
+    pub caller: Caller,
+    /// Gives a header of the request.
+    pub header: &'r dyn Fn(&str) -> Option<String>,
+    /// When its head arrived.
+    pub arrived: Instant,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// Routes a request by its `model`.
+pub(super) fn target(object: &Object<'_>) -> Result<(String, Target<'static>), Error> {
+    let model = object.get("model").ok_or_else(|| Error::Missing {
+        param: "model".to_owned(),
+    })?;
+    let model = json::text(model, &"model")?.into_owned();
+    let target = route(&model)?;
+    let target = Target {
+        provider: target.provider,
+        model: target.model.into_owned().into(),
+    };
+    Ok((model, target))
+}
+
+/// Whether a stream is asked for.
+pub(super) fn wants_stream(object: &Object<'_>) -> Result<bool, Error> {
+    match object.get("stream") {
+        Some(value) => json::read(value, &"stream"),
+        None => Ok(false),
+    }
+}
+
+/// The body for a provider that speaks what the client does: only the model's name changes.
+pub(super) fn relayed(body: &Bytes, object: &Object<'_>, asked: &str, model: &str) -> Bytes {
+    if asked == model {
+        return body.clone();
+    }
+    let name: Box<RawValue> = raw(model);
+    object
+        .get("model")
+        .and_then(|value| json::splice(body, value, name.get()))
+        .map_or_else(|| body.clone(), Bytes::from)
+}
+
+/// Where the times and ids of a translated answer come from.
+pub(super) fn stamp() -> Stamp {
+    let half = || u128::from(getrandom::u64().unwrap_or_default());
+    Stamp {
+        created: now(),
+        seed: (half() << 64) | half(),
+        now,
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+impl Ask<'_> {
+    /// Calls the provider.
+    pub(super) async fn call(
+        &self,
+        state: &AppState,
+        provider: &'static Provider,
+        path: &str,
+        body: Bytes,
+        stream: bool,
+    ) -> Result<(Reply, Secret), Refused> {
+        let key = self.caller.key_for(&state.config, provider)?;
+        let native = path == "/responses";
+        let call = Call {
+            method: Method::Post,
+            path: path.to_owned(),
+            body,
+            key: key.clone(),
+            stream,
+            headers: self.forwarded(provider),
+            deadline: self.arrived + state.config.request_timeout,
+            read_error: if native { openai_error } else { dialect_error },
+            find_error: if native {
+                hidden_in_responses
+            } else {
+                hidden_in_chat
+            },
+        };
+        match state.worker(provider).call(call).await {
+            Ok(reply) => Ok((reply, key)),
+            Err(failed) => Err(refused(failed, provider, &self.caller)),
+        }
+    }
+
+    fn forwarded(&self, provider: &Provider) -> Vec<(&'static str, String)> {
+        ALWAYS_FORWARDED
+            .iter()
+            .chain(provider.forwards)
+            .filter_map(|name| Some((*name, (self.header)(name)?)))
+            .collect()
+    }
+}
+
+/// A failed call in the caller's terms.
+pub(super) fn refused(failed: Failed, provider: &'static Provider, caller: &Caller) -> Refused {
+    let mut error = failed.error;
+    if let (Caller::Team, Error::Provider(theirs)) = (caller, &error)
+        && matches!(theirs.status, 401 | 403)
+    {
+        // The caller's key was right; it must not be told to throw it away.
+        log::error!("{} rejected {}: {theirs}", provider.name, provider.key_env);
+        let provider = provider.name;
+        error = Error::CredentialRejected { provider };
+    }
+    Refused {
+        error,
+        provider: Some(provider),
+        attempts: failed.attempts,
+        headers: failed.headers,
+    }
+}
+
+fn dialect_error(provider: &'static Provider, status: u16, body: &[u8]) -> ProviderError {
+    provider.dialect().error(status, body)
+}
+
+fn openai_error(_: &'static Provider, status: u16, body: &[u8]) -> ProviderError {
+    openai::read_error(status, body)
+}
+
+fn hidden_in_chat(provider: &'static Provider, found: Found<'_>) -> Option<ProviderError> {
+    match found {
+        Found::Events(events) => provider.dialect().stream_error(events),
+        Found::Whole(body) => {
+            openai::whole_error(body).map(|_| provider.dialect().error(200, body))
+        }
+    }
+}
+
+fn hidden_in_responses(_: &'static Provider, found: Found<'_>) -> Option<ProviderError> {
+    match found {
+        Found::Events(events) => openai::responses_error(events),
+        Found::Whole(body) => openai::whole_error(body),
+    }
+}

@@ -1,0 +1,141 @@
+//! The one way through: route, key, worker, answer. One function for each endpoint.
+
+mod ask;
+mod chat;
+mod models;
+mod responses;
+mod stream;
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::Stream;
+
+pub use ask::Ask;
+pub use chat::chat;
+pub use models::{Listing, ModelsCache, models};
+pub use responses::responses;
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::providers::{PROVIDERS, Provider};
+use crate::upstream::Tls;
+use crate::worker::{Gate, Handle};
+
+/// What the server's threads share.
+#[derive(Clone)]
+pub struct Shared {
+    config: Arc<Config>,
+    tls: Tls,
+    gates: Arc<Vec<Arc<Gate>>>,
+    models: Arc<ModelsCache>,
+}
+
+impl Shared {
+    /// Prepares the limits of every provider.
+    #[must_use]
+    pub fn new(config: Config, tls: Tls) -> Self {
+        let gates = PROVIDERS
+            .iter()
+            .map(|_| Arc::new(Gate::new(config.max_in_flight, config.max_waiting)))
+            .collect();
+        Self {
+            models: Arc::new(ModelsCache::new(config.models_cache)),
+            config: Arc::new(config),
+            tls,
+            gates: Arc::new(gates),
+        }
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+}
+
+/// What a request finds: the workers of its thread, registered from the table.
+pub struct AppState {
+    /// The configuration.
+    pub config: Arc<Config>,
+    handles: Vec<Handle>,
+    models: Arc<ModelsCache>,
+}
+
+impl AppState {
+    /// Starts this thread's workers.
+    ///
+    /// # Errors
+    /// A text where a configured host cannot be connected to at all.
+    pub fn start(shared: &Shared) -> Result<Self, String> {
+        let handles = shared
+            .config
+            .providers
+            .iter()
+            .zip(shared.gates.iter())
+            .map(|(entry, gate)| {
+                Handle::start(entry, &shared.config, &shared.tls, Arc::clone(gate))
+                    .map_err(|wrong| format!("{}: {wrong}", entry.provider.base_url_env))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            config: Arc::clone(&shared.config),
+            handles,
+            models: Arc::clone(&shared.models),
+        })
+    }
+
+    /// This thread's worker of `provider`.
+    #[must_use]
+    pub fn worker(&self, provider: &Provider) -> &Handle {
+        self.handles
+            .iter()
+            .find(|handle| handle.provider() == provider)
+            .expect("there is one for each row of the table")
+    }
+}
+
+/// An answer for the client.
+pub struct Reply {
+    /// Who answered.
+    pub provider: &'static Provider,
+    /// Attempts it took.
+    pub attempts: u32,
+    /// Headers of the provider that the client is given, and our own.
+    pub headers: Vec<(String, String)>,
+    /// The answer.
+    pub content: Content,
+}
+
+/// The body of an answer.
+pub enum Content {
+    /// JSON.
+    Json(Bytes),
+    /// Server-sent events.
+    Events(Pin<Box<dyn Stream<Item = Bytes>>>),
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    /// Why.
+    pub error: Error,
+    /// Who refused, when it came so far.
+    pub provider: Option<&'static Provider>,
+    /// Attempts that were made.
+    pub attempts: u32,
+    /// Headers of the provider that the client is given.
+    pub headers: Vec<(String, String)>,
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            provider: None,
+            attempts: 0,
+            headers: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! `GET /v1/models`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+
+use super::ask::refused;
+use super::{AppState, Refused};
+use crate::access::Caller;
+use crate::dialect::models::{Entry, read};
+use crate::error::{Error, ProviderError};
+use crate::providers::{PROVIDERS, Provider, by_key, by_name, catalogue};
+use crate::routing::public_name;
+use crate::secret::Secret;
+use crate::upstream::Method;
+use crate::worker::{Call, Content, Found};
+
+/// Most pages of one list.
+const MAX_PAGES: usize = 20;
+
+/// How long the failure of a provider is remembered, so that a poll does not wait for it each time.
+const FAILURE_KEPT: Duration = Duration::from_secs(10);
+
+/// A list for the client.
+pub struct Listing {
+    /// The models, in the order of the table.
+    pub entries: Vec<Entry>,
+    /// Providers that could not be asked.
+    pub failed: Vec<&'static str>,
+}
+
+type Listed = Result<Arc<Vec<Entry>>, Refused>;
+
+/// What the providers listed with the gateway's own keys. Callers with keys of their own never
+/// read it.
+pub struct ModelsCache {
+    keep: Duration,
+    slots: Vec<Mutex<Option<(Instant, Listed)>>>,
+}
+
+impl ModelsCache {
+    /// `keep` is how long a list is good for.
+    #[must_use]
+    pub fn new(keep: Duration) -> Self {
+        Self {
+            keep,
+            slots: PROVIDERS.iter().map(|_| Mutex::new(None)).collect(),
+        }
+    }
+}
+
+/// Lists the models of one provider, or of all.
+///
+/// A caller's own key is sent to one provider at most: the one asked for, else the one whose key
+/// format it has. The others are listed from the bundled catalogue then.
+///
+/// # Errors
+/// `InvalidValue` where there is no such provider; why the one asked for gave no list.
+pub async fn models(
+    state: &AppState,
+    caller: &Caller,
+    only: Option<&str>,
+) -> Result<Listing, Refused> {
+    if let Some(name) = only {
+        let provider = by_name(name).ok_or_else(|| {
+            let names: Vec<_> = PROVIDERS.iter().map(|provider| provider.name).collect();
+            Error::invalid(
+                "provider",
+                format!("'{name}' is none of {}.", names.join(", ")),
+            )
+        })?;
+        let key = caller.key_for(&state.config, provider)?;
+        let entries = match caller {
+            Caller::Own(_) => live(state, caller, provider, key).await?,
+            Caller::Team => kept(state, caller, provider, key).await?.to_vec(),
+        };
+        return Ok(Listing {
+            entries,
+            failed: Vec::new(),
+        });
+    }
+    let mut listing = Listing {
+        entries: Vec::new(),
+        failed: Vec::new(),
+    };
+    match caller {
+        Caller::Own(key) => {
+            let owner = by_key(key.expose());
+            for provider in &PROVIDERS {
+                let listed = if owner == Some(provider) {
+                    live(state, caller, provider, key.clone()).await
+                } else {
+                    Ok(bundled(provider))
+                };
+                listing.add(provider, listed.map(Arc::new));
+            }
+        }
+        Caller::Team => {
+            let asked = state
+                .config
+                .providers
+                .iter()
+                .filter(|entry| !entry.is_unplaced())
+                .filter_map(|entry| Some((entry.provider, entry.key.clone()?)))
+                .map(|(provider, key)| async move {
+                    (provider, kept(state, caller, provider, key).await)
+                });
+            for (provider, listed) in join_all(asked).await {
+                listing.add(provider, listed);
+            }
+        }
+    }
+    Ok(listing)
+}
+
+impl Listing {
+    fn add(&mut self, provider: &'static Provider, listed: Listed) {
+        match listed {
+            Ok(entries) => self.entries.extend(entries.iter().cloned()),
+            Err(_) => self.failed.push(provider.name),
+        }
+    }
+}
+
+/// A list with the gateway's own key, fresh enough.
+async fn kept(
+    state: &AppState,
+    caller: &Caller,
+    provider: &'static Provider,
+    key: Secret,
+) -> Listed {
+    let cache = &state.models;
+    let slot = PROVIDERS.iter().zip(&cache.slots);
+    let Some((_, slot)) = slot.into_iter().find(|(row, _)| *row == provider) else {
+        return live(state, caller, provider, key).await.map(Arc::new);
+    };
+    // Held while asking: others who want the same list wait for this one.
+    let mut slot = slot.lock().await;
+    if let Some((at, listed)) = &*slot {
+        let keep = match listed {
+            Ok(_) => cache.keep,
+            Err(_) => cache.keep.min(FAILURE_KEPT),
+        };
+        if at.elapsed() < keep {
+            return listed.clone();
+        }
+    }
+    let listed = live(state, caller, provider, key).await.map(Arc::new);
+    // That our own line was full says nothing about the provider.
+    if !matches!(&listed, Err(refused) if matches!(refused.error, Error::Overloaded { .. })) {
+        *slot = Some((Instant::now(), listed.clone()));
+    }
+    listed
+}
+
+/// Asks a provider for its list; where it has none, the catalogue stands in.
+async fn live(
+    state: &AppState,
+    caller: &Caller,
+    provider: &'static Provider,
+    key: Secret,
+) -> Result<Vec<Entry>, Refused> {
+    let limit = state.config.models_timeout;
+    let listed = timeout(limit, pages(state, provider, &key)).await;
+    match listed {
+        Ok(Ok(entries)) => Ok(entries),
+        Ok(Err(failed)) if failed.error.status() == 404 => Ok(bundled(provider)),
+        Ok(Err(failed)) => {
+            log::warn!("{} gave no list of models: {}", provider.name, failed.error);
+            Err(refused(failed, provider, caller))
+        }
+        Err(_) => {
+            log::warn!("{} gave no list of models within {limit:?}", provider.name);
+            Err(Error::TimedOut {
+                provider: provider.name,
+                after: limit,
+            }
+            .into())
+        }
+    }
+}
+
+async fn pages(
+    state: &AppState,
+    provider: &'static Provider,
+    key: &Secret,
+) -> Result<Vec<Entry>, crate::worker::Failed> {
+    let deadline = Instant::now() + state.config.models_timeout;
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut after: Option<String> = None;
+    for _ in 0..MAX_PAGES {
+        let path = match (&after, provider.list_is_paged) {
+            (_, false) => "/models".to_owned(),
+            (None, true) => "/models?limit=1000".to_owned(),
+            (Some(id), true) => format!("/models?limit=1000&after_id={}", escaped(id)),
+        };
+        let call = Call {
+            method: Method::Get,
+            path,
+            body: Bytes::new(),
+            key: key.clone(),
+            stream: false,
+            headers: Vec::new(),
+            deadline,
+            read_error: |provider, status, body| provider.dialect().error(status, body),
+            find_error: |_, found| match found {
+                Found::Whole(body) => crate::dialect::openai::whole_error(body),
+                Found::Events(_) => None::<ProviderError>,
+            },
+        };
+        let reply = state.worker(provider).call(call).await?;
+        let page = match &reply.content {
+            Content::Whole(body) => read(
+                body,
+                provider.name,
+                provider.list_prefix,
+                provider.list_type,
+            ),
+            Content::Events(_) => Err("it is a stream".to_owned()),
+        };
+        let page = page.map_err(|reason| crate::worker::Failed {
+            error: Error::BadAnswer {
+                provider: provider.name,
+                reason,
+            },
+            attempts: reply.attempts,
+            headers: Vec::new(),
+        })?;
+        entries.extend(
+            page.entries
+                .into_iter()
+                .filter_map(|entry| named(provider, entry)),
+        );
+        match page.after {
+            Some(next) if provider.list_is_paged && after.as_ref() != Some(&next) => {
+                after = Some(next);
+            }
+            _ => break,
+        }
+    }
+    Ok(entries)
+}
+
+/// The entry under the name by which a client asks for it.
+fn named(provider: &'static Provider, mut entry: Entry) -> Option<Entry> {
+    entry.id = public_name(provider, &entry.id)?;
+    Some(entry)
+}
+
+/// The catalogue's models of a provider, marked as such.
+fn bundled(provider: &'static Provider) -> Vec<Entry> {
+    catalogue(provider)
+        .iter()
+        .filter_map(|model| {
+            named(
+                provider,
+                Entry {
+                    id: model.id.clone(),
+                    object: "model",
+                    created: 0,
+                    owned_by: provider.name.to_owned(),
+                    display_name: None,
+                    context_window: model.context_window,
+                    max_output_tokens: model.max_output_tokens,
+                    source: Some("catalogue"),
+                },
+            )
+        })
+        .collect()
+}
+
+/// Percent-encodes an id for a query.
+fn escaped(id: &str) -> String {
+    url::form_urlencoded::byte_serialize(id.as_bytes()).collect()
+}

@@ -1,0 +1,192 @@
+//! Streams on their way to the client: relayed or translated, never ending in silence.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::Stream;
+use memchr::memmem;
+
+use super::Refused;
+use crate::codec::sse;
+use crate::dialect::hub::Event;
+use crate::dialect::openai::Watch;
+use crate::dialect::{StreamIn, StreamOut};
+use crate::error::Error;
+use crate::providers::Provider;
+use crate::secret::{Secret, redact};
+use crate::worker::Events;
+
+/// A stream whose bytes go through untouched, each event as soon as it is there.
+pub(super) struct Relayed {
+    events: Box<Events>,
+    watch: Box<dyn Watch>,
+    key: Secret,
+    done: bool,
+}
+
+impl Relayed {
+    pub(super) fn new(events: Box<Events>, watch: Box<dyn Watch>, key: Secret) -> Self {
+        Self {
+            events,
+            watch,
+            key,
+            done: false,
+        }
+    }
+
+    fn fail(&mut self, error: &Error) -> Poll<Option<Bytes>> {
+        self.done = true;
+        log::warn!("a stream failed: {error}");
+        Poll::Ready(Some(Bytes::from(self.watch.failure(error))))
+    }
+
+    /// An error that a provider sends inside its stream may repeat the key.
+    fn clean(&self, events: Bytes) -> Bytes {
+        if memmem::find(&events, b"\"error\"").is_none()
+            || memmem::find(&events, self.key.expose().as_bytes()).is_none()
+        {
+            return events;
+        }
+        let text = String::from_utf8_lossy(&events);
+        Bytes::from(redact(&text, Some(&self.key)).into_owned())
+    }
+}
+
+impl Stream for Relayed {
+    type Item = Bytes;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let this = self.get_mut();
+        if this.done {
+            return Poll::Ready(None);
+        }
+        match Pin::new(&mut *this.events).poll_next(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(Ok(events))) => {
+                this.watch.look(&events);
+                Poll::Ready(Some(this.clean(events)))
+            }
+            Poll::Ready(Some(Err(error))) if !this.watch.complete(false) => this.fail(&error),
+            Poll::Ready(None) if !this.watch.complete(true) => this.fail(&Error::Truncated),
+            Poll::Ready(Some(Err(_)) | None) => {
+                this.done = true;
+                Poll::Ready(None)
+            }
+        }
+    }
+}
+
+/// A stream that is read in one dialect and written in another.
+pub(super) struct Translated {
+    events: Box<Events>,
+    from: Box<dyn StreamIn>,
+    to: Box<dyn StreamOut>,
+    key: Secret,
+    steps: Vec<Event>,
+    done: bool,
+}
+
+impl Translated {
+    pub(super) fn new(
+        events: Box<Events>,
+        from: Box<dyn StreamIn>,
+        to: Box<dyn StreamOut>,
+        key: Secret,
+    ) -> Self {
+        Self {
+            events,
+            from,
+            to,
+            key,
+            steps: Vec::new(),
+            done: false,
+        }
+    }
+
+    /// Writes the steps that were read.
+    fn write(&mut self) -> Vec<u8> {
+        let mut out = Vec::new();
+        for mut step in self.steps.drain(..) {
+            match &mut step {
+                Event::End => self.done = true,
+                Event::Failed(error) => {
+                    self.done = true;
+                    if let Error::Provider(theirs) = error {
+                        theirs.message = redact(&theirs.message, Some(&self.key)).into_owned();
+                    }
+                    log::warn!("a stream failed: {error}");
+                }
+                _ => {}
+            }
+            self.to.push(step, &mut out);
+        }
+        out
+    }
+}
+
+impl Stream for Translated {
+    type Item = Bytes;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let this = self.get_mut();
+        while !this.done {
+            match Pin::new(&mut *this.events).poll_next(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Some(Ok(events))) => {
+                    for event in sse::events(&events) {
+                        this.from.push(&event, &mut this.steps);
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => this.steps.push(Event::Failed(error)),
+                Poll::Ready(None) => {
+                    this.from.finish(&mut this.steps);
+                    let out = this.write();
+                    this.done = true;
+                    return Poll::Ready(Some(Bytes::from(out)).filter(|out| !out.is_empty()));
+                }
+            }
+            let out = this.write();
+            if !out.is_empty() {
+                return Poll::Ready(Some(Bytes::from(out)));
+            }
+        }
+        Poll::Ready(None)
+    }
+}
+
+/// Names what a translation left out.
+pub(super) fn report(dropped: &[String], headers: &mut Vec<(String, String)>) {
+    if dropped.is_empty() {
+        return;
+    }
+    let mut names = dropped.to_vec();
+    names.sort_unstable();
+    names.dedup();
+    headers.push(("x-gateway-dropped-params".to_owned(), names.join(",")));
+}
+
+/// How an answer of the wrong shape came.
+pub(super) struct Came {
+    pub provider: &'static Provider,
+    pub attempts: u32,
+    pub headers: Vec<(String, String)>,
+}
+
+impl Came {
+    /// Why it cannot be used.
+    pub(super) fn unusable(self, reason: &str) -> Refused {
+        Refused {
+            error: Error::BadAnswer {
+                provider: self.provider.name,
+                reason: reason.to_owned(),
+            },
+            provider: Some(self.provider),
+            attempts: self.attempts,
+            headers: self.headers,
+        }
+    }
+}
+
+/// What is said of a stream where a whole answer was asked for.
+pub(super) const UNASKED: &str = "it is a stream, which was not asked for";

@@ -1,0 +1,67 @@
+//! `POST /v1/chat/completions`.
+
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::caller::{Asked, header, state};
+use super::failure::Failure;
+use super::openapi::{ChatCompletion, ChatRequest, Errors};
+use super::reply;
+use crate::flow::{self, Ask};
+
+/// Answers a conversation. The model's name decides which provider does.
+#[utoipa::path(
+    post,
+    path = "/v1/chat/completions",
+    tag = "Models",
+    operation_id = "createChatCompletion",
+    request_body(
+        content = ChatRequest,
+        description = "OpenAI Chat Completions. Fields that are not listed here are passed on to providers that speak this dialect; where a translation has to leave one out, the answer's `x-gateway-dropped-params` header names it.",
+        examples(
+            ("1-whole" = (summary = "A whole answer", value = json!({
+                "model": "gpt-4o-mini",
+                "messages": [{"role": "user", "content": "Hello"}]
+            }))),
+            ("2-streamed" = (summary = "A streamed answer from Kimi", value = json!({
+                "model": "kimi-for-coding",
+                "stream": true,
+                "messages": [{"role": "user", "content": "Write a Rust function to parse CSV lines."}]
+            }))),
+            ("3-translated" = (summary = "Anthropic, translated", value = json!({
+                "model": "claude-haiku-4-5",
+                "max_completion_tokens": 200,
+                "messages": [
+                    {"role": "system", "content": "Be brief."},
+                    {"role": "user", "content": "What is the weather in Rome?"}
+                ],
+                "tools": [{"type": "function", "function": {
+                    "name": "forecast",
+                    "description": "Weather forecast for a city",
+                    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+                }}]
+            })))
+        )
+    ),
+    responses(
+        (status = 200, description = "The answer; with `stream: true` as `chat.completion.chunk` events that end with `data: [DONE]`.", content(
+            (ChatCompletion = "application/json", example = json!({
+                "id": "chatcmpl-1", "object": "chat.completion", "created": 1_700_000_000, "model": "gpt-4o-mini",
+                "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello! How can I help?", "refusal": null}, "logprobs": null, "finish_reason": "stop"}],
+                "usage": {"prompt_tokens": 8, "completion_tokens": 7, "total_tokens": 15}
+            })),
+            (String = "text/event-stream", example = "data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"gpt-4o-mini\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hello\"},\"finish_reason\":null}]}\n\ndata: [DONE]\n\n")
+        )),
+        Errors
+    ),
+    security(("bearer" = []))
+)]
+pub async fn create(asked: Asked, request: HttpRequest) -> Result<HttpResponse, Failure> {
+    let header = |name: &str| header(&request, name);
+    let ask = Ask {
+        caller: asked.caller,
+        header: &header,
+        arrived: asked.arrived,
+        body: asked.body,
+    };
+    Ok(reply::send(flow::chat(state(&request), ask).await?))
+}

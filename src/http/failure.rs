@@ -1,0 +1,81 @@
+//! Errors on the wire: the one place where they become an answer.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, ResponseError};
+
+use super::reply;
+use crate::dialect::openai::envelope;
+use crate::error::Error;
+use crate::flow::Refused;
+
+/// An error on its way to the client.
+#[derive(Debug, derive_more::Display)]
+#[display("{}", _0.error)]
+pub struct Failure(Refused);
+
+impl<E: Into<Refused>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl ResponseError for Failure {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.error.status()).unwrap_or(StatusCode::BAD_GATEWAY)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let Refused {
+            error,
+            provider,
+            attempts,
+            headers,
+        } = &self.0;
+        let status = self.status_code();
+        if status.is_server_error() {
+            log::warn!(
+                "{} {}: {error}",
+                status.as_u16(),
+                error.code().unwrap_or("-")
+            );
+        }
+        let mut builder = reply::json(status);
+        reply::headers(&mut builder, headers);
+        if let Some(provider) = provider {
+            reply::ours(&mut builder, provider.name, *attempts);
+        }
+        match error {
+            Error::NoKey | Error::WrongKey => {
+                builder.insert_header(("www-authenticate", "Bearer"));
+            }
+            Error::MethodNotAllowed { allow, .. } => {
+                builder.insert_header(("allow", *allow));
+            }
+            Error::Overloaded { retry_after, .. } => {
+                let seconds = retry_after.as_secs().max(1);
+                builder.insert_header(("retry-after", seconds.to_string()));
+            }
+            // What is left of the body is not read.
+            Error::TooLarge { .. } | Error::IncompleteBody => {
+                builder.force_close();
+            }
+            Error::InvalidJson { .. }
+            | Error::InvalidType { .. }
+            | Error::Missing { .. }
+            | Error::InvalidValue { .. }
+            | Error::UnsupportedParameter { .. }
+            | Error::UnsupportedValue { .. }
+            | Error::ProviderKeyMissing { .. }
+            | Error::ProviderUnplaced { .. }
+            | Error::UnknownPath { .. }
+            | Error::NotJson
+            | Error::Unreachable { .. }
+            | Error::BadAnswer { .. }
+            | Error::Truncated
+            | Error::TimedOut { .. }
+            | Error::CredentialRejected { .. }
+            | Error::Provider(_) => {}
+        }
+        builder.body(envelope(error))
+    }
+}

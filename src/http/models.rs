@@ -1,0 +1,70 @@
+//! `GET /v1/models`.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::{Deserialize, Serialize};
+
+use super::caller::{Admitted, state};
+use super::failure::Failure;
+use super::openapi::{ListErrors, ModelList};
+use super::reply;
+use crate::codec::json::raw;
+use crate::dialect::models::Entry;
+use crate::error::Error;
+use crate::flow;
+
+/// The query of the request.
+#[derive(Debug, Deserialize)]
+pub struct Query {
+    provider: Option<String>,
+}
+
+#[derive(Serialize)]
+struct List<'a> {
+    object: &'static str,
+    data: &'a [Entry],
+}
+
+/// Lists the models that can be asked for; every id can be sent back unchanged.
+///
+/// With gateway keys all usable providers are asked at once. Callers with keys of their own see the
+/// bundled catalogue, and the live list of the provider whose key they have.
+#[utoipa::path(
+    get,
+    path = "/v1/models",
+    tag = "Models",
+    operation_id = "listModels",
+    params((
+        "provider" = Option<String>, Query,
+        description = "Only the models of this provider (as in openai), always its live list."
+    )),
+    responses(
+        (status = 200, description = "The models. Providers that gave no list are named in `x-gateway-models-errors`.", body = ModelList, headers(
+            ("x-gateway-models-errors" = String, description = "Names of providers that gave no list, separated by commas.")
+        ), example = json!({
+            "object": "list",
+            "data": [
+                {"id": "gpt-4o-mini", "object": "model", "created": 1_721_172_741, "owned_by": "system"},
+                {"id": "groq/openai/gpt-oss-120b", "object": "model", "created": 0, "owned_by": "groq", "context_window": 131_072, "source": "catalogue"}
+            ]
+        })),
+        ListErrors
+    ),
+    security(("bearer" = []))
+)]
+pub async fn list(caller: Admitted, request: HttpRequest) -> Result<HttpResponse, Failure> {
+    let Admitted(caller) = caller;
+    let query = web::Query::<Query>::from_query(request.query_string())
+        .map_err(|_| Error::invalid("provider", "the query cannot be read; use provider once."))?;
+    let only = query.provider.as_deref().filter(|name| !name.is_empty());
+    let listing = flow::models(state(&request), &caller, only).await?;
+    let mut builder = reply::json(StatusCode::OK);
+    if !listing.failed.is_empty() {
+        builder.insert_header(("x-gateway-models-errors", listing.failed.join(",")));
+    }
+    let list = List {
+        object: "list",
+        data: &listing.entries,
+    };
+    Ok(builder.body(raw(&list).get().to_owned()))
+}

@@ -1,0 +1,114 @@
+//! `GET /providers`.
+
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+
+use super::caller::{Known, state};
+use super::openapi::ProviderList;
+use super::reply;
+use crate::flow::AppState;
+use crate::providers::{PROVIDERS, Provider, Responses, Speaks};
+use crate::routing;
+
+#[derive(Serialize)]
+struct List {
+    object: &'static str,
+    data: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    name: &'static str,
+    title: &'static str,
+    prefix: String,
+    patterns: Vec<String>,
+    /// Whether every other name comes here.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    takes_the_rest: bool,
+    endpoints: Endpoints,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status>,
+}
+
+#[derive(Serialize)]
+struct Endpoints {
+    chat_completions: &'static str,
+    responses: &'static str,
+}
+
+/// What only holders of a gateway key see.
+#[derive(Serialize)]
+struct Status {
+    key_configured: bool,
+    base_url: String,
+    base_url_is_example: bool,
+    in_flight: usize,
+    waiting: usize,
+    failures_in_a_row: u64,
+}
+
+/// Lists the providers: how their models are named and what is relayed or translated.
+///
+/// Holders of a gateway key also see how each is configured and doing.
+#[utoipa::path(
+    get,
+    path = "/providers",
+    tag = "Gateway",
+    operation_id = "listProviders",
+    responses((status = 200, description = "The providers, in the order of the README.", body = ProviderList, example = json!({
+        "object": "list",
+        "data": [
+            {"name": "anthropic", "title": "Anthropic", "prefix": "anthropic/", "patterns": ["claude*"], "endpoints": {"chat_completions": "translated", "responses": "translated"}},
+            {"name": "groq", "title": "Groq", "prefix": "groq/", "patterns": [], "endpoints": {"chat_completions": "native", "responses": "native"}}
+        ]
+    }))),
+    security((), ("bearer" = []))
+)]
+pub async fn list(known: Known, request: HttpRequest) -> HttpResponse {
+    let state = state(&request);
+    let data = PROVIDERS
+        .iter()
+        .map(|provider| row(provider, known.0.then_some(state)))
+        .collect();
+    reply::value(&List {
+        object: "list",
+        data,
+    })
+}
+
+fn row(provider: &'static Provider, state: Option<&AppState>) -> Row {
+    Row {
+        name: provider.name,
+        title: provider.title,
+        prefix: format!("{}/", provider.name),
+        patterns: provider
+            .patterns
+            .iter()
+            .map(|start| format!("{start}*"))
+            .collect(),
+        takes_the_rest: routing::fallback() == provider,
+        endpoints: Endpoints {
+            chat_completions: match provider.speaks {
+                Speaks::Chat(_) => "native",
+                Speaks::Other { .. } => "translated",
+            },
+            responses: match provider.responses {
+                Responses::Native => "native",
+                Responses::NativeFor(_) => "native or translated, by model",
+                Responses::Translated => "translated",
+            },
+        },
+        status: state.map(|state| {
+            let entry = state.config.of(provider);
+            let doing = state.worker(provider).state();
+            Status {
+                key_configured: entry.key.is_some(),
+                base_url: entry.base.to_string(),
+                base_url_is_example: entry.is_unplaced(),
+                in_flight: doing.in_flight,
+                waiting: doing.waiting,
+                failures_in_a_row: doing.failures_in_a_row,
+            }
+        }),
+    }
+}

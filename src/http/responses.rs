@@ -1,0 +1,55 @@
+//! `POST /v1/responses`.
+
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::caller::{Asked, header, state};
+use super::failure::Failure;
+use super::openapi::{Errors, ResponseObject, ResponsesRequest};
+use super::reply;
+use crate::flow::{self, Ask};
+
+/// Answers with OpenAI's Responses, on every provider.
+#[utoipa::path(
+    post,
+    path = "/v1/responses",
+    tag = "Models",
+    operation_id = "createResponse",
+    request_body(
+        content = ResponsesRequest,
+        description = "OpenAI Responses. Providers that have them are given the request as it is; for the others it is translated, and what needs a store or a hosted tool is refused by name.",
+        examples(
+            ("1-streamed" = (summary = "A streamed answer", value = json!({
+                "model": "gpt-4o-mini",
+                "stream": true,
+                "input": "Write a Rust function to parse CSV lines."
+            }))),
+            ("2-translated" = (summary = "Anthropic, translated", value = json!({
+                "model": "claude-haiku-4-5",
+                "instructions": "Be brief.",
+                "input": [{"role": "user", "content": "Hello"}]
+            })))
+        )
+    ),
+    responses(
+        (status = 200, description = "The response; with `stream: true` as events that end with `response.completed`, `response.incomplete` or `response.failed`.", content(
+            (ResponseObject = "application/json", example = json!({
+                "id": "resp_1", "object": "response", "created_at": 1_700_000_000, "status": "completed", "model": "gpt-4o-mini",
+                "output": [{"id": "msg_1", "type": "message", "status": "completed", "role": "assistant", "content": [{"type": "output_text", "text": "Hello!", "annotations": []}]}],
+                "usage": {"input_tokens": 8, "output_tokens": 7, "total_tokens": 15}
+            })),
+            (String = "text/event-stream", example = "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"sequence_number\":4,\"item_id\":\"msg_1\",\"output_index\":0,\"content_index\":0,\"delta\":\"Hello\",\"logprobs\":[]}\n\n")
+        )),
+        Errors
+    ),
+    security(("bearer" = []))
+)]
+pub async fn create(asked: Asked, request: HttpRequest) -> Result<HttpResponse, Failure> {
+    let header = |name: &str| header(&request, name);
+    let ask = Ask {
+        caller: asked.caller,
+        header: &header,
+        arrived: asked.arrived,
+        body: asked.body,
+    };
+    Ok(reply::send(flow::responses(state(&request), ask).await?))
+}

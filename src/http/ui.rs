@@ -1,0 +1,100 @@
+//! What a browser loads: the start page and Swagger UI, all of it from the binary.
+
+use std::sync::{Arc, LazyLock};
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use utoipa_swagger_ui::Config;
+
+use super::failure::Failure;
+use super::reply::NO_SNIFF;
+use super::routes;
+
+/// Pages load nothing from elsewhere. Swagger UI sets styles on elements and shows inline icons.
+const POLICY: (&str, &str) = (
+    "content-security-policy",
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
+
+const FILES: [(&str, &str, &str); 3] = [
+    (
+        "index.html",
+        "text/html; charset=utf-8",
+        include_str!("../../static/index.html"),
+    ),
+    (
+        "style.css",
+        "text/css; charset=utf-8",
+        include_str!("../../static/style.css"),
+    ),
+    (
+        "page.js",
+        "text/javascript; charset=utf-8",
+        include_str!("../../static/page.js"),
+    ),
+];
+
+static SWAGGER: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
+    Arc::new(
+        Config::new(["/doc"])
+            .try_it_out_enabled(true)
+            .display_request_duration(true)
+            // A key that was typed in is gone with the page.
+            .persist_authorization(false)
+            // Swagger UI would ask a public service about the document otherwise.
+            .validator_url("none"),
+    )
+});
+
+fn page(content_type: &str, body: impl Into<bytes::Bytes>) -> HttpResponse {
+    HttpResponse::build(StatusCode::OK)
+        .insert_header(("content-type", content_type))
+        .insert_header(NO_SNIFF)
+        .insert_header(POLICY)
+        .insert_header(("x-frame-options", "DENY"))
+        .insert_header(("referrer-policy", "no-referrer"))
+        .body(body.into())
+}
+
+/// `GET /`: what this is.
+pub async fn index() -> HttpResponse {
+    let [(_, content_type, body), ..] = FILES;
+    page(content_type, body)
+}
+
+/// `GET /static/{file}`: what the start page loads.
+pub async fn file(name: web::Path<String>, request: HttpRequest) -> Result<HttpResponse, Failure> {
+    FILES
+        .iter()
+        .find(|(file, ..)| *file == name.as_str())
+        .map(|(_, content_type, body)| page(content_type, *body))
+        .ok_or_else(|| routes::unknown(&request).into())
+}
+
+/// `GET /docs` and `/swagger-ui`: where the documentation is.
+pub async fn to_swagger() -> HttpResponse {
+    HttpResponse::build(StatusCode::PERMANENT_REDIRECT)
+        .insert_header(("location", "/swagger-ui/"))
+        .finish()
+}
+
+/// `GET /swagger-ui/{file}`.
+pub async fn swagger(
+    name: web::Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Failure> {
+    let file = utoipa_swagger_ui::serve(&name, Arc::clone(&SWAGGER))
+        .ok()
+        .flatten();
+    let Some(file) = file else {
+        return Err(routes::unknown(&request).into());
+    };
+    let mut response = page(&file.content_type, file.bytes.into_owned());
+    if file.gzpipped {
+        use actix_web::http::header::{CONTENT_ENCODING, HeaderValue};
+        let gzip = HeaderValue::from_static("gzip");
+        response.headers_mut().insert(CONTENT_ENCODING, gzip);
+    }
+    Ok(response)
+}

@@ -1,0 +1,332 @@
+//! Chat Completions <-> Messages: golden files, end to end and cut at every byte.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test that fails says so by panicking"
+)]
+
+mod common;
+
+use ai_gateway::codec::json::Object;
+use ai_gateway::codec::sse::{self, Framer};
+use ai_gateway::dialect::anthropic::MessagesProvider;
+use ai_gateway::dialect::openai::{ChatClient, read_request};
+use ai_gateway::dialect::{Egress, Ingress, Stamp};
+use ai_gateway::scripted::{self, Script, Scripted};
+use bytes::Bytes;
+use common::{Gateway, config};
+use serde_json::{Value, json};
+
+fn case(name: &str) -> Value {
+    let path = format!(
+        "{}/tests/data/anthropic/{name}.json",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn client() -> ChatClient {
+    ChatClient {
+        stamp: Stamp {
+            created: 1_700_000_000,
+            seed: 0,
+            now: || 1_700_000_002,
+        },
+        model: "asked".to_owned(),
+        include_usage: true,
+    }
+}
+
+#[test]
+fn requests_are_translated_as_their_golden_files_say() {
+    for name in [
+        "request_tools",
+        "request_sampling",
+        "request_schema",
+        "request_budget",
+        "request_documents",
+        "request_history",
+    ] {
+        let case = case(name);
+        let body = case["in"].to_string();
+        let object = Object::from_body(body.as_bytes()).unwrap();
+        let model = case["out"]["model"].as_str().unwrap();
+        let mut request = read_request(object, model.into()).unwrap();
+        let translated = MessagesProvider.request(&mut request).unwrap();
+        let out: Value = serde_json::from_slice(&translated.body).unwrap();
+        assert_eq!(out, case["out"], "{name}: {out:#}");
+        assert_eq!(json!(translated.dropped), case["dropped"], "{name}");
+    }
+}
+
+#[test]
+fn numbers_and_key_order_of_arguments_survive() {
+    let case = case("request_tools");
+    let body = case["in"].to_string();
+    let object = Object::from_body(body.as_bytes()).unwrap();
+    let mut request = read_request(object, "claude-opus-5-5".into()).unwrap();
+    let body = MessagesProvider.request(&mut request).unwrap().body;
+    let text = String::from_utf8(body).unwrap();
+    assert!(
+        text.contains(r#""input":{ "harbour": "Husum", "big": 9007199254740993 }"#),
+        "{text}"
+    );
+}
+
+#[test]
+fn e12_a_longer_conversation_has_the_shorter_ones_bytes() {
+    let translate = |turns: usize| {
+        let mut messages = vec![json!({"role": "system", "content": "s"})];
+        for i in 0..turns {
+            messages.push(json!({"role": "user", "content": format!("q{i}")}));
+            messages.push(json!({"role": "assistant", "content": "a", "tool_calls": [
+                {"id": format!("c{i}"), "type": "function", "function": {"name": "f", "arguments": "{\"z\":1,\"a\":2}"}}]}));
+            messages.push(json!({"role": "tool", "tool_call_id": format!("c{i}"), "content": "r"}));
+        }
+        let body = json!({"model": "m", "messages": messages, "tools": [
+            {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {"z": {}, "a": {}}}}}]});
+        let body = body.to_string();
+        let object = Object::from_body(body.as_bytes()).unwrap();
+        let mut request = read_request(object, "claude-opus-5-5".into()).unwrap();
+        String::from_utf8(MessagesProvider.request(&mut request).unwrap().body).unwrap()
+    };
+    let (short, long) = (translate(3), translate(4));
+    let common = short.strip_suffix("]}]}").unwrap();
+    assert!(long.starts_with(common), "{short}\n{long}");
+    assert_eq!(translate(3), short, "the same request gives the same bytes");
+}
+
+#[test]
+fn answers_are_translated_as_their_golden_file_says() {
+    let case = case("answer_tools");
+    let answer = MessagesProvider
+        .answer(case["in"].to_string().as_bytes())
+        .unwrap();
+    let out: Value = serde_json::from_str(&client().answer(answer).unwrap()).unwrap();
+    assert_eq!(out, case["out"], "{out:#}");
+}
+
+const STREAMS: [&str; 6] = [
+    "stream_tools",
+    "stream_refusal",
+    "stream_cut",
+    "stream_overloaded",
+    "stream_spliced",
+    "stream_length",
+];
+
+/// The provider's events of a case as bytes.
+fn upstream(case: &Value) -> Vec<u8> {
+    let mut out = Vec::new();
+    for event in case["in"].as_array().unwrap() {
+        sse::write(&mut out, event["type"].as_str(), &event.to_string());
+    }
+    out
+}
+
+/// What a client is sent for the pieces of a provider's stream.
+fn translate(pieces: &[&[u8]]) -> Vec<u8> {
+    let mut framer = Framer::new(1 << 20);
+    let mut from = MessagesProvider.stream("anthropic");
+    let mut to = client().stream();
+    let (mut steps, mut out) = (Vec::new(), Vec::new());
+    for piece in pieces {
+        let events = framer.push(Bytes::copy_from_slice(piece)).unwrap();
+        for event in sse::events(&events) {
+            from.push(&event, &mut steps);
+        }
+        for step in steps.drain(..) {
+            to.push(step, &mut out);
+        }
+    }
+    from.finish(&mut steps);
+    for step in steps {
+        to.push(step, &mut out);
+    }
+    out
+}
+
+fn events(bytes: &[u8]) -> Vec<Value> {
+    sse::events(bytes)
+        .map(|event| match &*event.data {
+            "[DONE]" => json!("[DONE]"),
+            data => serde_json::from_str(data).unwrap(),
+        })
+        .collect()
+}
+
+#[test]
+fn streams_are_translated_as_their_golden_files_say() {
+    for name in STREAMS {
+        let case = case(name);
+        let out = events(&translate(&[&upstream(&case)]));
+        assert_eq!(json!(out), case["out"], "{name}: {:#}", json!(out));
+    }
+}
+
+#[test]
+fn b20_a_stream_cut_at_any_byte_is_the_same_stream() {
+    for name in STREAMS {
+        let case = case(name);
+        let bytes = upstream(&case);
+        let whole = translate(&[&bytes]);
+        for cut in 0..bytes.len() {
+            let (a, b) = bytes.split_at(cut);
+            assert_eq!(translate(&[a, b]), whole, "{name} cut at {cut}");
+        }
+        let single: Vec<&[u8]> = bytes.chunks(1).collect();
+        assert_eq!(translate(&single), whole, "{name} byte by byte");
+        let crlf = String::from_utf8(bytes).unwrap().replace('\n', "\r\n");
+        assert_eq!(translate(&[crlf.as_bytes()]), whole, "{name} with CRLF");
+    }
+}
+
+#[test]
+fn b7_a_stream_that_ends_early_anywhere_does_not_look_complete() {
+    let case = case("stream_tools");
+    let all = case["in"].as_array().unwrap();
+    // With its stop reason the message is complete, `message_stop` or not.
+    for count in 0..all.len() - 2 {
+        let part = json!({"in": &all[..count]});
+        let out = events(&translate(&[&upstream(&part)]));
+        let last = out.last().unwrap();
+        assert_eq!(
+            last["error"]["code"], "upstream_stream_truncated",
+            "after {count} events"
+        );
+        assert!(
+            !out.iter()
+                .any(|chunk| chunk["choices"][0]["finish_reason"].is_string())
+        );
+    }
+}
+
+#[actix_web::test]
+async fn the_golden_request_reaches_the_provider_with_its_headers() {
+    let server = scripted::all_providers().unwrap();
+    let gateway = Gateway::start(config(&server));
+    let case = case("request_tools");
+    let answer = gateway
+        .send(
+            "/v1/chat/completions",
+            Some("caller-key"),
+            &[
+                ("anthropic-beta", "some-beta"),
+                ("openai-organization", "org"),
+            ],
+            case["in"].to_string(),
+        )
+        .await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(
+        answer.header("x-gateway-dropped-params"),
+        Some("seed,temperature,tool_choice")
+    );
+    let seen = &server.requests()[0];
+    assert_eq!(seen.path, "/anthropic/v1/messages");
+    assert_eq!(seen.json(), case["out"]);
+    for (name, value) in [
+        ("x-api-key", "caller-key"),
+        ("anthropic-version", "2023-06-01"),
+        ("anthropic-beta", "some-beta"),
+        ("content-type", "application/json"),
+        ("accept", "text/event-stream"),
+        ("accept-encoding", "identity"),
+    ] {
+        assert_eq!(seen.header(name), Some(value), "{name}");
+    }
+    assert_eq!(seen.header("authorization"), None);
+    assert_eq!(seen.header("openai-organization"), None);
+    assert!(answer.text().ends_with("data: [DONE]\n\n"));
+}
+
+#[actix_web::test]
+async fn oauth_tokens_go_as_a_bearer() {
+    let server = Scripted::start(|_| Script::json(200, &case("answer_tools")["in"])).unwrap();
+    let gateway = Gateway::start(config(&server));
+    let body = json!({"model": "claude-opus-5-5", "messages": [{"role": "user", "content": "x"}]});
+    let answer = gateway
+        .send(
+            "/v1/chat/completions",
+            Some("sk-ant-oat01-x"),
+            &[],
+            body.to_string(),
+        )
+        .await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let seen = &server.requests()[0];
+    assert_eq!(seen.header("authorization"), Some("Bearer sk-ant-oat01-x"));
+    assert_eq!(seen.header("anthropic-beta"), Some("oauth-2025-04-20"));
+    assert_eq!(seen.header("x-api-key"), None);
+}
+
+#[actix_web::test]
+async fn d1_thinking_comes_back_byte_for_byte_before_its_calls() {
+    let server = scripted::all_providers().unwrap();
+    let gateway = Gateway::start(config(&server));
+    let tools = json!([{"type": "function", "function": {"name": "tides", "parameters": {"type": "object", "properties": {"harbour": {"type": "string"}}}}}]);
+    let user = json!({"role": "user", "content": "High water?"});
+    let first = gateway
+        .chat(json!({"model": "claude-opus-5-5", "messages": [user], "tools": tools}))
+        .await
+        .json();
+    let message = &first["choices"][0]["message"];
+    assert_eq!(message["reasoning_content"], "What is asked is plain.");
+    let call = &message["tool_calls"][0]["id"];
+    let second = gateway
+        .chat(
+            json!({"model": "claude-opus-5-5", "tools": tools, "messages": [
+            user, message, {"role": "tool", "tool_call_id": call, "content": "04:12"}]}),
+        )
+        .await;
+    assert_eq!(second.status, 200, "{}", second.text());
+    assert_eq!(
+        second.json()["choices"][0]["message"]["content"],
+        "The tool says: 04:12"
+    );
+    let replayed = server.requests()[1].json()["messages"][1]["content"].clone();
+    assert_eq!(
+        replayed[0],
+        json!({"type": "thinking", "thinking": "What is asked is plain.", "signature": "c2lnbmVk"})
+    );
+    assert_eq!(replayed[1]["type"], "text");
+    assert_eq!(replayed[2]["type"], "tool_use");
+}
+
+#[actix_web::test]
+async fn every_anthropic_error_has_its_status() {
+    for (status, kind, out, code) in [
+        (400, "invalid_request_error", 400, "null"),
+        (404, "not_found_error", 404, "model_not_found"),
+        (413, "request_too_large", 413, "request_too_large"),
+        (529, "overloaded_error", 503, "overloaded"),
+    ] {
+        let body = json!({"type": "error", "error": {"type": kind, "message": "theirs"}});
+        let server = Scripted::start(move |_| Script::json(status, &body)).unwrap();
+        let mut config = config(&server);
+        config.max_retries = 0;
+        let gateway = Gateway::start(config);
+        let body =
+            json!({"model": "claude-opus-5-5", "messages": [{"role": "user", "content": "x"}]});
+        let answer = gateway.chat(body).await;
+        assert_eq!(
+            answer.refusal(),
+            (out, "null".into(), code.into()),
+            "{kind}"
+        );
+        assert_eq!(answer.error()["message"], "theirs");
+        assert_eq!(
+            answer.header("x-upstream-status"),
+            Some(status.to_string().as_str())
+        );
+    }
+    // A 429 that says no time is a spend cap.
+    let body = json!({"type": "error", "error": {"type": "rate_limit_error", "message": "cap"}});
+    let server = Scripted::start(move |_| Script::json(429, &body)).unwrap();
+    let gateway = Gateway::start(config(&server));
+    let body = json!({"model": "claude-opus-5-5", "messages": [{"role": "user", "content": "x"}]});
+    assert_eq!(gateway.chat(body).await.status, 429);
+    assert_eq!(server.counts().requests, 1);
+}

@@ -1,0 +1,765 @@
+//! What the gateway does when providers and clients misbehave, on real sockets.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test that fails says so by panicking"
+)]
+
+mod common;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use ai_gateway::config::Config;
+use ai_gateway::scripted::{Counts, Request, Script, Scripted, Step};
+use common::{Gateway, PATIENCE, config};
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+fn hello(model: &str, stream: bool) -> Value {
+    json!({"model": model, "stream": stream, "messages": [{"role": "user", "content": "Hello"}]})
+}
+
+fn completion() -> Script {
+    Script::json(
+        200,
+        &json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [
+            {"index": 0, "message": {"role": "assistant", "content": "ok"}, "finish_reason": "stop"}]}),
+    )
+}
+
+const DELTA: &str = "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"},\"finish_reason\":null}]}\n\n";
+const FINISH: &str =
+    "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+const DONE: &str = "data: [DONE]\n\n";
+
+/// A server that answers the n-th request with the n-th script, and the last from then on.
+fn in_turn(scripts: Vec<Script>) -> Scripted {
+    let next = AtomicUsize::new(0);
+    Scripted::start(move |_| {
+        let at = next.fetch_add(1, Ordering::SeqCst).min(scripts.len() - 1);
+        scripts[at].clone()
+    })
+    .unwrap()
+}
+
+fn gateway(server: &Scripted) -> Gateway {
+    Gateway::start(config(server))
+}
+
+fn status(status: u16, headers: &[(&str, &str)]) -> Script {
+    let mut all = vec![("content-type", "application/json")];
+    all.extend_from_slice(headers);
+    Script::whole(
+        status,
+        &all,
+        r#"{"error":{"message":"busy","type":"x","param":null,"code":null}}"#,
+    )
+}
+
+async fn until(server: &Scripted, what: &str, reached: impl FnMut(&Counts) -> bool) {
+    timeout(PATIENCE, server.until(reached))
+        .await
+        .unwrap_or_else(|_| panic!("{what} did not happen: {:?}", server.counts()));
+}
+
+#[actix_web::test]
+async fn what_cannot_have_been_billed_is_tried_again() {
+    let transient: Vec<(&str, Script)> = vec![
+        ("429", status(429, &[])),
+        ("500", status(500, &[])),
+        ("502", status(502, &[])),
+        ("503", status(503, &[])),
+        ("504", status(504, &[])),
+        ("529", status(529, &[])),
+        ("408", status(408, &[])),
+        (
+            "400 that asks for it",
+            status(400, &[("x-should-retry", "true")]),
+        ),
+        (
+            "a close without an answer",
+            Script::default().then(Step::Close),
+        ),
+        (
+            "a reset without an answer",
+            Script::default().then(Step::Reset),
+        ),
+        (
+            "a head that is cut",
+            Script::raw("HTTP/1.1 200 OK\r\ncontent-le").then(Step::Close),
+        ),
+        (
+            "an interim answer",
+            Script::raw("HTTP/1.1 103 Early Hints\r\n\r\n").then(Step::Close),
+        ),
+    ];
+    for (what, script) in transient {
+        let server = in_turn(vec![script, completion()]);
+        let answer = gateway(&server).chat(hello("gpt-4o", false)).await;
+        assert_eq!(answer.status, 200, "{what}: {}", answer.text());
+        assert_eq!(answer.header("x-gateway-attempts"), Some("2"), "{what}");
+        assert_eq!(server.counts().requests, 2, "{what}");
+    }
+}
+
+#[actix_web::test]
+async fn what_would_fail_again_or_was_billed_is_not() {
+    let json = [("content-type", "application/json")];
+    let final_ones: Vec<(&str, Script, u16)> = vec![
+        ("400", status(400, &[]), 400),
+        ("401", status(401, &[]), 401),
+        ("403", status(403, &[]), 403),
+        ("404", status(404, &[]), 404),
+        ("409", status(409, &[]), 409),
+        ("413", status(413, &[]), 413),
+        ("422", status(422, &[]), 422),
+        ("429 that forbids it", status(429, &[("x-should-retry", "false")]), 429),
+        ("429 that asks too long", status(429, &[("retry-after", "21")]), 429),
+        (
+            "429 that means the money",
+            Script::json(429, &json!({"error": {"message": "quota", "type": "insufficient_quota", "param": null, "code": "insufficient_quota"}})),
+            429,
+        ),
+        ("a redirect", Script::whole(307, &[("location", "/elsewhere")], ""), 502),
+        ("no HTTP", Script::raw("SSH-2.0-OpenSSH\r\n\r\n").then(Step::Close), 502),
+        ("no JSON", Script::whole(200, &json, "<html>"), 502),
+        ("another type", Script::whole(200, &[("content-type", "text/html")], "<html>"), 502),
+        ("a compressed body", Script::whole(200, &[("content-encoding", "gzip"), ("content-type", "application/json")], "x"), 502),
+        ("no length", Script::raw("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{}").then(Step::Close), 502),
+        (
+            "a body that is cut",
+            Script::raw("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n{\"id\":\"c\",\"choices\":[]}").then(Step::Close),
+            502,
+        ),
+        (
+            "chunks that are cut",
+            Script::raw("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n").then(Step::Close),
+            502,
+        ),
+    ];
+    for (what, script, expected) in final_ones {
+        let server = in_turn(vec![script, completion()]);
+        let answer = gateway(&server).chat(hello("gpt-4o", false)).await;
+        assert_eq!(
+            answer.error()["message"].as_str().map(str::is_empty),
+            Some(false)
+        );
+        assert_eq!(answer.status, expected, "{what}: {}", answer.text());
+        assert_eq!(server.counts().requests, 1, "{what}");
+    }
+}
+
+#[actix_web::test]
+async fn attempts_end_and_the_last_word_is_the_providers() {
+    let server = in_turn(vec![status(503, &[("x-request-id", "req-7")])]);
+    let answer = gateway(&server).chat(hello("gpt-4o", false)).await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.error()["message"], "busy");
+    assert_eq!(answer.header("x-gateway-attempts"), Some("3"));
+    assert_eq!(answer.header("x-upstream-request-id"), Some("req-7"));
+    assert_eq!(server.counts().requests, 3);
+
+    let server = in_turn(vec![status(503, &[])]);
+    let mut config = config(&server);
+    config.max_retries = 0;
+    assert_eq!(
+        Gateway::start(config)
+            .chat(hello("gpt-4o", false))
+            .await
+            .status,
+        503
+    );
+    assert_eq!(server.counts().requests, 1);
+}
+
+#[actix_web::test]
+async fn c11_retry_after_is_obeyed_and_passed_on() {
+    let server = in_turn(vec![
+        status(429, &[("retry-after-ms", "300")]),
+        completion(),
+    ]);
+    let begun = Instant::now();
+    assert_eq!(
+        gateway(&server).chat(hello("gpt-4o", false)).await.status,
+        200
+    );
+    assert!(
+        begun.elapsed() >= Duration::from_millis(300),
+        "{:?}",
+        begun.elapsed()
+    );
+
+    let server = in_turn(vec![status(
+        429,
+        &[
+            ("retry-after", "77"),
+            ("x-ratelimit-remaining-requests", "0"),
+            ("set-cookie", "a=b"),
+        ],
+    )]);
+    let answer = gateway(&server).chat(hello("gpt-4o", false)).await;
+    assert_eq!(answer.status, 429);
+    assert_eq!(answer.header("retry-after"), Some("77"));
+    assert_eq!(answer.header("x-ratelimit-remaining-requests"), Some("0"));
+    assert_eq!(answer.header("set-cookie"), None);
+}
+
+#[actix_web::test]
+async fn an_unreachable_provider_is_said_without_its_address() {
+    let server = in_turn(vec![completion()]);
+    let mut config = config(&server);
+    drop(server);
+    config.max_retries = 1;
+    let answer = Gateway::start(config).chat(hello("gpt-4o", false)).await;
+    assert_eq!(
+        answer.refusal(),
+        (502, "null".into(), "upstream_unreachable".into())
+    );
+    assert_eq!(answer.header("x-gateway-attempts"), Some("2"));
+    assert!(!answer.text().contains("127.0.0.1"), "{}", answer.text());
+    assert!(!answer.text().contains("os error"), "{}", answer.text());
+}
+
+/// Short deadlines for what must be waited for.
+fn impatient(server: &Scripted) -> Config {
+    let mut config = config(server);
+    config.request_timeout = Duration::from_millis(400);
+    config
+}
+
+#[actix_web::test]
+async fn one_deadline_covers_everything_before_the_answer() {
+    let cut_short = Script::raw(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 50\r\n\r\n{",
+    );
+    let silent_stream = Script::stream();
+    for (what, script, stream) in [
+        ("no head", Script::default().then(Step::Hang), false),
+        ("half a body", cut_short.then(Step::Hang), false),
+        ("no event", silent_stream.then(Step::Hang), true),
+        ("retries", status(503, &[("retry-after-ms", "250")]), false),
+    ] {
+        let server = in_turn(vec![script]);
+        let gateway = Gateway::start(impatient(&server));
+        let begun = Instant::now();
+        let answer = gateway.chat(hello("gpt-4o", stream)).await;
+        assert!(
+            begun.elapsed() < Duration::from_secs(5),
+            "{what}: {:?}",
+            begun.elapsed()
+        );
+        if what == "retries" {
+            assert_eq!(answer.status, 503);
+            assert_eq!(
+                server.counts().requests,
+                2,
+                "a third would come after the deadline"
+            );
+        } else {
+            assert_eq!(
+                answer.refusal(),
+                (504, "null".into(), "upstream_timeout".into()),
+                "{what}"
+            );
+            assert_eq!(
+                server.counts().requests,
+                1,
+                "{what}: a timeout is not tried again"
+            );
+            until(&server, "the end of the call", |counts| counts.left == 1).await;
+        }
+    }
+}
+
+#[actix_web::test]
+async fn b12_a_silent_stream_ends_with_an_error_and_a_slow_one_goes_on() {
+    let server = in_turn(vec![Script::stream().chunk(DELTA).then(Step::Hang)]);
+    let answer = Gateway::start(impatient(&server))
+        .chat(hello("gpt-4o", true))
+        .await;
+    assert_eq!(answer.status, 200);
+    let events = answer.events();
+    assert_eq!(events[1]["error"]["code"], "upstream_timeout");
+    assert!(!answer.text().contains("[DONE]"));
+
+    // Four pauses, together longer than the deadline: any byte is life, a comment too.
+    let mut slow = Script::stream();
+    for piece in [DELTA, ": still here\n\n", DELTA, DELTA] {
+        slow = slow
+            .chunk(piece)
+            .then(Step::Pause(Duration::from_millis(200)));
+    }
+    let server = in_turn(vec![slow.chunk(FINISH).chunk(DONE).end()]);
+    let answer = Gateway::start(impatient(&server))
+        .chat(hello("gpt-4o", true))
+        .await;
+    assert!(answer.text().ends_with(DONE), "{}", answer.text());
+}
+
+#[actix_web::test]
+async fn b7_a_cut_stream_never_looks_complete() {
+    let head =
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+    let plain = "HTTP/1.0 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+    let half = &DELTA[..40];
+    let cases: Vec<(&str, Script, usize)> = vec![
+        (
+            "cut after an event",
+            Script::stream().chunk(DELTA).then(Step::Close),
+            1,
+        ),
+        (
+            "reset after an event",
+            Script::stream().chunk(DELTA).chunk(DELTA).then(Step::Reset),
+            2,
+        ),
+        (
+            "cut inside an event",
+            Script::stream().chunk(DELTA).chunk(half).then(Step::Close),
+            1,
+        ),
+        (
+            "cut after the finish",
+            Script::stream()
+                .chunk(DELTA)
+                .chunk(FINISH)
+                .then(Step::Close),
+            2,
+        ),
+        (
+            "ended in order without a finish",
+            Script::stream().chunk(DELTA).end(),
+            1,
+        ),
+        (
+            "ended in order inside an event",
+            Script::stream().chunk(DELTA).chunk(half).end(),
+            1,
+        ),
+        (
+            "cut inside a chunk",
+            Script::raw(format!("{head}fff\r\n{DELTA}")).then(Step::Close),
+            1,
+        ),
+        (
+            "closed without a finish, HTTP/1.0",
+            Script::raw(format!("{plain}{DELTA}")).then(Step::Close),
+            1,
+        ),
+    ];
+    for (what, script, events_before) in cases {
+        let server = in_turn(vec![script]);
+        for model in ["gpt-4o", "groq/x"] {
+            let answer = gateway(&server).chat(hello(model, true)).await;
+            assert_eq!(answer.status, 200, "{what}");
+            let events = answer.events();
+            let (last, before) = events.split_last().unwrap();
+            // A reset may overtake what was sent before it.
+            assert!(
+                before.len() == events_before || what.contains("reset"),
+                "{what}: {}",
+                answer.text()
+            );
+            assert_eq!(last["error"]["code"], "upstream_stream_truncated", "{what}");
+            assert!(!answer.text().contains("[DONE]"), "{what}");
+        }
+        let requests = server.counts().requests;
+        assert_eq!(
+            requests, 2,
+            "{what}: nothing is tried again after the first byte"
+        );
+    }
+}
+
+#[actix_web::test]
+async fn a_stream_that_ended_is_complete_however_it_says_so() {
+    let plain = "HTTP/1.0 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+    for (what, script) in [
+        (
+            "with [DONE]",
+            Script::stream()
+                .chunk(DELTA)
+                .chunk(FINISH)
+                .chunk(DONE)
+                .end(),
+        ),
+        (
+            "without [DONE]",
+            Script::stream().chunk(DELTA).chunk(FINISH).end(),
+        ),
+        (
+            "without a blank line at its end",
+            Script::stream()
+                .chunk(DELTA)
+                .chunk(FINISH)
+                .chunk("data: [DONE]")
+                .end(),
+        ),
+        (
+            "by closing, HTTP/1.0",
+            Script::raw(format!("{plain}{DELTA}{FINISH}")).then(Step::Close),
+        ),
+        (
+            "with [DONE] and a cut",
+            Script::stream().chunk(DELTA).chunk(DONE).then(Step::Close),
+        ),
+    ] {
+        let server = in_turn(vec![script]);
+        let answer = gateway(&server).chat(hello("gpt-4o", true)).await;
+        assert!(
+            !answer.text().contains("\"error\""),
+            "{what}: {}",
+            answer.text()
+        );
+    }
+}
+
+#[actix_web::test]
+async fn b8_an_error_as_first_event_has_its_real_status_and_is_tried_again() {
+    let busy = "data: {\"error\":{\"code\":429,\"message\":\"busy\"}}\n\n";
+    let ok = Script::stream()
+        .chunk(DELTA)
+        .chunk(FINISH)
+        .chunk(DONE)
+        .end();
+    let server = in_turn(vec![Script::stream().chunk(busy).end(), ok]);
+    let answer = gateway(&server).chat(hello("openrouter/x", true)).await;
+    assert!(answer.text().ends_with(DONE), "{}", answer.text());
+    assert_eq!(server.counts().requests, 2);
+
+    let server = in_turn(vec![
+        Script::stream().chunk(": waiting\n\n").chunk(busy).end(),
+    ]);
+    let answer = gateway(&server).chat(hello("openrouter/x", true)).await;
+    assert_eq!(answer.status, 429, "{}", answer.text());
+    assert_eq!(answer.error()["message"], "busy");
+
+    let overloaded = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n";
+    let server = in_turn(vec![Script::stream().chunk(overloaded).end()]);
+    let answer = gateway(&server).chat(hello("claude-opus-5-5", true)).await;
+    assert_eq!(answer.refusal(), (503, "null".into(), "overloaded".into()));
+}
+
+#[actix_web::test]
+async fn b9_an_error_with_a_good_status_is_handled_as_what_it_is() {
+    let server = in_turn(vec![
+        Script::json(200, &json!({"error": {"code": 429, "message": "busy"}})),
+        completion(),
+    ]);
+    let answer = gateway(&server).chat(hello("openrouter/x", false)).await;
+    assert_eq!((answer.status, server.counts().requests), (200, 2));
+}
+
+#[actix_web::test]
+async fn an_event_arrives_while_the_next_is_not_there_yet() {
+    let server = in_turn(vec![Script::stream().chunk(DELTA).then(Step::Hang)]);
+    let gateway = gateway(&server);
+    let mut stream = open(&gateway, &hello("gpt-4o", true)).await;
+    read_until(&mut stream, "\"Hi\"").await;
+    // The provider still holds its stream open: nothing waited for its end.
+    assert_eq!(
+        server.counts(),
+        Counts {
+            connections: 1,
+            requests: 1,
+            answered: 0,
+            left: 0
+        }
+    );
+}
+
+/// Sends a request by hand and leaves the connection to the caller.
+async fn open(gateway: &Gateway, body: &Value) -> TcpStream {
+    let body = body.to_string();
+    let mut stream = TcpStream::connect(gateway.address()).await.unwrap();
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(body.as_bytes()).await.unwrap();
+    stream
+}
+
+async fn read_until(stream: &mut TcpStream, text: &str) {
+    let mut seen = Vec::new();
+    let reading = async {
+        while !String::from_utf8_lossy(&seen).contains(text) {
+            assert_ne!(stream.read_buf(&mut seen).await.unwrap(), 0, "closed");
+        }
+    };
+    timeout(PATIENCE, reading)
+        .await
+        .expect("the text did not come");
+}
+
+#[actix_web::test]
+async fn b15_b16_b17_when_the_client_leaves_the_call_is_cancelled() {
+    let cut = Script::raw(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 50\r\n\r\n{",
+    );
+    for (what, script, stream, seen) in [
+        ("before the head", Script::default(), false, None),
+        ("before the first event", Script::stream(), true, None),
+        (
+            "in a silent stream",
+            Script::stream().chunk(DELTA),
+            true,
+            Some("Hi"),
+        ),
+        ("inside a whole answer", cut, false, None),
+    ] {
+        let server = in_turn(vec![script.then(Step::Hang)]);
+        let gateway = gateway(&server);
+        for model in ["gpt-4o", "claude-opus-5-5"] {
+            if seen.is_some() && model != "gpt-4o" {
+                continue;
+            }
+            let before = server.counts();
+            let mut client = open(&gateway, &hello(model, stream)).await;
+            until(&server, what, |counts| {
+                counts.requests == before.requests + 1
+            })
+            .await;
+            if let Some(text) = seen {
+                read_until(&mut client, text).await;
+            }
+            let left = Instant::now();
+            drop(client);
+            until(&server, what, |counts| counts.left == before.left + 1).await;
+            assert!(
+                left.elapsed() < Duration::from_secs(1),
+                "{what}: {:?}",
+                left.elapsed()
+            );
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_client_that_waits_for_a_slot_and_leaves_gives_its_place_back() {
+    let server = in_turn(vec![Script::default().then(Step::Hang), completion()]);
+    let mut config = config(&server);
+    config.max_in_flight = 1;
+    config.max_waiting = 1;
+    config.wait_timeout = PATIENCE;
+    let gateway = Gateway::start(config);
+    let first = open(&gateway, &hello("gpt-4o", false)).await;
+    until(&server, "the first call", |counts| counts.requests == 1).await;
+    let waiting = open(&gateway, &hello("gpt-4o", false)).await;
+    // The line is full as soon as the one before waits in it.
+    let refused = async {
+        loop {
+            let answer = gateway.chat(hello("gpt-4o", false)).await;
+            if answer.status == 503 {
+                return answer;
+            }
+        }
+    };
+    let answer = timeout(PATIENCE, refused).await.unwrap();
+    assert_eq!(answer.refusal(), (503, "null".into(), "overloaded".into()));
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    drop(waiting);
+    drop(first);
+    until(&server, "the first call's end", |counts| counts.left == 1).await;
+    assert_eq!(gateway.chat(hello("gpt-4o", false)).await.status, 200);
+}
+
+#[actix_web::test]
+async fn shedding_is_exact_and_at_once() {
+    // Long enough for all twenty to arrive while the first four are under way.
+    let mut slow = Script::default().then(Step::Pause(Duration::from_secs(1)));
+    slow.steps.extend(completion().steps);
+    let server = in_turn(vec![
+        slow.clone(),
+        slow.clone(),
+        slow.clone(),
+        slow,
+        completion(),
+    ]);
+    let mut config = config(&server);
+    config.http_workers = 2;
+    config.max_in_flight = 4;
+    config.max_waiting = 8;
+    config.wait_timeout = PATIENCE;
+    let gateway = Gateway::start(config);
+    let answers = join_all((0..20).map(|_| gateway.chat(hello("gpt-4o", false)))).await;
+    let count = |status| {
+        answers
+            .iter()
+            .filter(|answer| answer.status == status)
+            .count()
+    };
+    assert_eq!(
+        (count(200), count(503)),
+        (12, 8),
+        "20 calls, 4 slots, 8 places"
+    );
+    assert!(
+        answers
+            .iter()
+            .filter(|a| a.status == 503)
+            .all(|a| a.header("retry-after") == Some("1"))
+    );
+    assert_eq!(server.counts().requests, 12);
+}
+
+#[actix_web::test]
+async fn one_hanging_provider_does_not_slow_another() {
+    let server = Scripted::start(|request: &Request| {
+        if request.path.starts_with("/groq") {
+            Script::default().then(Step::Hang)
+        } else {
+            completion()
+        }
+    })
+    .unwrap();
+    let gateway = gateway(&server);
+    let mut hung = Vec::new();
+    for _ in 0..150 {
+        hung.push(open(&gateway, &hello("groq/x", false)).await);
+    }
+    until(&server, "all hung calls", |counts| counts.requests == 150).await;
+    let others = join_all((0..20).map(|_| gateway.chat(hello("mistral/x", false)))).await;
+    assert!(others.iter().all(|answer| answer.status == 200));
+    drop(hung);
+    until(&server, "the hung calls' end", |counts| counts.left == 150).await;
+}
+
+#[actix_web::test]
+async fn a_connection_that_the_provider_closed_is_not_noticed() {
+    // The close comes with the answer: the next call finds the pooled connection dead or gone.
+    let server = in_turn(vec![completion().then(Step::Close)]);
+    let gateway = gateway(&server);
+    for _ in 0..20 {
+        assert_eq!(gateway.chat(hello("gpt-4o", false)).await.status, 200);
+    }
+}
+
+#[actix_web::test]
+async fn connections_are_kept_and_used_again() {
+    let server = in_turn(vec![completion()]);
+    let gateway = gateway(&server);
+    for _ in 0..10 {
+        assert_eq!(gateway.chat(hello("gpt-4o", false)).await.status, 200);
+    }
+    assert_eq!(server.counts().connections, 1);
+}
+
+#[actix_web::test]
+async fn a_redirect_is_not_followed_and_gets_no_key() {
+    let other = in_turn(vec![completion()]);
+    let to = format!("{}/x", other.url());
+    let server = in_turn(vec![Script::whole(307, &[("location", &to)], "")]);
+    for model in ["gpt-4o", "claude-opus-5-5"] {
+        let answer = gateway(&server).chat(hello(model, false)).await;
+        assert_eq!(
+            answer.refusal(),
+            (502, "null".into(), "upstream_invalid_response".into())
+        );
+    }
+    assert_eq!(other.counts().connections, 0);
+}
+
+#[actix_web::test]
+async fn keys_in_a_providers_errors_do_not_reach_the_client() {
+    let error =
+        "data: {\"error\":{\"message\":\"key caller-key-0123 is wrong\",\"code\":\"x\"}}\n\n";
+    let server = in_turn(vec![Script::stream().chunk(DELTA).chunk(error).end()]);
+    let gateway = gateway(&server);
+    let answer = gateway
+        .send(
+            "/v1/chat/completions",
+            Some("caller-key-0123"),
+            &[],
+            hello("gpt-4o", true).to_string(),
+        )
+        .await;
+    assert!(
+        answer.text().contains("key [redacted] is wrong"),
+        "{}",
+        answer.text()
+    );
+    let in_messages = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"caller-key-0123\"}}\n\n";
+    let begin = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"model\":\"x\"}}\n\n";
+    let server = in_turn(vec![Script::stream().chunk(begin).chunk(in_messages).end()]);
+    let gateway = self::gateway(&server);
+    let answer = gateway
+        .send(
+            "/v1/chat/completions",
+            Some("caller-key-0123"),
+            &[],
+            hello("claude-opus-5-5", true).to_string(),
+        )
+        .await;
+    assert!(answer.text().contains("[redacted]"), "{}", answer.text());
+    assert!(!answer.text().contains("caller-key"), "{}", answer.text());
+}
+
+#[actix_web::test]
+async fn b19_a_large_event_is_delivered_and_an_endless_one_is_not() {
+    let large = format!(
+        "data: {{\"choices\":[{{\"delta\":{{\"content\":\"{}\"}}}}]}}\n\n",
+        "x".repeat(8 << 20)
+    );
+    let server = in_turn(vec![
+        Script::stream()
+            .chunk(&large)
+            .chunk(FINISH)
+            .chunk(DONE)
+            .end(),
+    ]);
+    let answer = gateway(&server).chat(hello("gpt-4o", true)).await;
+    assert_eq!(answer.body.len(), large.len() + FINISH.len() + DONE.len());
+
+    let mut endless = Script::stream().chunk(DELTA).chunk("data: ");
+    for _ in 0..40 {
+        endless = endless.chunk(vec![b'x'; 1 << 20]);
+    }
+    let server = in_turn(vec![endless.then(Step::Hang)]);
+    let answer = gateway(&server).chat(hello("gpt-4o", true)).await;
+    let events = answer.events();
+    assert_eq!(events.len(), 2);
+    assert_eq!(events[1]["error"]["code"], "upstream_invalid_response");
+}
+
+#[actix_web::test]
+async fn an_endless_answer_is_refused() {
+    let mut endless = Script::raw(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n",
+    )
+    .chunk("[");
+    for _ in 0..40 {
+        endless = endless.chunk(vec![b' '; 64 << 10]);
+    }
+    let server = in_turn(vec![endless.then(Step::Hang)]);
+    let mut config = config(&server);
+    config.max_answer = 1 << 20;
+    let answer = Gateway::start(config).chat(hello("gpt-4o", false)).await;
+    assert_eq!(
+        answer.refusal(),
+        (502, "null".into(), "upstream_invalid_response".into())
+    );
+    assert!(answer.text().contains("too long"), "{}", answer.text());
+}
+
+#[actix_web::test]
+async fn a_body_that_does_not_arrive_is_given_up() {
+    let server = in_turn(vec![completion()]);
+    let mut config = config(&server);
+    config.body_timeout = Duration::from_millis(200);
+    let gateway = Gateway::start(config);
+    let mut stream = TcpStream::connect(gateway.address()).await.unwrap();
+    stream
+        .write_all(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"model\"")
+        .await
+        .unwrap();
+    read_until(&mut stream, "request_timeout").await;
+    assert_eq!(server.counts().connections, 0);
+}

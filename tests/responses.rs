@@ -1,0 +1,540 @@
+//! `POST /v1/responses`, end to end: relayed where a provider has them, translated elsewhere.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test that fails says so by panicking"
+)]
+
+mod common;
+
+use ai_gateway::providers::{PROVIDERS, Responses};
+use ai_gateway::scripted::{self, Script, Scripted, Step};
+use common::{Answer, Gateway, config};
+use serde_json::{Value, json};
+
+fn gateway() -> (Scripted, Gateway) {
+    let server = scripted::all_providers().unwrap();
+    let gateway = Gateway::start(config(&server));
+    (server, gateway)
+}
+
+fn always(script: Script) -> (Scripted, Gateway) {
+    let server = Scripted::start(move |_| script.clone()).unwrap();
+    let gateway = Gateway::start(config(&server));
+    (server, gateway)
+}
+
+/// What must hold of every stream of Responses, whoever wrote it. Returns the last response.
+fn check_stream(answer: &Answer) -> Value {
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let events = answer.events();
+    let names: Vec<_> = ai_gateway::codec::sse::events(&answer.body)
+        .map(|event| event.name.unwrap().into_owned())
+        .collect();
+    let mut open: Vec<(u64, String)> = Vec::new();
+    let mut text = String::new();
+    for (n, (event, name)) in events.iter().zip(&names).enumerate() {
+        assert_eq!(event["sequence_number"], n, "{event}");
+        assert_eq!(event["type"], name.as_str());
+        let index = event["output_index"].as_u64();
+        match name.as_str() {
+            "response.output_item.added" => {
+                open.push((
+                    index.unwrap(),
+                    event["item"]["id"].as_str().unwrap().to_owned(),
+                ));
+            }
+            "response.output_item.done" => {
+                let id = event["item"]["id"].as_str().unwrap();
+                let at = open.iter().position(|(i, o)| Some(*i) == index && o == id);
+                open.remove(at.unwrap_or_else(|| panic!("{id} was not open")));
+            }
+            "response.output_text.delta" => text.push_str(event["delta"].as_str().unwrap()),
+            _ => {}
+        }
+        if let Some(id) = event["item_id"].as_str() {
+            assert!(
+                open.iter().any(|(i, o)| Some(*i) == index && o == id),
+                "{event}"
+            );
+        }
+    }
+    assert_eq!(&names[..2], ["response.created", "response.in_progress"]);
+    let last = events.last().unwrap()["response"].clone();
+    let id = &last["id"];
+    for event in &events {
+        assert!(
+            event["response"].is_null() || &event["response"]["id"] == id,
+            "{event}"
+        );
+    }
+    if last["status"] != "failed" {
+        assert!(open.is_empty(), "still open: {open:?}");
+        let said: String = last["output"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|item| item["content"].as_array())
+            .flatten()
+            .filter_map(|part| part["text"].as_str())
+            .collect();
+        assert_eq!(said, text);
+    }
+    assert!(!answer.text().contains("[DONE]"));
+    last
+}
+
+#[actix_web::test]
+async fn all_providers_answer_whole_and_streamed() {
+    let (server, gateway) = gateway();
+    for provider in &PROVIDERS {
+        let model = format!("{}/some-model", provider.name);
+        let whole = gateway
+            .responses(json!({"model": model, "instructions": "Be kind.", "input": "Hello"}))
+            .await;
+        assert_eq!(whole.status, 200, "{}: {}", provider.name, whole.text());
+        let whole = whole.json();
+        assert_eq!(whole["object"], "response");
+        assert_eq!(whole["status"], "completed");
+        assert!(whole["output"].to_string().contains("Hello! "), "{whole}");
+        let answer = gateway
+            .responses(json!({"model": model, "stream": true, "input": [{"role": "user", "content": "Hello"}]}))
+            .await;
+        let last = check_stream(&answer);
+        assert_eq!(last["status"], "completed", "{}", provider.name);
+        assert!(
+            last["usage"]["total_tokens"].as_u64().unwrap() > 0,
+            "{}",
+            provider.name
+        );
+
+        let seen = server.requests().pop().unwrap();
+        let native = provider.responses.native("some-model");
+        assert_eq!(seen.path.ends_with("/responses"), native, "{}", seen.path);
+        assert_eq!(
+            seen.json()["model"],
+            provider.model_name("some-model").as_ref()
+        );
+    }
+    let native = PROVIDERS
+        .iter()
+        .filter(|p| matches!(p.responses, Responses::Native))
+        .count();
+    assert_eq!(native, 7);
+}
+
+#[actix_web::test]
+async fn bedrock_has_responses_for_some_models_only() {
+    let (server, gateway) = gateway();
+    for (model, path) in [
+        ("bedrock/us.openai.gpt-6:0", "/bedrock/responses"),
+        (
+            "bedrock/openai.gpt-oss-120b-1:0",
+            "/bedrock/chat/completions",
+        ),
+    ] {
+        let answer = gateway
+            .responses(json!({"model": model, "input": "Hello"}))
+            .await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(server.requests().pop().unwrap().path, path);
+    }
+}
+
+#[actix_web::test]
+async fn a_native_request_changes_in_its_model_only() {
+    let (server, gateway) = gateway();
+    let body = "{\"model\": \"xai/grok-4\",\"previous_response_id\":\"resp_1\",\"tools\":[{\"type\":\"web_search\"}],\"input\":\"Hello\",\"n\":9007199254740993 }";
+    let answer = gateway.post("/v1/responses", body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let seen = &server.requests()[0];
+    assert_eq!(seen.path, "/xai/responses");
+    assert_eq!(seen.body, body.replace("xai/grok-4", "grok-4").as_bytes());
+}
+
+#[actix_web::test]
+async fn the_bytes_of_a_native_stream_go_through_and_a_cut_one_fails() {
+    let begin = "event: response.created\ndata: {\"type\":\"response.created\",\"sequence_number\":0,\"response\":{\"error\":null}}\n\n";
+    let end = "event: response.completed\ndata: {\"type\":\"response.completed\",\"sequence_number\":1,\"response\":{}}\n\n";
+    let ask = json!({"model": "gpt-4o", "input": "x", "stream": true});
+    let (_server, gateway) = always(Script::stream().chunk(begin).chunk(end).end());
+    assert_eq!(
+        gateway.responses(ask.clone()).await.text(),
+        format!("{begin}{end}")
+    );
+
+    for script in [
+        Script::stream().chunk(begin).end(),
+        Script::stream().chunk(begin).then(Step::Close),
+        Script::stream()
+            .chunk(begin)
+            .chunk(&end[..30])
+            .then(Step::Close),
+    ] {
+        let (_server, gateway) = always(script);
+        let answer = gateway.responses(ask.clone()).await;
+        let events = answer.events();
+        assert_eq!(events.len(), 2, "{}", answer.text());
+        assert_eq!(events[1]["type"], "error");
+        assert_eq!(events[1]["sequence_number"], 1);
+        assert_eq!(events[1]["error"]["code"], "upstream_stream_truncated");
+        assert!(!answer.text().contains("response.completed"));
+    }
+}
+
+#[actix_web::test]
+async fn history_tools_and_results_become_one_conversation() {
+    let (server, gateway) = gateway();
+    let tool = json!({"type": "function", "name": "tides", "description": "Tide table",
+        "parameters": {"type": "object", "properties": {"harbour": {"type": "string"}}}, "strict": true});
+    let ask = json!({
+        "model": "deepseek/deepseek-chat",
+        "instructions": "Be brief.",
+        "max_output_tokens": 64,
+        "temperature": 0.5,
+        "tools": [tool],
+        "tool_choice": {"type": "function", "name": "tides"},
+        "parallel_tool_calls": false,
+        "text": {"format": {"type": "json_schema", "name": "t", "schema": {"type": "object"}, "strict": true}},
+        "reasoning": {"effort": "low", "summary": "auto"},
+        "input": [
+            {"role": "developer", "content": "Use UTC."},
+            {"type": "message", "role": "user", "content": [
+                {"type": "input_text", "text": "High water?"},
+                {"type": "input_image", "image_url": "data:image/png;base64,AA==", "detail": "low"}]},
+            {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "someone-elses"},
+            {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [
+                {"type": "output_text", "text": "Let me ", "annotations": []}, {"type": "output_text", "text": "look.", "annotations": []}]},
+            {"type": "function_call", "id": "fc_1", "call_id": "call_a", "name": "tides", "arguments": "{\"harbour\":\"Husum\"}"},
+            {"type": "function_call", "id": "fc_2", "call_id": "call_b", "name": "tides", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "call_a", "output": "04:12"},
+            {"type": "function_call_output", "call_id": "call_b", "output": [{"type": "input_text", "text": "none"}]}
+        ],
+        "unheard_of": 1, "max_tool_calls": 3, "truncation": "auto"
+    });
+    let answer = gateway.responses(ask).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(
+        answer.header("x-gateway-dropped-params"),
+        Some("max_tool_calls,truncation,unheard_of")
+    );
+    assert_eq!(
+        server.requests()[0].json(),
+        json!({
+            "model": "deepseek-chat",
+            "messages": [
+                {"role": "system", "content": "Be brief."},
+                {"role": "system", "content": "Use UTC."},
+                {"role": "user", "content": [
+                    {"type": "text", "text": "High water?"},
+                    {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA==", "detail": "low"}}]},
+                {"role": "assistant", "content": "Let me look.", "tool_calls": [
+                    {"id": "call_a", "type": "function", "function": {"name": "tides", "arguments": "{\"harbour\":\"Husum\"}"}},
+                    {"id": "call_b", "type": "function", "function": {"name": "tides", "arguments": "{}"}}]},
+                {"role": "tool", "tool_call_id": "call_a", "content": "04:12"},
+                {"role": "tool", "tool_call_id": "call_b", "content": [{"type": "text", "text": "none"}]}
+            ],
+            "tools": [{"type": "function", "function": {"name": "tides", "description": "Tide table",
+                "parameters": {"type": "object", "properties": {"harbour": {"type": "string"}}}, "strict": true}}],
+            "tool_choice": {"type": "function", "function": {"name": "tides"}},
+            "max_tokens": 64,
+            "temperature": 0.5,
+            "parallel_tool_calls": false,
+            "response_format": {"type": "json_schema", "json_schema": {"name": "t", "schema": {"type": "object"}, "strict": true}},
+            "reasoning_effort": "low"
+        })
+    );
+    let response = answer.json();
+    assert_eq!(response["instructions"], "Be brief.");
+    assert_eq!(response["max_output_tokens"], 64);
+    assert_eq!(response["temperature"], 0.5);
+    assert_eq!(response["top_p"], 1);
+    assert_eq!(response["tools"][0]["name"], "tides");
+    assert_eq!(response["tools"][0]["strict"], true);
+    assert_eq!(
+        response["reasoning"],
+        json!({"effort": "low", "summary": "auto"})
+    );
+    assert_eq!(response["store"], false);
+    assert_eq!(
+        response["output"][0]["content"][0]["text"],
+        "The tool says: none"
+    );
+}
+
+#[actix_web::test]
+async fn parallel_calls_have_items_of_their_own() {
+    let (_server, gateway) = gateway();
+    let tool = |name: &str| json!({"type": "function", "name": name, "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}});
+    for model in ["claude-opus-5-5", "gemini-3.8-flash"] {
+        let ask = json!({"model": model, "input": "Both, please", "tools": [tool("a"), tool("b")]});
+        let whole = gateway.responses(ask.clone()).await.json();
+        let mut streamed = ask;
+        streamed["stream"] = json!(true);
+        let answer = gateway.responses(streamed).await;
+        let last = check_stream(&answer);
+        for response in [&whole, &last] {
+            let calls: Vec<_> = response["output"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|item| item["type"] == "function_call")
+                .collect();
+            assert_eq!(calls.len(), 2, "{model}: {response}");
+            for (call, name) in calls.iter().zip(["a", "b"]) {
+                assert_eq!(call["name"], name);
+                assert_eq!(call["status"], "completed");
+                assert_eq!(call["arguments"], "{\"city\":\"Rome\"}");
+                assert_ne!(call["id"], call["call_id"]);
+            }
+        }
+        let mut deltas = String::new();
+        for event in answer.events() {
+            if event["type"] == "response.function_call_arguments.delta" {
+                deltas.push_str(event["delta"].as_str().unwrap());
+            }
+        }
+        assert_eq!(deltas, "{\"city\":\"Rome\"}{\"city\":\"Rome\"}");
+    }
+}
+
+#[actix_web::test]
+async fn reasoning_is_shown_when_asked_for_and_comes_back() {
+    let (server, gateway) = gateway();
+    let tool = json!({"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}});
+    let user = json!({"role": "user", "content": "Hello"});
+    let mut ask = json!({"model": "claude-opus-5-5", "input": [user], "stream": true, "tools": [tool],
+        "reasoning": {"effort": "high", "summary": "auto"}, "include": ["reasoning.encrypted_content"]});
+    let answer = gateway.responses(ask.clone()).await;
+    let last = check_stream(&answer);
+    let reasoning = &last["output"][0];
+    assert_eq!(reasoning["type"], "reasoning");
+    assert_eq!(
+        reasoning["summary"],
+        json!([{"type": "summary_text", "text": "What is asked is plain."}])
+    );
+    assert!(
+        reasoning["encrypted_content"]
+            .as_str()
+            .unwrap()
+            .starts_with("gw1.")
+    );
+
+    // The client sends the items back as they came.
+    let mut input = vec![user];
+    input.extend(last["output"].as_array().unwrap().iter().cloned());
+    let call = last["output"].as_array().unwrap().last().unwrap();
+    input.push(json!({"type": "function_call_output", "call_id": call["call_id"], "output": "42"}));
+    ask["input"] = json!(input);
+    check_stream(&gateway.responses(ask).await);
+    let replayed = server.requests()[1].json()["messages"][1]["content"].clone();
+    assert_eq!(
+        replayed[0],
+        json!({"type": "thinking", "thinking": "What is asked is plain.", "signature": "c2lnbmVk"})
+    );
+    assert_eq!(
+        replayed.as_array().unwrap().last().unwrap()["type"],
+        "tool_use"
+    );
+
+    let quiet = json!({"model": "claude-opus-5-5", "input": "Hello", "stream": true});
+    let answer = gateway.responses(quiet).await;
+    let last = check_stream(&answer);
+    assert_eq!(last["output"][0]["summary"], json!([]));
+    assert!(last["output"][0].get("encrypted_content").is_none());
+    assert!(!answer.text().contains("reasoning_summary"));
+}
+
+fn chunk(delta: &Value, finish: &Value) -> String {
+    format!(
+        "data: {}\n\n",
+        json!({"id": "c", "model": "m", "created": 5, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+    )
+}
+
+async fn streamed(script: Script) -> (Answer, Value) {
+    let (_server, gateway) = always(script);
+    let answer = gateway
+        .responses(json!({"model": "cohere/x", "input": "Hello", "stream": true}))
+        .await;
+    let last = check_stream(&answer);
+    (answer, last)
+}
+
+#[actix_web::test]
+async fn f7_length_is_incomplete() {
+    let script = Script::stream()
+        .chunk(chunk(&json!({"content": "Hal"}), &Value::Null))
+        .chunk(chunk(&json!({}), &json!("length")))
+        .end();
+    let (answer, last) = streamed(script).await;
+    assert_eq!(last["status"], "incomplete");
+    assert_eq!(
+        last["incomplete_details"],
+        json!({"reason": "max_output_tokens"})
+    );
+    assert_eq!(last["output"][0]["status"], "incomplete");
+    assert_eq!(
+        answer.events().last().unwrap()["type"],
+        "response.incomplete"
+    );
+}
+
+#[actix_web::test]
+async fn a_refusal_is_a_part_of_its_own() {
+    let script = Script::stream()
+        .chunk(chunk(&json!({"content": "Well, "}), &Value::Null))
+        .chunk(chunk(&json!({"refusal": "no."}), &Value::Null))
+        .chunk(chunk(&json!({}), &json!("stop")))
+        .end();
+    let (_, last) = streamed(script).await;
+    assert_eq!(
+        last["output"][0]["content"],
+        json!([{"type": "output_text", "text": "Well, ", "annotations": [], "logprobs": []}, {"type": "refusal", "refusal": "no."}])
+    );
+    assert_eq!(last["status"], "completed");
+}
+
+#[actix_web::test]
+async fn an_empty_answer_has_an_empty_message() {
+    let (_, last) = streamed(
+        Script::stream()
+            .chunk(chunk(&json!({}), &json!("stop")))
+            .end(),
+    )
+    .await;
+    assert_eq!(last["output"][0]["content"][0]["text"], "");
+    assert_eq!(last["output"].as_array().unwrap().len(), 1);
+}
+
+#[actix_web::test]
+async fn f8_a_cut_stream_fails_and_keeps_what_was_done() {
+    let script = Script::stream()
+        .chunk(chunk(&json!({"content": "Hi"}), &Value::Null))
+        .then(Step::Close);
+    let (answer, last) = streamed(script).await;
+    assert_eq!(last["status"], "failed");
+    assert_eq!(last["error"]["code"], "server_error");
+    assert_eq!(last["output"], json!([]));
+    let events = answer.events();
+    let error = &events[events.len() - 2];
+    assert_eq!(error["type"], "error");
+    assert_eq!(error["error"]["code"], "upstream_stream_truncated");
+    assert!(!answer.text().contains("response.completed"));
+}
+
+#[actix_web::test]
+async fn f9_what_cannot_be_done_is_refused_by_name() {
+    let (server, gateway) = gateway();
+    let cases = [
+        (
+            json!({"input": "x", "previous_response_id": "resp_1"}),
+            "previous_response_id",
+            "unsupported_parameter",
+        ),
+        (
+            json!({"input": "x", "background": true}),
+            "background",
+            "unsupported_parameter",
+        ),
+        (
+            json!({"input": "x", "conversation": "conv_1"}),
+            "conversation",
+            "unsupported_parameter",
+        ),
+        (
+            json!({"input": "x", "prompt": {"id": "p"}}),
+            "prompt",
+            "unsupported_parameter",
+        ),
+        (
+            json!({"input": "x", "tools": [{"type": "web_search"}]}),
+            "tools[0].type",
+            "unsupported_value",
+        ),
+        (
+            json!({"input": "x", "tools": [{"type": "function"}]}),
+            "tools[0].name",
+            "missing_required_parameter",
+        ),
+        (
+            json!({"input": "x", "tool_choice": {"type": "file_search"}}),
+            "tool_choice.type",
+            "unsupported_value",
+        ),
+        (json!({}), "input", "missing_required_parameter"),
+        (json!({"input": []}), "input", "invalid_value"),
+        (json!({"input": 7}), "input", "invalid_type"),
+        (
+            json!({"input": [{"type": "item_reference", "id": "x"}]}),
+            "input[0].type",
+            "unsupported_value",
+        ),
+        (
+            json!({"input": [{"type": "wonder"}]}),
+            "input[0].type",
+            "invalid_value",
+        ),
+        (
+            json!({"input": [{"role": "user"}]}),
+            "input[0].content",
+            "missing_required_parameter",
+        ),
+        (
+            json!({"input": [{"type": "function_call", "name": "f", "arguments": "{}"}]}),
+            "input[0].call_id",
+            "missing_required_parameter",
+        ),
+        (
+            json!({"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "f"}]}]}),
+            "input[0].content[0].file_id",
+            "unsupported_value",
+        ),
+        (
+            json!({"input": "x", "max_output_tokens": -1}),
+            "max_output_tokens",
+            "invalid_type",
+        ),
+        (
+            json!({"input": "x", "text": {"format": {"type": "json_schema", "schema": {}}}}),
+            "text.format.name",
+            "missing_required_parameter",
+        ),
+    ];
+    for (mut body, param, code) in cases {
+        body["model"] = json!("gemini-3.8-flash");
+        let answer = gateway.responses(body.clone()).await;
+        assert_eq!(answer.refusal(), (400, param.into(), code.into()), "{body}");
+    }
+    assert_eq!(server.counts().connections, 0);
+    // Null means that it was not asked for.
+    let answer = gateway
+        .responses(json!({"model": "gemini-3.8-flash", "input": "Hello", "previous_response_id": null, "background": false, "store": true}))
+        .await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.header("x-gateway-dropped-params"), Some("store"));
+}
+
+#[actix_web::test]
+async fn e1_the_limit_on_the_answer_has_each_providers_name() {
+    let (server, gateway) = gateway();
+    for provider in &PROVIDERS {
+        let model = format!("{}/claude-opus-5-5", provider.name);
+        let body = json!({"model": model, "input": "x", "max_output_tokens": 64});
+        assert_eq!(
+            gateway.responses(body).await.status,
+            200,
+            "{}",
+            provider.name
+        );
+        let seen = server.requests().pop().unwrap().json();
+        let name = match provider.name {
+            _ if provider.responses.native("claude-opus-5-5") => "max_output_tokens",
+            "anthropic" | "kimi" | "deepseek" => "max_tokens",
+            _ => "max_completion_tokens",
+        };
+        assert_eq!(seen[name], 64, "{}: {seen}", provider.name);
+    }
+}
