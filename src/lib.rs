@@ -14,6 +14,7 @@
 //! | 6 | [`access`], [`worker`] | who may call; the actor that owns one provider |
 //! | 7 | [`flow`] | the one way through, a function per endpoint |
 //! | 8 | [`http`] | routes, extractors, answers, documentation |
+//! | 9 | [`commands`] | what the binary can be told to do |
 
 pub mod error;
 pub mod secret;
@@ -36,3 +37,5 @@ pub mod worker;
 pub mod flow;
 
 pub mod http;
+
+pub mod commands;

@@ -1,3 +1,7 @@
-//! The binary; it has no command yet.
+//! The binary: carries out the command that its arguments name.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ai_gateway::commands::run(std::env::args().skip(1))
+}

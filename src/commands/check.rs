@@ -1,0 +1,109 @@
+//! `ai-gateway check`: reads the configuration and prints what would be served.
+
+use std::fmt::Write;
+use std::process::ExitCode;
+
+use super::{UNUSABLE, complain, configuration, say};
+use crate::config::{Config, from_environment};
+use crate::upstream::Tls;
+
+/// Exits 0 where the configuration can be served, else 2.
+pub(super) fn run() -> ExitCode {
+    let config = match configuration(from_environment) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    say(&describe(&config));
+    if config.providers.iter().any(|entry| entry.base.tls)
+        && let Err(wrong) = Tls::system()
+    {
+        complain(&wrong);
+        return ExitCode::from(UNUSABLE);
+    }
+    ExitCode::SUCCESS
+}
+
+/// The configuration for people. Of a key it says only that it is there.
+fn describe(config: &Config) -> String {
+    let mut out = String::new();
+    let mode = if config.keyed() {
+        format!("gateway keys ({})", config.gateway_keys.len())
+    } else {
+        "pass-through (every caller brings the provider's key)".to_owned()
+    };
+    let mut line = |name: &str, value: String| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "{name:<12}{value}");
+    };
+    line(
+        "listen",
+        format!(
+            "{}:{} with {} threads",
+            config.host, config.port, config.http_workers
+        ),
+    );
+    line("mode", mode);
+    line(
+        "deadline",
+        format!("{} s over all attempts", config.request_timeout.as_secs()),
+    );
+    line(
+        "retries",
+        format!(
+            "{}, first after up to {} ms",
+            config.max_retries,
+            config.retry_base_delay.as_millis()
+        ),
+    );
+    line(
+        "limits",
+        format!(
+            "{} calls under way and {} waiting per provider; bodies up to {} bytes",
+            config.max_in_flight, config.max_waiting, config.max_body
+        ),
+    );
+    if let Some(proxy) = &config.proxy {
+        line("proxy", format!("{}:{}", proxy.host, proxy.port));
+    }
+    for entry in &config.providers {
+        let key = match (&entry.key, config.keyed()) {
+            (Some(_), true) => "key ********",
+            (Some(_), false) => "key not used",
+            (None, true) => "no key",
+            (None, false) => "caller's key",
+        };
+        let note = if entry.is_unplaced() {
+            "  (an example; set your own)"
+        } else {
+            ""
+        };
+        line(
+            entry.provider.name,
+            format!("{key:<14}{}{note}", entry.base),
+        );
+    }
+    for warning in config.warnings() {
+        line("warning", warning);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Secret;
+
+    #[test]
+    fn nothing_of_a_key_is_shown() {
+        let mut config = Config {
+            gateway_keys: vec![Secret::new("gateway-secret")],
+            ..Config::default()
+        };
+        for entry in &mut config.providers {
+            entry.key = Some(Secret::new("provider-secret"));
+        }
+        let text = describe(&config);
+        assert!(text.contains("key ********"), "{text}");
+        assert!(!text.contains("secret"), "{text}");
+    }
+}

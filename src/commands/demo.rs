@@ -1,0 +1,159 @@
+//! `ai-gateway demo`: the gateway before scripted providers, and three calls to look at.
+
+use std::process::ExitCode;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+
+use super::{complain, configuration, say};
+use crate::codec::sse::{self, Framer};
+use crate::config::{BaseUrl, Config, port_from_environment};
+use crate::flow::Shared;
+use crate::http;
+use crate::providers::PROVIDERS;
+use crate::scripted;
+use crate::upstream::Tls;
+
+/// The key that the demo's calls carry; the scripted providers take any.
+const KEY: &str = "demo-key";
+
+/// Largest event of a demo's answer, in bytes.
+const MAX_EVENT: usize = 1 << 20;
+
+/// Shows the calls, then serves until told to stop.
+pub(super) fn run() -> ExitCode {
+    let config = match configuration(port_from_environment) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    match actix_web::rt::System::new().block_on(demo(&config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(wrong) => {
+            complain(&wrong);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn demo(asked: &Config) -> Result<(), String> {
+    let providers = scripted::all_providers().map_err(|error| error.to_string())?;
+    // Nothing of the real configuration but the port: no key and no address of a real provider.
+    let mut config = Config {
+        host: "127.0.0.1".to_owned(),
+        port: asked.port,
+        ..Config::default()
+    };
+    for entry in &mut config.providers {
+        let base = scripted::base_url(&providers, entry.provider);
+        entry.base = BaseUrl::parse(&base, entry.provider.version)?;
+        entry.base_is_default = false;
+    }
+    let listener = match http::listen(&config.host, config.port) {
+        Ok(listener) => listener,
+        Err(_) => {
+            say(&format!(
+                "Port {} is taken; using a free one.\n",
+                config.port
+            ));
+            http::listen(&config.host, 0).map_err(|error| error.to_string())?
+        }
+    };
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let url = format!("http://{address}");
+    let server = http::serve(Shared::new(config, Tls::none()), listener)
+        .map_err(|error| error.to_string())?;
+    let running = actix_web::rt::spawn(server);
+    say(&format!(
+        "ai-gateway demo on {url}, before {} scripted providers. No key, no network, no model.\n",
+        PROVIDERS.len()
+    ));
+    for (title, path, body) in calls() {
+        show(&url, title, path, &body).await?;
+    }
+    say(&format!(
+        "\nThe gateway goes on serving. Try it:\n  start page    {url}/\n  Swagger UI    {url}/swagger-ui/   (Authorize with any key)\n  models        curl {url}/v1/models -H 'Authorization: Bearer {KEY}'\nStop it with Ctrl-C.\n"
+    ));
+    running
+        .await
+        .map_err(|error| error.to_string())?
+        .map_err(|error| error.to_string())
+}
+
+/// The three calls of the README.
+fn calls() -> [(&'static str, &'static str, Value); 3] {
+    [
+        (
+            "1. Chat Completions, streamed (Kimi)",
+            "/v1/chat/completions",
+            json!({
+                "model": "kimi-for-coding",
+                "stream": true,
+                "messages": [{"role": "user", "content": "Write a Rust function to parse CSV lines."}],
+            }),
+        ),
+        (
+            "2. Responses, streamed (OpenAI)",
+            "/v1/responses",
+            json!({
+                "model": "gpt-4o-mini",
+                "stream": true,
+                "input": "Write a Rust function to parse CSV lines.",
+            }),
+        ),
+        (
+            "3. Chat Completions, whole (OpenAI)",
+            "/v1/chat/completions",
+            json!({
+                "model": "gpt-4o-mini",
+                "messages": [{"role": "user", "content": "Hello"}],
+            }),
+        ),
+    ]
+}
+
+/// Makes one call as any client would, and prints the answer while it comes.
+async fn show(url: &str, title: &str, path: &str, body: &Value) -> Result<(), String> {
+    say(&format!(
+        "\n{title}\n$ curl -N {url}{path} -H 'Authorization: Bearer {KEY}' \\\n    -H 'Content-Type: application/json' -d '{body}'\n\n"
+    ));
+    let sent = awc::Client::new()
+        .post(format!("{url}{path}"))
+        .bearer_auth(KEY)
+        .content_type("application/json")
+        .send_body(body.to_string())
+        .await;
+    let mut answer = sent.map_err(|error| error.to_string())?;
+    if !answer.status().is_success() {
+        return Err(format!("{path} answered {}", answer.status()));
+    }
+    if body.get("stream").is_none() {
+        let whole: Bytes = answer.body().await.map_err(|error| error.to_string())?;
+        say(&format!("{}\n", String::from_utf8_lossy(&whole)));
+        return Ok(());
+    }
+    let mut framer = Framer::new(MAX_EVENT);
+    while let Some(bytes) = answer.next().await {
+        let bytes = bytes.map_err(|error| error.to_string())?;
+        let events = framer
+            .push(bytes)
+            .map_err(|_| "an event is too long".to_owned())?;
+        for event in sse::events(&events) {
+            say(&text_of(&event.data));
+        }
+    }
+    say("\n");
+    Ok(())
+}
+
+/// What an event adds to the answer's text.
+fn text_of(data: &str) -> String {
+    let event: Value = serde_json::from_str(data).unwrap_or_default();
+    let path = match event.get("type").and_then(Value::as_str) {
+        Some("response.output_text.delta") => "/delta",
+        Some(_) => return String::new(),
+        None => "/choices/0/delta/content",
+    };
+    let text = event.pointer(path).and_then(Value::as_str);
+    text.unwrap_or_default().to_owned()
+}

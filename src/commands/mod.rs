@@ -1,0 +1,76 @@
+//! What the binary can be told to do.
+
+mod check;
+mod demo;
+mod healthcheck;
+mod serve;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use crate::config::{Config, Mistakes};
+
+/// How the binary is used.
+const USAGE: &str = "\
+ai-gateway: one address for 14 LLM providers, speaking OpenAI's API
+
+Usage: ai-gateway [COMMAND]
+
+  (none)       serve, configured by environment variables and .env
+  demo         serve scripted providers and show three calls; needs no key
+  check        read the configuration and print what would be served
+  healthcheck  exit 0 when the gateway of this configuration answers
+  --help       this text
+  --version    the version
+";
+
+/// Exit code for a configuration or a command line that cannot be used.
+const UNUSABLE: u8 = 2;
+
+/// Carries out the command that the arguments name.
+#[must_use]
+pub fn run(mut arguments: impl Iterator<Item = String>) -> ExitCode {
+    let command = arguments.next();
+    let extra = arguments.next();
+    match (command.as_deref(), extra) {
+        (None, _) => serve::run(),
+        (Some("demo"), None) => demo::run(),
+        (Some("check"), None) => check::run(),
+        (Some("healthcheck"), None) => healthcheck::run(),
+        (Some("--help" | "-h" | "help"), None) => {
+            say(USAGE);
+            ExitCode::SUCCESS
+        }
+        (Some("--version" | "-V"), None) => {
+            say(concat!("ai-gateway ", env!("CARGO_PKG_VERSION"), "\n"));
+            ExitCode::SUCCESS
+        }
+        (Some(other), None) => {
+            complain(&format!("there is no command '{other}'\n\n{USAGE}"));
+            ExitCode::from(UNUSABLE)
+        }
+        (Some(_), Some(extra)) => {
+            complain(&format!("'{extra}' is one argument too many\n\n{USAGE}"));
+            ExitCode::from(UNUSABLE)
+        }
+    }
+}
+
+/// Writes to standard output. That whoever read it has gone is no reason to stop serving.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Writes to standard error.
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "ai-gateway: {text}");
+}
+
+/// Reads the configuration; says all that is wrong with it.
+fn configuration(read: fn() -> Result<Config, Mistakes>) -> Result<Config, ExitCode> {
+    read().map_err(|mistakes| {
+        complain(&format!("the configuration cannot be used:\n{mistakes}"));
+        ExitCode::from(UNUSABLE)
+    })
+}
