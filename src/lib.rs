@@ -15,6 +15,8 @@
 //! | 7 | [`flow`] | the one way through, a function per endpoint |
 //! | 8 | [`http`] | routes, extractors, answers, documentation |
 //! | 9 | [`commands`] | what the binary can be told to do |
+//!
+//! `tests/house.rs` holds the rows to this.
 
 pub mod error;
 pub mod secret;
