@@ -1,0 +1,373 @@
+//! Nothing that a client or a provider sends may panic: the translations, fed with JSON of every
+//! shape that uses the words they know.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test that fails says so by panicking"
+)]
+
+use ai_gateway::codec::json::Object;
+use ai_gateway::codec::sse::{self, Framer};
+use ai_gateway::dialect::anthropic::MessagesProvider;
+use ai_gateway::dialect::openai::{
+    self, ChatClient, ChatProvider, ChatWatch, ResponsesWatch, Watch, envelope, read_error,
+    whole_error,
+};
+use ai_gateway::dialect::responses::{self, ResponsesClient};
+use ai_gateway::dialect::{Egress, Ingress, Stamp, models};
+use ai_gateway::error::Error;
+use bytes::Bytes;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+static CHAT: ChatProvider = ChatProvider {
+    token_limit: "max_tokens",
+};
+
+/// Words that mean something to one of the dialects.
+const WORDS: &[&str] = &[
+    "model",
+    "messages",
+    "input",
+    "role",
+    "user",
+    "assistant",
+    "system",
+    "developer",
+    "tool",
+    "function",
+    "content",
+    "text",
+    "type",
+    "image_url",
+    "url",
+    "file",
+    "file_data",
+    "data:image/png;base64,AA==",
+    "data:text/plain;base64,R3I=",
+    "data:,",
+    "https://x.example/y",
+    "tool_calls",
+    "tool_call_id",
+    "id",
+    "a",
+    "b",
+    "name",
+    "arguments",
+    "{\"a\":1}",
+    "{",
+    "tools",
+    "parameters",
+    "strict",
+    "tool_choice",
+    "auto",
+    "required",
+    "allowed_tools",
+    "mode",
+    "parallel_tool_calls",
+    "stream",
+    "stream_options",
+    "include_usage",
+    "max_tokens",
+    "max_completion_tokens",
+    "max_output_tokens",
+    "temperature",
+    "top_p",
+    "stop",
+    "n",
+    "reasoning_effort",
+    "high",
+    "none",
+    "reasoning",
+    "effort",
+    "summary",
+    "thinking",
+    "enabled",
+    "disabled",
+    "adaptive",
+    "response_format",
+    "json_schema",
+    "schema",
+    "object",
+    "properties",
+    "json_object",
+    "format",
+    "reasoning_details",
+    "reasoning.text",
+    "signature",
+    "provider_specific_fields",
+    "anthropic",
+    "thinking_blocks",
+    "metadata",
+    "user_id",
+    "service_tier",
+    "functions",
+    "function_call",
+    "function_call_output",
+    "call_id",
+    "output",
+    "input_text",
+    "input_image",
+    "input_file",
+    "output_text",
+    "refusal",
+    "encrypted_content",
+    "gw1.W10",
+    "gw1.!!",
+    "include",
+    "reasoning.encrypted_content",
+    "item_reference",
+    "message",
+    "instructions",
+    "truncation",
+    "web_search_options",
+    "user_location",
+    "approximate",
+    "cache_control",
+    "choices",
+    "delta",
+    "finish_reason",
+    "index",
+    "usage",
+    "prompt_tokens",
+    "completion_tokens",
+    "total_tokens",
+    "logprobs",
+    "annotations",
+    "error",
+    "code",
+    "status",
+    "detail",
+    "loc",
+    "msg",
+    "details",
+    "retryDelay",
+    "message_start",
+    "content_block_start",
+    "content_block",
+    "content_block_delta",
+    "content_block_stop",
+    "message_delta",
+    "message_stop",
+    "ping",
+    "text_delta",
+    "thinking_delta",
+    "signature_delta",
+    "input_json_delta",
+    "partial_json",
+    "citations_delta",
+    "citation",
+    "tool_use",
+    "redacted_thinking",
+    "data",
+    "stop_reason",
+    "end_turn",
+    "input_tokens",
+    "output_tokens",
+    "iterations",
+    "compaction",
+    "stop_details",
+    "explanation",
+    "response.completed",
+    "sequence_number",
+    "models",
+    "created_at",
+    "2026-02-19T00:00:00Z",
+    "9999-99-99T99:99:99Z",
+    "has_more",
+    "last_id",
+    "endpoints",
+    "",
+    " ",
+    "\u{0}",
+    "ü🦀",
+];
+
+fn word() -> impl Strategy<Value = String> {
+    prop::sample::select(WORDS).prop_map(str::to_owned)
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        4 => word().prop_map(Value::from),
+        1 => any::<bool>().prop_map(Value::from),
+        1 => Just(Value::Null),
+        1 => any::<i64>().prop_map(Value::from),
+        1 => any::<u64>().prop_map(Value::from),
+        1 => (-2.0..3.0_f64).prop_map(Value::from),
+        1 => (0..3_u64).prop_map(Value::from),
+    ];
+    leaf.prop_recursive(5, 60, 6, |inner| {
+        prop_oneof![
+            1 => prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            3 => prop::collection::vec((word(), inner), 0..6)
+                .prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
+        ]
+    })
+}
+
+/// A request that gets past the first checks more often than chance would.
+fn request() -> impl Strategy<Value = Value> {
+    let message = prop::collection::vec((word(), any_json()), 0..4).prop_flat_map(|more| {
+        (
+            prop::sample::select(&["system", "user", "assistant", "tool", "developer"][..]),
+            any_json(),
+        )
+            .prop_map(move |(role, content)| {
+                let mut object: serde_json::Map<_, _> = more.iter().cloned().collect();
+                object.insert("role".to_owned(), json!(role));
+                object.insert("content".to_owned(), content);
+                object.insert("tool_call_id".to_owned(), json!("a"));
+                Value::Object(object)
+            })
+    });
+    let messages = prop::collection::vec(prop_oneof![3 => message, 1 => any_json()], 0..5);
+    (messages, prop::collection::vec((word(), any_json()), 0..6)).prop_map(|(messages, more)| {
+        let mut object: serde_json::Map<_, _> = more.into_iter().collect();
+        object.insert("messages".to_owned(), json!(messages));
+        object.insert("input".to_owned(), json!(messages));
+        Value::Object(object)
+    })
+}
+
+fn stamp() -> Stamp {
+    Stamp {
+        created: 1,
+        seed: u128::MAX,
+        now: || 2,
+    }
+}
+
+fn responses_client() -> ResponsesClient {
+    let object = Object::from_body(b"{\"input\":\"x\",\"include\":[\"reasoning.encrypted_content\"],\"reasoning\":{\"summary\":\"auto\"}}").unwrap();
+    responses::read_request(object, "m".into(), "groq", stamp())
+        .unwrap()
+        .1
+}
+
+fn clients() -> [Box<dyn Ingress>; 2] {
+    let chat = ChatClient {
+        stamp: stamp(),
+        model: "m".to_owned(),
+        include_usage: true,
+    };
+    [Box::new(chat), Box::new(responses_client())]
+}
+
+/// An error must name something, and say it in the envelope.
+fn told(error: &Error) {
+    let text: Value = serde_json::from_str(&envelope(error)).unwrap();
+    assert!(!text["error"]["message"].as_str().unwrap().is_empty());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn requests_of_any_shape_are_translated_or_refused(value in prop_oneof![request(), any_json()]) {
+        let body = value.to_string();
+        let Ok(object) = Object::from_body(body.as_bytes()) else { return Ok(()) };
+        for model in ["claude-haiku-4-5", "claude-opus-5-5", "claude-sonnet-5-5", "unknown"] {
+            for dialect in [&MessagesProvider as &dyn Egress, &CHAT] {
+                match openai::read_request(object.clone(), model.into())
+                    .and_then(|mut request| dialect.request(&mut request))
+                {
+                    Ok(out) => prop_assert!(serde_json::from_slice::<Value>(&out.body).is_ok()),
+                    Err(error) => told(&error),
+                }
+                match responses::read_request(object.clone(), model.into(), "groq", stamp())
+                    .and_then(|(mut request, client)| {
+                        let out = dialect.request(&mut request)?;
+                        client.answer(ai_gateway::dialect::hub::Answer::empty(
+                            ai_gateway::dialect::hub::Finish::Length,
+                        ))?;
+                        Ok(out)
+                    })
+                {
+                    Ok(out) => prop_assert!(serde_json::from_slice::<Value>(&out.body).is_ok()),
+                    Err(error) => told(&error),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn answers_of_any_shape_are_read_or_refused(value in any_json(), status in 0..1000_u16) {
+        let body = value.to_string();
+        for dialect in [&MessagesProvider as &dyn Egress, &CHAT] {
+            for client in clients() {
+                if let Ok(answer) = dialect.answer(body.as_bytes()) {
+                    let mut out = Vec::new();
+                    let mut stream = client.stream();
+                    for event in answer.clone().into_events() {
+                        stream.push(event, &mut out);
+                    }
+                    prop_assert!(std::str::from_utf8(&out).is_ok());
+                    let text = client.answer(answer).unwrap();
+                    prop_assert!(serde_json::from_str::<Value>(&text).is_ok());
+                }
+            }
+            told(&Error::Provider(Box::new(dialect.error(status, body.as_bytes()))));
+        }
+        told(&Error::Provider(Box::new(read_error(status, body.as_bytes()))));
+        let _ = whole_error(body.as_bytes());
+        let _ = models::read(body.as_bytes(), "x", "models/", Some("language"));
+    }
+
+    #[test]
+    fn streams_of_any_events_end_once_and_with_an_end(
+        values in prop::collection::vec(any_json(), 0..8),
+        noise in prop::collection::vec(any::<u8>(), 0..40),
+        cut in 1..60_usize,
+    ) {
+        let mut bytes = Vec::new();
+        for value in &values {
+            sse::write(&mut bytes, value["type"].as_str().filter(|t| !t.contains('\n')), &value.to_string());
+        }
+        bytes.extend_from_slice(&noise);
+        for dialect in [&MessagesProvider as &dyn Egress, &CHAT] {
+            for client in clients() {
+                let mut framer = Framer::new(1 << 20);
+                let (mut from, mut to) = (dialect.stream("groq"), client.stream());
+                let (mut steps, mut out) = (Vec::new(), Vec::new());
+                for piece in bytes.chunks(cut) {
+                    let whole = framer.push(Bytes::copy_from_slice(piece)).unwrap();
+                    dialect.stream_error(&whole);
+                    for event in sse::events(&whole) {
+                        from.push(&event, &mut steps);
+                    }
+                }
+                from.finish(&mut steps);
+                for step in steps {
+                    to.push(step, &mut out);
+                }
+                let ends = sse::events(&out)
+                    .filter(|event| {
+                        let data: Value = serde_json::from_str(&event.data).unwrap_or_default();
+                        let kind = data["type"].as_str().unwrap_or_default();
+                        event.data == "[DONE]"
+                            || (data["error"].is_object() && kind != "error")
+                            || ["response.completed", "response.incomplete", "response.failed"].contains(&kind)
+                    })
+                    .count();
+                prop_assert_eq!(ends, 1, "{}", String::from_utf8_lossy(&out));
+            }
+        }
+        let whole = Bytes::from(bytes);
+        for mut watch in [Box::<ChatWatch>::default() as Box<dyn Watch>, Box::<ResponsesWatch>::default()] {
+            watch.look(&whole);
+            watch.complete(true);
+            prop_assert!(!watch.failure(&Error::Truncated).is_empty());
+        }
+    }
+
+    #[test]
+    fn bodies_of_any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        if let Err(error) = Object::from_body(&bytes) {
+            told(&error);
+        }
+        told(&Error::Provider(Box::new(read_error(500, &bytes))));
+    }
+}
