@@ -57,7 +57,8 @@ fn requests_are_translated_as_their_golden_files_say() {
         let translated = MessagesProvider.request(&mut request).unwrap();
         let out: Value = serde_json::from_slice(&translated.body).unwrap();
         assert_eq!(out, case["out"], "{name}: {out:#}");
-        assert_eq!(json!(translated.dropped), case["dropped"], "{name}");
+        assert_eq!(json!(translated.report.dropped), case["dropped"], "{name}");
+        assert_eq!(json!(translated.report.changed), case["changed"], "{name}");
     }
 }
 
@@ -240,6 +241,66 @@ async fn the_golden_request_reaches_the_provider_with_its_headers() {
     assert_eq!(seen.header("authorization"), None);
     assert_eq!(seen.header("openai-organization"), None);
     assert!(answer.text().ends_with("data: [DONE]\n\n"));
+}
+
+#[actix_web::test]
+async fn e19_what_a_translation_does_is_said_and_can_be_refused() {
+    let server = scripted::all_providers().unwrap();
+    let mut config = config(&server);
+    let gateway = Gateway::start(config.clone());
+    let ask = json!({"model": "claude-haiku-4-5", "seed": 1, "logprobs": true, "temperature": 1.5,
+        "messages": [{"role": "user", "content": "x"}]});
+    let path = "/v1/chat/completions";
+    let answer = gateway.chat(ask.clone()).await;
+    assert_eq!(
+        answer.header("x-gateway-dropped-params"),
+        Some("logprobs,seed")
+    );
+    assert_eq!(
+        answer.header("x-gateway-changed-params"),
+        Some("temperature")
+    );
+
+    let sent = server.counts().requests;
+    let strict = [("x-gateway-strict", "true")];
+    let answer = gateway
+        .send(path, Some("k"), &strict, ask.to_string())
+        .await;
+    assert_eq!(
+        answer.refusal(),
+        (400, "logprobs".into(), "unsupported_parameter".into())
+    );
+    for name in ["seed", "temperature"] {
+        assert!(answer.text().contains(name), "{}", answer.text());
+    }
+    let responses = json!({"model": "claude-haiku-4-5", "input": "x", "truncation": "auto"});
+    let answer = gateway
+        .send("/v1/responses", Some("k"), &strict, responses.to_string())
+        .await;
+    assert_eq!(
+        answer.refusal(),
+        (400, "truncation".into(), "unsupported_parameter".into())
+    );
+    assert_eq!(server.counts().requests, sent, "nothing was sent");
+
+    let plain = json!({"model": "claude-haiku-4-5", "n": 1, "messages": [{"role": "user", "content": "x"}]});
+    let answer = gateway
+        .send(path, Some("k"), &strict, plain.to_string())
+        .await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let odd = [("x-gateway-strict", "perhaps")];
+    let answer = gateway.send(path, Some("k"), &odd, ask.to_string()).await;
+    assert_eq!(answer.refusal().1, "x-gateway-strict");
+    drop(gateway);
+
+    config.strict_translation = true;
+    let gateway = Gateway::start(config);
+    assert_eq!(gateway.chat(ask.clone()).await.status, 400);
+    let lenient = [("x-gateway-strict", "false")];
+    let answer = gateway
+        .send(path, Some("k"), &lenient, ask.to_string())
+        .await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
 }
 
 #[actix_web::test]

@@ -150,6 +150,21 @@ impl Reader<'_> {
         }
     }
 
+    fn switch(&mut self, name: &str, default: bool) -> bool {
+        let Some(text) = self.text(name) else {
+            return default;
+        };
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "1" => true,
+            "false" | "0" => false,
+            _ => {
+                self.mistakes
+                    .push(format!("{name} must be true or false, not {text:?}"));
+                default
+            }
+        }
+    }
+
     fn seconds(&mut self, name: &str, default: Duration, least: u64) -> Duration {
         Duration::from_secs(self.number(name, default.as_secs(), least, 86_400))
     }
@@ -204,6 +219,7 @@ pub fn from_lookup(lookup: &Lookup<'_>) -> Result<Config, Mistakes> {
     config.max_body = read.number("MAX_BODY_BYTES", config.max_body, 1024, 1 << 32);
     config.max_answer = read.number("MAX_ANSWER_BYTES", config.max_answer, 1024, 1 << 32);
     config.models_cache = read.seconds("MODELS_CACHE_SECS", config.models_cache, 0);
+    config.strict_translation = read.switch("STRICT_TRANSLATION", config.strict_translation);
     read_gateway_keys(&mut read, &mut config);
     for entry in &mut config.providers {
         let provider = entry.provider;

@@ -53,6 +53,8 @@ pub struct Config {
     pub models_timeout: Duration,
     /// How long requests under way may go on after a request to stop.
     pub shutdown_timeout: Duration,
+    /// Whether a request is refused where a translation would leave out or change a parameter.
+    pub strict_translation: bool,
     /// The proxy for `https:` base URLs.
     pub proxy: Option<Proxy>,
 }
@@ -183,6 +185,7 @@ impl Default for Config {
             models_cache: Duration::from_secs(60),
             models_timeout: Duration::from_secs(5),
             shutdown_timeout: Duration::from_secs(30),
+            strict_translation: false,
             proxy: None,
         }
     }

@@ -69,8 +69,51 @@ pub trait StreamIn {
 pub struct Translated {
     /// The JSON text.
     pub body: Vec<u8>,
-    /// Parameters that were left out, sorted and without duplicates.
+    /// What it does not say as the client did.
+    pub report: Report,
+}
+
+/// What a translation did to the parameters of a request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Names of parameters that were left out.
     pub dropped: Vec<String>,
+    /// Names of parameters whose value was brought within the provider's limits, or whose effect
+    /// is sought by other means.
+    pub changed: Vec<String>,
+}
+
+impl Report {
+    /// Sorts the names and takes out repetitions.
+    pub fn settle(&mut self) {
+        for names in [&mut self.dropped, &mut self.changed] {
+            names.sort_unstable();
+            names.dedup();
+        }
+    }
+
+    /// Refuses a request that did not go through as it was.
+    ///
+    /// # Errors
+    /// `UnsupportedParameter` with all names, the first as its `param`.
+    pub fn refuse(&self) -> Result<(), Error> {
+        let mut names = self.dropped.iter().chain(&self.changed);
+        let Some(first) = names.next() else {
+            return Ok(());
+        };
+        let others: Vec<_> = names.map(String::as_str).collect();
+        let others = if others.is_empty() {
+            String::new()
+        } else {
+            format!(" The same holds for {}.", others.join(", "))
+        };
+        Err(Error::unsupported(
+            first.as_str(),
+            format!(
+                "it cannot be given to this provider as it is, and strict translation was asked for.{others}"
+            ),
+        ))
+    }
 }
 
 /// Where times and ids of a translated answer come from, so that translation stays pure.

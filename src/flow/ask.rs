@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{AppState, Refused};
 use crate::access::Caller;
 use crate::codec::json::{self, Object, raw};
-use crate::dialect::{Stamp, openai};
+use crate::dialect::{Report, Stamp, openai};
 use crate::error::{Error, ProviderError};
 use crate::providers::{ALWAYS_FORWARDED, Provider};
 use crate::routing::{Target, route};
@@ -80,6 +80,24 @@ fn now() -> u64 {
 }
 
 impl Ask<'_> {
+    /// Refuses what a translation could not carry over, where the caller or the operator wants
+    /// that.
+    pub(super) fn check_strict(&self, state: &AppState, report: &Report) -> Result<(), Error> {
+        let asked = (self.header)("x-gateway-strict");
+        let strict = match asked.as_deref().map(str::trim) {
+            None | Some("") => state.config.strict_translation,
+            Some(word) if word.eq_ignore_ascii_case("true") || word == "1" => true,
+            Some(word) if word.eq_ignore_ascii_case("false") || word == "0" => false,
+            Some(_) => {
+                return Err(Error::invalid(
+                    "x-gateway-strict",
+                    "it must be true or false.",
+                ));
+            }
+        };
+        if strict { report.refuse() } else { Ok(()) }
+    }
+
     /// Calls the provider.
     pub(super) async fn call(
         &self,

@@ -3,6 +3,7 @@
 mod ask;
 mod chat;
 mod models;
+mod plan;
 mod responses;
 mod stream;
 

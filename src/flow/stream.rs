@@ -7,13 +7,11 @@ use bytes::Bytes;
 use futures_util::Stream;
 use memchr::memmem;
 
-use super::Refused;
 use crate::codec::sse;
 use crate::dialect::hub::Event;
 use crate::dialect::openai::Watch;
 use crate::dialect::{StreamIn, StreamOut};
 use crate::error::Error;
-use crate::providers::Provider;
 use crate::secret::{Secret, redact};
 use crate::worker::Events;
 
@@ -154,39 +152,3 @@ impl Stream for Translated {
         Poll::Ready(None)
     }
 }
-
-/// Names what a translation left out.
-pub(super) fn report(dropped: &[String], headers: &mut Vec<(String, String)>) {
-    if dropped.is_empty() {
-        return;
-    }
-    let mut names = dropped.to_vec();
-    names.sort_unstable();
-    names.dedup();
-    headers.push(("x-gateway-dropped-params".to_owned(), names.join(",")));
-}
-
-/// How an answer of the wrong shape came.
-pub(super) struct Came {
-    pub provider: &'static Provider,
-    pub attempts: u32,
-    pub headers: Vec<(String, String)>,
-}
-
-impl Came {
-    /// Why it cannot be used.
-    pub(super) fn unusable(self, reason: &str) -> Refused {
-        Refused {
-            error: Error::BadAnswer {
-                provider: self.provider.name,
-                reason: reason.to_owned(),
-            },
-            provider: Some(self.provider),
-            attempts: self.attempts,
-            headers: self.headers,
-        }
-    }
-}
-
-/// What is said of a stream where a whole answer was asked for.
-pub(super) const UNASKED: &str = "it is a stream, which was not asked for";

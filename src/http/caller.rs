@@ -14,7 +14,7 @@ use super::failure::Failure;
 use crate::access::{self, Caller, admit};
 use crate::config::Config;
 use crate::error::Error;
-use crate::flow::AppState;
+use crate::flow::{AppState, Ask};
 
 /// The state of this thread.
 pub(super) fn state(request: &HttpRequest) -> &AppState {
@@ -70,6 +70,18 @@ pub struct Asked {
     pub body: Bytes,
     /// When the head arrived.
     pub arrived: Instant,
+}
+
+impl Asked {
+    /// The request as a flow takes it; `header` gives the other headers.
+    pub(super) fn with(self, header: &dyn Fn(&str) -> Option<String>) -> Ask<'_> {
+        Ask {
+            caller: self.caller,
+            header,
+            arrived: self.arrived,
+            body: self.body,
+        }
+    }
 }
 
 impl FromRequest for Asked {

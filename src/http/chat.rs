@@ -6,7 +6,7 @@ use super::caller::{Asked, header, state};
 use super::failure::Failure;
 use super::openapi::{ChatCompletion, ChatRequest, Errors};
 use super::reply;
-use crate::flow::{self, Ask};
+use crate::flow;
 
 /// Answers a conversation. The model's name decides which provider does.
 #[utoipa::path(
@@ -57,11 +57,6 @@ use crate::flow::{self, Ask};
 )]
 pub async fn create(asked: Asked, request: HttpRequest) -> Result<HttpResponse, Failure> {
     let header = |name: &str| header(&request, name);
-    let ask = Ask {
-        caller: asked.caller,
-        header: &header,
-        arrived: asked.arrived,
-        body: asked.body,
-    };
-    Ok(reply::send(flow::chat(state(&request), ask).await?))
+    let reply = flow::chat(state(&request), asked.with(&header)).await?;
+    Ok(reply::send(reply))
 }

@@ -6,7 +6,7 @@ use super::caller::{Asked, header, state};
 use super::failure::Failure;
 use super::openapi::{Errors, ResponseObject, ResponsesRequest};
 use super::reply;
-use crate::flow::{self, Ask};
+use crate::flow;
 
 /// Answers with OpenAI's Responses, on every provider.
 #[utoipa::path(
@@ -45,11 +45,6 @@ use crate::flow::{self, Ask};
 )]
 pub async fn create(asked: Asked, request: HttpRequest) -> Result<HttpResponse, Failure> {
     let header = |name: &str| header(&request, name);
-    let ask = Ask {
-        caller: asked.caller,
-        header: &header,
-        arrived: asked.arrived,
-        body: asked.body,
-    };
-    Ok(reply::send(flow::responses(state(&request), ask).await?))
+    let reply = flow::responses(state(&request), asked.with(&header)).await?;
+    Ok(reply::send(reply))
 }

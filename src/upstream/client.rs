@@ -466,6 +466,34 @@ fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
 mod tests {
     use super::*;
 
+    #[actix_web::test]
+    async fn the_host_header_has_the_port_unless_it_is_the_schemes() {
+        for (base, host) in [
+            ("https://h", "h"),
+            ("https://h:80", "h:80"),
+            ("http://h:443", "h:443"),
+            ("http://h:80", "h"),
+            ("http://[::1]:9", "[::1]:9"),
+        ] {
+            let mut config = Config::default();
+            let mut entry = config.providers.remove(0);
+            entry.base = crate::config::BaseUrl::parse(base, "").unwrap();
+            let client = Client::new(&entry, &config, &Tls::none()).unwrap();
+            let mut headers = HeaderMap::new();
+            let outgoing = Outgoing {
+                method: Method::Get,
+                path: "/models",
+                body: Bytes::new(),
+                key: &Secret::new("k"),
+                stream: false,
+                headers: &[],
+                read_error: &|status, _| crate::dialect::provider_error(status, String::new()),
+            };
+            client.write_headers(&mut headers, &outgoing);
+            assert_eq!(headers.get(header::HOST).unwrap(), host, "{base}");
+        }
+    }
+
     #[test]
     fn googles_delay_is_read_from_the_details() {
         let details =

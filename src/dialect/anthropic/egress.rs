@@ -10,8 +10,8 @@ use super::messages::{self, Conversation};
 use super::schema;
 use super::wire::{Block, Body, Metadata, OutputConfig, OutputFormat, ToolChoice};
 use crate::codec::json::{self, Object, Raw, raw};
-use crate::dialect::Translated;
 use crate::dialect::hub::{Request, Tool, ToolChoice as Choice, is_default};
+use crate::dialect::{Report, Translated};
 use crate::error::Error;
 
 /// Anthropic's own parameters, which a client may send along.
@@ -47,10 +47,13 @@ const MIN_BUDGET: u64 = 1024;
 pub(super) fn request(request: &mut Request<'_>) -> Result<Translated, Error> {
     let family = family::of(&request.model);
     let mut fields = std::mem::take(&mut request.fields);
-    let mut dropped = std::mem::take(&mut request.dropped);
+    let mut report = Report {
+        dropped: std::mem::take(&mut request.dropped),
+        changed: Vec::new(),
+    };
     refuse(&mut fields)?;
 
-    let max_tokens = max_tokens(&mut fields, &family)?;
+    let max_tokens = max_tokens(&mut fields, &family, &mut report)?;
     let mut effort = read_effort(&mut fields)?;
     let forced = matches!(
         request.tool_choice,
@@ -58,14 +61,14 @@ pub(super) fn request(request: &mut Request<'_>) -> Result<Translated, Error> {
     );
     // A forced call and a thinking budget exclude each other; the call was asked for by name.
     if family.budgeted() && forced && effort.take().is_some() {
-        dropped.push("reasoning_effort".to_owned());
+        report.dropped.push("reasoning_effort".to_owned());
     }
     let plan = plan_thinking(
         &mut fields,
         &family,
         effort.as_ref(),
         max_tokens,
-        &mut dropped,
+        &mut report,
     )?;
     let mut thinking = plan.thinking;
     let thinks = thinking
@@ -75,19 +78,19 @@ pub(super) fn request(request: &mut Request<'_>) -> Result<Translated, Error> {
         });
 
     let mut talk = messages::write(&mut request.messages, &family, thinks)?;
-    dropped.append(&mut talk.dropped);
+    report.dropped.append(&mut talk.dropped);
     // With a budget, a turn that called tools must begin with its thinking; it cannot be given back.
     if family.budgeted() && talk.unthought_calls && thinking.take().is_some() {
-        dropped.push("reasoning_effort".to_owned());
+        report.dropped.push("reasoning_effort".to_owned());
     }
 
-    let (tools, tool_choice) = tools(request, &family, &mut fields, &talk, &mut dropped)?;
-    let format = output_format(&mut fields, &mut talk, &mut dropped)?;
+    let (tools, tool_choice) = tools(request, &family, &mut fields, &talk, &mut report)?;
+    let format = output_format(&mut fields, &mut talk, &mut report)?;
     let output_config = (plan.effort.is_some() || format.is_some()).then_some(OutputConfig {
         effort: plan.effort,
         format,
     });
-    let sampling = sampling(&mut fields, &family, thinking.is_some(), &mut dropped)?;
+    let sampling = sampling(&mut fields, &family, thinking.is_some(), &mut report)?;
 
     let mut extensions = Object::default();
     for name in EXTENSIONS {
@@ -103,8 +106,8 @@ pub(super) fn request(request: &mut Request<'_>) -> Result<Translated, Error> {
         top_p: sampling.top_p,
         top_k: sampling.top_k,
         stop_sequences: stop(&mut fields)?,
-        service_tier: service_tier(&mut fields, &mut dropped)?,
-        metadata: user_id(&mut fields, &mut dropped)?,
+        service_tier: service_tier(&mut fields, &mut report)?,
+        metadata: user_id(&mut fields, &mut report)?,
         thinking,
         output_config,
         extensions,
@@ -117,16 +120,15 @@ pub(super) fn request(request: &mut Request<'_>) -> Result<Translated, Error> {
         param: None,
         message: error.to_string(),
     })?;
-    dropped.extend(
+    report.dropped.extend(
         fields
             .fields
             .iter()
             .filter(|field| !is_default(&field.name, &field.value))
             .map(|field| field.name.to_string()),
     );
-    dropped.sort_unstable();
-    dropped.dedup();
-    Ok(Translated { body, dropped })
+    report.settle();
+    Ok(Translated { body, report })
 }
 
 /// Refuses what would change the kind of the answer.
@@ -153,7 +155,7 @@ fn refuse(fields: &mut Object<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn max_tokens(fields: &mut Object<'_>, family: &Family) -> Result<u64, Error> {
+fn max_tokens(fields: &mut Object<'_>, family: &Family, report: &mut Report) -> Result<u64, Error> {
     let newer = fields.read::<i64>("", "max_completion_tokens")?;
     let older = fields.read::<i64>("", "max_tokens")?;
     let (name, wanted) = match (newer, older) {
@@ -162,7 +164,11 @@ fn max_tokens(fields: &mut Object<'_>, family: &Family) -> Result<u64, Error> {
         (None, None) => return Ok(family.max_output),
     };
     match u64::try_from(wanted) {
-        Ok(n) if n > 0 => Ok(n.min(family.max_output)),
+        Ok(n) if n > family.max_output => {
+            report.changed.push(name.to_owned());
+            Ok(family.max_output)
+        }
+        Ok(n) if n > 0 => Ok(n),
         _ => Err(Error::invalid(name, "it must be at least 1.")),
     }
 }
@@ -177,7 +183,7 @@ fn sampling(
     fields: &mut Object<'_>,
     family: &Family,
     thinking: bool,
-    dropped: &mut Vec<String>,
+    report: &mut Report,
 ) -> Result<Sampling, Error> {
     let mut temperature = fields.read::<f64>("", "temperature")?;
     let mut top_p = fields.read::<f64>("", "top_p")?;
@@ -186,8 +192,12 @@ fn sampling(
         let kept = family.sampling.then(|| given.clamp(0.0, 1.0));
         let is_one = |t: f64| (t - 1.0).abs() < f64::EPSILON;
         temperature = kept.filter(|&t| !thinking || is_one(t));
-        if temperature.is_none() && !is_one(given) {
-            dropped.push("temperature".to_owned());
+        match temperature {
+            None if !is_one(given) => report.dropped.push("temperature".to_owned()),
+            Some(kept) if (kept - given).abs() > f64::EPSILON => {
+                report.changed.push("temperature".to_owned());
+            }
+            _ => {}
         }
     }
     if let Some(given) = top_p {
@@ -196,13 +206,13 @@ fn sampling(
         if !kept {
             top_p = None;
             if (given - 1.0).abs() > f64::EPSILON {
-                dropped.push("top_p".to_owned());
+                report.dropped.push("top_p".to_owned());
             }
         }
     }
     if top_k.is_some() && (!family.sampling || thinking) {
         top_k = None;
-        dropped.push("top_k".to_owned());
+        report.dropped.push("top_k".to_owned());
     }
     Ok(Sampling {
         temperature,
@@ -280,7 +290,7 @@ fn plan_thinking<'a>(
     family: &Family,
     effort: Option<&Effort>,
     max_tokens: u64,
-    dropped: &mut Vec<String>,
+    report: &mut Report,
 ) -> Result<Plan<'a>, Error> {
     let hidden = effort.is_some_and(|effort| effort.hidden);
     let adaptive = || {
@@ -290,6 +300,11 @@ fn plan_thinking<'a>(
         )))
     };
     let word = effort.map(|effort| effort.word.as_str());
+    if let Some(word) = word.filter(|word| *word != "none")
+        && family.effort(word).is_some_and(|effort| effort != word)
+    {
+        report.changed.push("reasoning_effort".to_owned());
+    }
     if let Some(own) = fields.take("thinking") {
         let kind: Option<String> = json::object(&own, &"thinking")?.read("thinking.", "type")?;
         let kind = kind.unwrap_or_default();
@@ -300,13 +315,14 @@ fn plan_thinking<'a>(
                 effort,
             });
         }
+        report.changed.push("thinking".to_owned());
         if kind != "disabled" {
             return Ok(Plan {
                 thinking: adaptive(),
                 effort,
             });
         }
-        return Ok(no_thinking(family, "thinking", dropped));
+        return Ok(no_thinking(family, "thinking", report));
     }
     let plan = match word {
         None if family.types.is_empty() || family.thinks == Thinks::WhenAsked => Plan {
@@ -318,7 +334,7 @@ fn plan_thinking<'a>(
             thinking: adaptive(),
             effort: None,
         },
-        Some("none") => no_thinking(family, "reasoning_effort", dropped),
+        Some("none") => no_thinking(family, "reasoning_effort", report),
         Some(word) if family.budgeted() => {
             let wanted = effort.and_then(|effort| effort.budget).unwrap_or_else(|| {
                 BUDGETS
@@ -330,7 +346,7 @@ fn plan_thinking<'a>(
             let thinking = (budget >= MIN_BUDGET)
                 .then(|| Cow::Owned(raw(&json!({"type": "enabled", "budget_tokens": budget}))));
             if thinking.is_none() {
-                dropped.push("reasoning_effort".to_owned());
+                report.dropped.push("reasoning_effort".to_owned());
             }
             Plan {
                 thinking,
@@ -350,13 +366,13 @@ fn plan_thinking<'a>(
 }
 
 /// How a family is told not to think, as far as it can be told.
-fn no_thinking<'a>(family: &Family, asked_by: &str, dropped: &mut Vec<String>) -> Plan<'a> {
+fn no_thinking<'a>(family: &Family, asked_by: &str, report: &mut Report) -> Plan<'a> {
     let kind = match family.thinks {
         Thinks::WhenAsked => None,
         Thinks::Unless if family.types.contains(&"between_tools") => Some("between_tools"),
         Thinks::Unless => Some("disabled"),
         Thinks::Always => {
-            dropped.push(asked_by.to_owned());
+            report.dropped.push(asked_by.to_owned());
             return Plan {
                 thinking: None,
                 effort: Some("low"),
@@ -374,7 +390,7 @@ fn tools<'a>(
     family: &Family,
     fields: &mut Object<'a>,
     talk: &Conversation<'a>,
-    dropped: &mut Vec<String>,
+    report: &mut Report,
 ) -> Result<(Vec<Raw<'a>>, Option<ToolChoice<'a>>), Error> {
     let parallel = fields
         .read::<bool>("", "parallel_tool_calls")?
@@ -393,7 +409,7 @@ fn tools<'a>(
     }
     let mut tools = Vec::new();
     for (i, tool) in std::mem::take(&mut request.tools).into_iter().enumerate() {
-        tools.push(write_tool(tool, i, dropped)?);
+        tools.push(write_tool(tool, i, report)?);
     }
     web_search(fields, &mut tools)?;
     if tools.is_empty() {
@@ -422,12 +438,12 @@ fn tools<'a>(
             disable_parallel_tool_use: false,
         },
         Some(Choice::Required) => ToolChoice {
-            kind: force("any", family, dropped),
+            kind: force("any", family, report),
             name: None,
             disable_parallel_tool_use: false,
         },
         Some(Choice::Function(name)) => {
-            let kind = force("tool", family, dropped);
+            let kind = force("tool", family, report);
             ToolChoice {
                 kind,
                 name: (kind == "tool").then_some(name),
@@ -440,15 +456,15 @@ fn tools<'a>(
 }
 
 /// A forced choice, on families that can be forced.
-fn force(kind: &'static str, family: &Family, dropped: &mut Vec<String>) -> &'static str {
+fn force(kind: &'static str, family: &Family, report: &mut Report) -> &'static str {
     if family.forced_tool {
         return kind;
     }
-    dropped.push("tool_choice".to_owned());
+    report.dropped.push("tool_choice".to_owned());
     "auto"
 }
 
-fn write_tool<'a>(tool: Tool<'a>, i: usize, dropped: &mut Vec<String>) -> Result<Raw<'a>, Error> {
+fn write_tool<'a>(tool: Tool<'a>, i: usize, report: &mut Report) -> Result<Raw<'a>, Error> {
     let (name, description, parameters, strict, mut other) = match tool {
         Tool::Function {
             name,
@@ -492,7 +508,7 @@ fn write_tool<'a>(tool: Tool<'a>, i: usize, dropped: &mut Vec<String>) -> Result
                     Some(schema) => Cow::Owned(raw(&schema)),
                     None => {
                         strict = false;
-                        dropped.push(format!("tools[{i}].function.strict"));
+                        report.dropped.push(format!("tools[{i}].function.strict"));
                         schema
                     }
                 }
@@ -552,7 +568,7 @@ fn web_search<'a>(fields: &mut Object<'a>, tools: &mut Vec<Raw<'a>>) -> Result<(
 fn output_format(
     fields: &mut Object<'_>,
     talk: &mut Conversation<'_>,
-    dropped: &mut Vec<String>,
+    report: &mut Report,
 ) -> Result<Option<OutputFormat>, Error> {
     const AT: &str = "response_format";
     let Some(format) = fields.take(AT) else {
@@ -575,6 +591,7 @@ fn output_format(
     match kind.as_str() {
         "text" => Ok(None),
         "json_object" => {
+            report.changed.push(AT.to_owned());
             ask(talk, String::new());
             Ok(None)
         }
@@ -596,7 +613,7 @@ fn output_format(
                     schema,
                 }));
             }
-            dropped.push(AT.to_owned());
+            report.changed.push(AT.to_owned());
             ask(talk, format!(" It must follow this JSON Schema: {schema}"));
             Ok(None)
         }
@@ -630,7 +647,7 @@ fn stop(fields: &mut Object<'_>) -> Result<Vec<String>, Error> {
 
 fn service_tier(
     fields: &mut Object<'_>,
-    dropped: &mut Vec<String>,
+    report: &mut Report,
 ) -> Result<Option<&'static str>, Error> {
     Ok(
         match fields.read::<String>("", "service_tier")?.as_deref() {
@@ -638,7 +655,7 @@ fn service_tier(
             Some("auto") => Some("auto"),
             Some("default" | "standard_only") => Some("standard_only"),
             Some(_) => {
-                dropped.push("service_tier".to_owned());
+                report.dropped.push("service_tier".to_owned());
                 None
             }
         },
@@ -648,7 +665,7 @@ fn service_tier(
 /// The opaque id of the person behind the request; the provider asks for no more than that.
 fn user_id<'a>(
     fields: &mut Object<'a>,
-    dropped: &mut Vec<String>,
+    report: &mut Report,
 ) -> Result<Option<Metadata<'a>>, Error> {
     let mut found: Option<(&str, Cow<'a, str>)> = None;
     if let Some(metadata) = fields.take("metadata") {
@@ -657,7 +674,7 @@ fn user_id<'a>(
             found = Some(("metadata", json::text(&id, &"metadata.user_id")?));
         }
         if !metadata.fields.is_empty() {
-            dropped.push("metadata".to_owned());
+            report.dropped.push("metadata".to_owned());
         }
     }
     for name in ["safety_identifier", "user"] {
@@ -673,7 +690,7 @@ fn user_id<'a>(
     };
     let phone = id.starts_with('+') && id.chars().any(|c| c.is_ascii_digit());
     if id.is_empty() || id.chars().count() > 256 || id.contains('@') || phone {
-        dropped.push(name.to_owned());
+        report.dropped.push(name.to_owned());
         return Ok(None);
     }
     Ok(Some(Metadata { user_id: id }))

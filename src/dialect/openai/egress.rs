@@ -7,10 +7,10 @@ use serde_json::value::RawValue;
 
 use super::read_usage;
 use crate::codec::json::{Object, raw};
-use crate::dialect::Translated;
 use crate::dialect::hub::{
     Answer, CallIn, Finish, Message, Part, Request, Role, Tool, ToolCall, ToolChoice,
 };
+use crate::dialect::{Report, Translated};
 use crate::error::Error;
 
 /// Writes a request. Nothing is dropped: this is the shape the hub is made after.
@@ -44,12 +44,17 @@ pub(super) fn request(
         }
         out.fields.push(field);
     }
+    let mut report = Report {
+        dropped: std::mem::take(&mut request.dropped),
+        changed: Vec::new(),
+    };
+    report.settle();
     Ok(Translated {
         body: serde_json::to_vec(&out).map_err(|e| Error::InvalidJson {
             param: None,
             message: e.to_string(),
         })?,
-        dropped: std::mem::take(&mut request.dropped),
+        report,
     })
 }
 
