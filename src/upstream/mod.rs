@@ -3,10 +3,12 @@
 mod body;
 mod client;
 mod connect;
+mod failure;
 mod retry;
 mod tls;
 
 pub use body::{Body, BodyError};
-pub use client::{Answered, Attempt, Client, Failure, Method, Outgoing};
+pub use client::{Answered, Attempt, Client, Method, Outgoing};
+pub use failure::Failure;
 pub use retry::{Again, Policy, Schedule};
 pub use tls::Tls;

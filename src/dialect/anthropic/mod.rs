@@ -1,12 +1,16 @@
 //! Anthropic Messages (version 2023-06-01), spoken by one provider. Pure.
 
 mod answer;
+mod blocks;
 mod egress;
 mod error;
 mod family;
 mod messages;
+mod replay;
 mod schema;
 mod stream_in;
+mod thinking;
+mod tools;
 mod wire;
 
 use crate::codec::sse;

@@ -1,8 +1,11 @@
 //! OpenAI Responses (API of August 2026) for providers that lack it: request -> hub, hub -> answer
 //! and events. Pure.
 
+mod answer;
 mod ingress;
+mod items;
 mod stream_out;
+mod tools;
 mod wire;
 
 use crate::dialect::hub::Answer;
@@ -29,7 +32,7 @@ pub struct ResponsesClient {
 
 impl Ingress for ResponsesClient {
     fn answer(&self, answer: Answer) -> Result<String, Error> {
-        Ok(stream_out::answer(self, answer))
+        Ok(answer::answer(self, answer))
     }
 
     fn stream(&self) -> Box<dyn StreamOut> {

@@ -1,212 +1,17 @@
-//! Hub answer -> response object, hub events -> Responses events. Pure.
+//! Hub events -> Responses events; one state machine per stream. Pure.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
+use serde_json::json;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
 
-use super::wire::{
-    Choice, Failure, Incomplete, Item, Metadata, Number, Part, Reasoning, Response, WireUsage,
-};
-use super::{ResponsesClient, SEALED};
+use super::ResponsesClient;
+use super::answer::{Ids, State, flat_annotation, outcome, response, seal};
+use super::wire::{Failure, Item, Part};
 use crate::codec::json::raw;
 use crate::codec::sse;
 use crate::dialect::StreamOut;
-use crate::dialect::hub::{Answer, Detail, Event, Finish, Usage};
+use crate::dialect::hub::{Detail, Event, Finish, Usage};
 use crate::error::Error;
-
-/// Counters behind the ids of one response.
-#[derive(Default)]
-struct Ids {
-    items: u64,
-}
-
-impl Ids {
-    fn next(&mut self, client: &ResponsesClient, prefix: &str) -> String {
-        self.items += 1;
-        client.stamp.id(prefix, self.items)
-    }
-}
-
-/// What differs between the states of one response.
-struct State<'a> {
-    id: &'a str,
-    model: &'a str,
-    created: u64,
-    status: &'static str,
-    error: Option<Failure<'a>>,
-    incomplete: Option<&'static str>,
-    output: &'a [Item],
-    usage: Option<Usage>,
-    service_tier: Option<&'a str>,
-    finished: bool,
-}
-
-fn response(client: &ResponsesClient, state: State<'_>) -> Box<RawValue> {
-    let echo = &client.echo;
-    let asked = echo.service_tier.as_deref().filter(|tier| *tier != "auto");
-    let tier = state.service_tier.or(asked).unwrap_or("default");
-    raw(&Response {
-        id: state.id,
-        object: "response",
-        created_at: state.created,
-        status: state.status,
-        background: false,
-        error: state.error,
-        incomplete_details: state.incomplete.map(|reason| Incomplete { reason }),
-        instructions: echo.instructions.as_deref(),
-        max_output_tokens: echo.max_output_tokens,
-        max_tool_calls: echo.max_tool_calls,
-        model: state.model,
-        output: state.output,
-        parallel_tool_calls: echo.parallel_tool_calls,
-        previous_response_id: None,
-        reasoning: Reasoning {
-            effort: echo.effort.as_deref(),
-            summary: echo.summary.as_deref(),
-        },
-        service_tier: tier,
-        store: false,
-        temperature: echo
-            .temperature
-            .as_deref()
-            .map_or(Number::Default(1), Number::Given),
-        text: &echo.text,
-        tool_choice: echo
-            .tool_choice
-            .as_deref()
-            .map_or(Choice::Default("auto"), Choice::Given),
-        tools: &echo.tools,
-        top_logprobs: echo.top_logprobs,
-        top_p: echo
-            .top_p
-            .as_deref()
-            .map_or(Number::Default(1), Number::Given),
-        truncation: echo.truncation.as_deref().unwrap_or("disabled"),
-        metadata: echo
-            .metadata
-            .as_deref()
-            .map_or(Metadata::Empty {}, Metadata::Given),
-        user: echo.user.as_deref(),
-        usage: state.usage.map(WireUsage::from),
-        completed_at: state.finished.then(|| (client.stamp.now)()),
-    })
-}
-
-/// The status of a finished response, and why it is incomplete.
-fn outcome(finish: Finish, refused: bool) -> (&'static str, Option<&'static str>) {
-    match finish {
-        Finish::Length => ("incomplete", Some("max_output_tokens")),
-        Finish::ContentFilter if !refused => ("incomplete", Some("content_filter")),
-        Finish::Stop | Finish::ToolCalls | Finish::ContentFilter => ("completed", None),
-    }
-}
-
-fn seal(details: &[Detail]) -> String {
-    let json = raw(details);
-    format!("{SEALED}{}", URL_SAFE_NO_PAD.encode(json.get()))
-}
-
-/// A citation in the flat shape that Responses has.
-fn flat_annotation(nested: &RawValue) -> Option<Box<RawValue>> {
-    let mut outer: Map<String, Value> = serde_json::from_str(nested.get()).ok()?;
-    let mut flat = Map::new();
-    flat.insert("type".to_owned(), outer.remove("type")?);
-    if let Some(Value::Object(inner)) = outer.remove("url_citation") {
-        flat.extend(inner);
-    }
-    Some(raw(&flat))
-}
-
-/// Log probabilities of the text; Responses has the same entries, without an envelope.
-fn flat_logprobs(logprobs: Option<&RawValue>) -> Vec<Box<RawValue>> {
-    #[derive(serde::Deserialize)]
-    struct Envelope {
-        #[serde(default)]
-        content: Option<Vec<Box<RawValue>>>,
-    }
-    logprobs
-        .and_then(|raw| serde_json::from_str::<Envelope>(raw.get()).ok())
-        .and_then(|envelope| envelope.content)
-        .unwrap_or_default()
-}
-
-/// Writes a whole response.
-pub(super) fn answer(client: &ResponsesClient, answer: Answer) -> String {
-    let mut ids = Ids::default();
-    let mut output = Vec::new();
-    let refused = answer.refusal.is_some();
-    let (status, incomplete) = outcome(answer.finish, refused);
-    if answer.reasoning.is_some() || !answer.details.is_empty() {
-        let shown = answer.reasoning.filter(|_| client.summary);
-        output.push(Item::Reasoning {
-            id: ids.next(client, "rs_"),
-            summary: shown
-                .map(|text| Part::SummaryText { text })
-                .into_iter()
-                .collect(),
-            encrypted_content: (client.encrypted && !answer.details.is_empty())
-                .then(|| seal(&answer.details)),
-        });
-    }
-    let mut content = Vec::new();
-    let nothing_else = answer.tool_calls.is_empty() && !refused;
-    let text = answer.text.filter(|text| !text.is_empty() || nothing_else);
-    if let Some(text) = text.or_else(|| nothing_else.then(String::new)) {
-        content.push(Part::OutputText {
-            text,
-            annotations: answer
-                .annotations
-                .iter()
-                .filter_map(|nested| flat_annotation(nested))
-                .collect(),
-            logprobs: flat_logprobs(answer.logprobs.as_deref()),
-        });
-    }
-    content.extend(answer.refusal.map(|refusal| Part::Refusal { refusal }));
-    if !content.is_empty() {
-        output.push(Item::Message {
-            id: ids.next(client, "msg_"),
-            status: "completed",
-            role: "assistant",
-            content,
-        });
-    }
-    for call in answer.tool_calls {
-        output.push(Item::FunctionCall {
-            id: ids.next(client, "fc_"),
-            status: "completed",
-            call_id: call.id,
-            name: call.name,
-            arguments: call.arguments,
-        });
-    }
-    if incomplete.is_some()
-        && let Some(last) = output.last_mut()
-    {
-        last.set_status("incomplete");
-    }
-    let model = answer.model.as_deref().unwrap_or(&client.model);
-    let id = client.stamp.id(&format!("resp_{}_", client.provider), 1);
-    response(
-        client,
-        State {
-            id: &id,
-            model,
-            created: answer.created.unwrap_or(client.stamp.created),
-            status,
-            error: None,
-            incomplete,
-            output: &output,
-            usage: answer.usage,
-            service_tier: answer.service_tier.as_deref(),
-            finished: true,
-        },
-    )
-    .get()
-    .to_owned()
-}
 
 /// An output item of the stream.
 struct Slot {
@@ -665,15 +470,6 @@ impl ToResponses {
     }
 }
 
-/// The code of a failed response, from the closed list of the specification.
-fn failure_code(error: &Error) -> &'static str {
-    match error.status() {
-        429 => "rate_limit_exceeded",
-        400 | 413 | 422 => "invalid_prompt",
-        _ => "server_error",
-    }
-}
-
 fn is_reasoning(item: &Item) -> bool {
     matches!(item, Item::Reasoning { .. })
 }
@@ -726,5 +522,14 @@ impl StreamOut for ToResponses {
             }
             Event::Failed(error) => self.fail(&error, out),
         }
+    }
+}
+
+/// The code of a failed response, from the closed list of the specification.
+fn failure_code(error: &Error) -> &'static str {
+    match error.status() {
+        429 => "rate_limit_exceeded",
+        400 | 413 | 422 => "invalid_prompt",
+        _ => "server_error",
     }
 }

@@ -1,0 +1,91 @@
+//! What a client took along of an earlier answer -> the blocks it was. Pure.
+
+use super::DETAIL_FORMAT;
+use super::wire::{AnswerBlock, Block};
+use crate::codec::json;
+use crate::dialect::hub::{Detail, Message, Part, Place};
+use crate::error::Error;
+
+/// Blocks that a client kept as Anthropic sent them, where they still say what the message says.
+pub(super) fn verbatim_blocks<'a>(
+    message: &mut Message<'a>,
+    at: Place,
+) -> Result<Option<Vec<Block<'a>>>, Error> {
+    let Some(fields) = message.other.take("provider_specific_fields") else {
+        return Ok(None);
+    };
+    let param = format!("{at}.provider_specific_fields");
+    let Some(own) = json::object(&fields, &param)?.take("anthropic") else {
+        return Ok(None);
+    };
+    let Some(content) = json::object(&own, &param)?.take("content") else {
+        return Ok(None);
+    };
+    let blocks = json::array(&content, &param)?;
+    let mut text = String::new();
+    let mut ids = Vec::new();
+    for block in &blocks {
+        let Ok(block) = serde_json::from_str::<AnswerBlock>(block.get()) else {
+            return Ok(None);
+        };
+        match block.kind.as_str() {
+            "text" => text.push_str(&block.text.unwrap_or_default()),
+            "tool_use" => ids.push(block.id.unwrap_or_default()),
+            _ => {}
+        }
+    }
+    let said: String = message
+        .content
+        .iter()
+        .filter_map(|part| match part {
+            Part::Text { text, .. } => Some(text.as_ref()),
+            _ => None,
+        })
+        .collect();
+    let same = said == text
+        && ids
+            .iter()
+            .eq(message.tool_calls.iter().map(|call| &*call.id));
+    Ok(same.then(|| blocks.into_iter().map(Block::Verbatim).collect()))
+}
+
+/// The thinking blocks that a client took along, in the order they came.
+pub(super) fn thinking_blocks<'a>(
+    message: &mut Message<'a>,
+    at: Place,
+) -> Result<Vec<Block<'a>>, Error> {
+    if let Some(raw) = message.other.take("reasoning_details") {
+        let mut blocks = Vec::new();
+        let param = format!("{at}.reasoning_details");
+        for raw in json::array(&raw, &param)? {
+            let Ok(detail) = serde_json::from_str::<Detail>(raw.get()) else {
+                return Err(Error::wrong_type(param, "an array of reasoning details"));
+            };
+            let ours = detail
+                .format
+                .as_deref()
+                .is_none_or(|format| format == DETAIL_FORMAT);
+            match (detail.signature, detail.data) {
+                (Some(signature), _) if ours => {
+                    blocks.push(Block::Thinking {
+                        thinking: detail.text.unwrap_or_default(),
+                        signature,
+                    });
+                }
+                (None, Some(data)) if ours && detail.format.is_some() => {
+                    blocks.push(Block::RedactedThinking { data });
+                }
+                _ => {}
+            }
+        }
+        return Ok(blocks);
+    }
+    if let Some(raw) = message.other.take("thinking_blocks") {
+        let param = format!("{at}.thinking_blocks");
+        return Ok(json::array(&raw, &param)?
+            .into_iter()
+            .map(Block::Verbatim)
+            .collect());
+    }
+    Ok(Vec::new())
+}

@@ -1,0 +1,103 @@
+//! What an attempt that failed tells: why, whether to try again, and the provider's own headers.
+
+use std::io;
+use std::time::Duration;
+
+use awc::http::header::HeaderMap;
+
+use super::retry::Again;
+use crate::error::Error;
+
+/// An attempt that gave no answer.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// Why.
+    pub error: Error,
+    /// Whether to try again.
+    pub again: Again,
+    /// Headers of the provider that the client is given.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Failure {
+    /// A failure that came from no answer of the provider.
+    #[must_use]
+    pub fn new(error: Error, again: Again) -> Self {
+        Self {
+            error,
+            again,
+            headers: Vec::new(),
+        }
+    }
+}
+
+/// Why no connection came about. Texts are fixed: the system's own hold addresses.
+pub(super) fn connect_reason(error: &io::Error) -> (&'static str, Again) {
+    let yes = Again::Yes { after: None };
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => ("the connection was refused", yes),
+        io::ErrorKind::TimedOut => ("connecting took too long", yes),
+        io::ErrorKind::InvalidData => ("its certificate or TLS is not acceptable", Again::Never),
+        _ if error.to_string().contains("lookup") => ("its name cannot be resolved", yes),
+        _ if error.to_string().contains("the proxy refused") => {
+            ("the proxy refused the connection", yes)
+        }
+        _ => ("no connection came about", yes),
+    }
+}
+
+/// Google's `retryDelay`, as in `"34s"`, in the details of an error.
+pub(super) fn delay_in(details: &str) -> Option<Duration> {
+    let (_, rest) = details.split_once("\"retryDelay\"")?;
+    let text = rest.split('"').nth(1)?.strip_suffix('s')?;
+    Duration::try_from_secs_f64(text.parse().ok()?).ok()
+}
+
+/// The headers of a provider that a client is given, by name or beginning.
+pub(super) fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
+    const NAMES: [&str; 7] = [
+        "retry-after",
+        "retry-after-ms",
+        "x-should-retry",
+        "openai-processing-ms",
+        "openai-version",
+        "x-ms-region",
+        "x-generation-id",
+    ];
+    const IDS: [&str; 4] = [
+        "x-request-id",
+        "request-id",
+        "x-amzn-requestid",
+        "apim-request-id",
+    ];
+    let mut out = Vec::new();
+    for (name, value) in headers {
+        let Ok(value) = value.to_str() else { continue };
+        let name = name.as_str();
+        if IDS.contains(&name) {
+            out.push(("x-upstream-request-id".to_owned(), value.to_owned()));
+        }
+        if NAMES.contains(&name)
+            || name == "x-request-id"
+            || name.starts_with("x-ratelimit-")
+            || name.starts_with("anthropic-ratelimit-")
+        {
+            out.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn googles_delay_is_read_from_the_details() {
+        let details =
+            r#"[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"34.5s"}]"#;
+        assert_eq!(delay_in(details), Some(Duration::from_millis(34_500)));
+        assert_eq!(delay_in("[]"), None);
+        assert_eq!(delay_in(r#"{"retryDelay": 3}"#), None);
+    }
+}
