@@ -285,6 +285,20 @@ impl Error {
         }
     }
 
+    /// The same error with the field's name as `own` tells it, where it has one.
+    #[must_use]
+    pub fn renamed(mut self, own: fn(&str) -> String) -> Self {
+        match &mut self {
+            Self::InvalidType { param, .. }
+            | Self::Missing { param }
+            | Self::InvalidValue { param, .. }
+            | Self::UnsupportedParameter { param, .. }
+            | Self::UnsupportedValue { param, .. } => *param = own(param),
+            _ => {}
+        }
+        self
+    }
+
     /// A field of the wrong JSON type.
     #[must_use]
     pub fn wrong_type(param: impl Into<String>, expected: &str) -> Self {

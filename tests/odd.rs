@@ -371,3 +371,95 @@ proptest! {
         told(&Error::Provider(Box::new(read_error(500, &bytes))));
     }
 }
+
+/// Arrays in arrays, deeper than a JSON parser reads as a tree.
+fn deep(levels: usize) -> String {
+    format!("{}{}", "[".repeat(levels), "]".repeat(levels))
+}
+
+#[test]
+fn depth_is_no_way_to_a_panic() {
+    for levels in [100, 120, 124, 125, 126, 127, 200, 5000] {
+        let nest = deep(levels);
+        let inside = serde_json::to_string(&nest).unwrap();
+        for body in [
+            format!(
+                r#"{{"messages":[{{"role":"user","content":"x"}},{{"role":"assistant","tool_calls":[{{"id":"a","type":"function","function":{{"name":"f","arguments":{inside}}}}}]}},{{"role":"tool","tool_call_id":"a","content":"r"}}],"metadata":{nest},"tools":[{{"type":"function","function":{{"name":"f","parameters":{{"x":{nest}}}}}}}]}}"#
+            ),
+            format!(
+                r#"{{"input":"x","metadata":{nest},"tools":[{{"type":"function","name":"f","parameters":{{"x":{nest}}}}}],"instructions":"i"}}"#
+            ),
+            format!(
+                r#"{{"messages":[{{"role":"user","content":"x"}}],"response_format":{{"type":"json_schema","json_schema":{{"schema":{{"x":{nest}}}}}}}}}"#
+            ),
+        ] {
+            let Ok(object) = Object::from_body(body.as_bytes()) else {
+                continue;
+            };
+            for dialect in [&MessagesProvider as &dyn Egress, &CHAT] {
+                if let Ok(mut request) =
+                    openai::read_request(object.clone(), "claude-opus-5-5".into())
+                {
+                    let _ = dialect.request(&mut request);
+                }
+                if let Ok((mut request, client)) =
+                    responses::read_request(object.clone(), "m".into(), "groq", stamp())
+                {
+                    let _ = dialect.request(&mut request);
+                    let mut out = Vec::new();
+                    let mut stream = client.stream();
+                    for event in ai_gateway::dialect::hub::Answer::empty(
+                        ai_gateway::dialect::hub::Finish::Stop,
+                    )
+                    .into_events()
+                    {
+                        stream.push(event, &mut out);
+                    }
+                    assert!(!out.is_empty());
+                }
+            }
+        }
+        for body in [
+            format!(
+                r#"{{"content":[{{"type":"wonder","x":{nest}}},{{"type":"text","text":"t","citations":[{{"url":"u","x":{nest}}}]}},{{"type":"tool_use","id":"a","name":"f","input":{{"x":{nest}}}}}],"stop_reason":"end_turn"}}"#
+            ),
+            format!(
+                r#"{{"choices":[{{"message":{{"content":"c","annotations":[{{"type":"url_citation","url_citation":{{"x":{nest}}}}}],"tool_calls":[{{"id":"a","function":{{"name":"f","arguments":{{"x":{nest}}}}}}}]}},"logprobs":{{"content":[{nest}]}},"finish_reason":"stop"}}]}}"#
+            ),
+            format!(r#"{{"error":{{"message":"m","details":{nest}}}}}"#),
+        ] {
+            for dialect in [&MessagesProvider as &dyn Egress, &CHAT] {
+                for client in clients() {
+                    if let Ok(answer) = dialect.answer(body.as_bytes()) {
+                        let mut out = Vec::new();
+                        let mut stream = client.stream();
+                        for event in answer.clone().into_events() {
+                            stream.push(event, &mut out);
+                        }
+                        client.answer(answer).unwrap();
+                    }
+                }
+                told(&Error::Provider(Box::new(
+                    dialect.error(500, body.as_bytes()),
+                )));
+            }
+        }
+    }
+}
+
+#[test]
+fn counts_are_no_way_to_a_panic() {
+    let body = format!(
+        r#"{{"content":[],"stop_reason":"end_turn","usage":{{"input_tokens":{0},"cache_read_input_tokens":{0},"output_tokens":{0},"iterations":[{{"type":"message","input_tokens":{0},"output_tokens":{0}}},{{"type":"compaction","input_tokens":5,"output_tokens":5}}]}}}}"#,
+        u64::MAX
+    );
+    for client in clients() {
+        let answer = MessagesProvider.answer(body.as_bytes()).unwrap();
+        assert!(
+            client
+                .answer(answer)
+                .unwrap()
+                .contains(&u64::MAX.to_string())
+        );
+    }
+}

@@ -383,6 +383,30 @@ async fn f7_length_is_incomplete() {
 }
 
 #[actix_web::test]
+async fn a_call_that_the_limit_cut_is_incomplete() {
+    let event = |data: Value| {
+        format!(
+            "event: {}\ndata: {data}\n\n",
+            data["type"].as_str().unwrap()
+        )
+    };
+    let script = Script::stream()
+        .chunk(event(json!({"type": "message_start", "message": {"id": "m", "model": "x"}})))
+        .chunk(event(json!({"type": "content_block_start", "index": 0, "content_block": {"type": "tool_use", "id": "a", "name": "f", "input": {}}})))
+        .chunk(event(json!({"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": "{\"a\":"}})))
+        .chunk(event(json!({"type": "content_block_stop", "index": 0})))
+        .chunk(event(json!({"type": "message_delta", "delta": {"stop_reason": "max_tokens"}, "usage": {"output_tokens": 5}})))
+        .chunk(event(json!({"type": "message_stop"})))
+        .end();
+    let (_server, gateway) = always(script);
+    let ask = json!({"model": "claude-opus-5-5", "input": "x", "stream": true});
+    let last = check_stream(&gateway.responses(ask).await);
+    assert_eq!(last["status"], "incomplete");
+    assert_eq!(last["output"][0]["status"], "incomplete");
+    assert_eq!(last["output"][0]["arguments"], "{\"a\":");
+}
+
+#[actix_web::test]
 async fn a_refusal_is_a_part_of_its_own() {
     let script = Script::stream()
         .chunk(chunk(&json!({"content": "Well, "}), &Value::Null))
@@ -507,6 +531,42 @@ async fn f9_what_cannot_be_done_is_refused_by_name() {
         body["model"] = json!("gemini-3.8-flash");
         let answer = gateway.responses(body.clone()).await;
         assert_eq!(answer.refusal(), (400, param.into(), code.into()), "{body}");
+    }
+    // What the provider's own dialect refuses has the client's names, too.
+    for (mut body, param) in [
+        (
+            json!({"input": "x", "max_output_tokens": 0}),
+            "max_output_tokens",
+        ),
+        (
+            json!({"input": "x", "reasoning": {"effort": "enormous"}}),
+            "reasoning.effort",
+        ),
+        (json!({"input": " "}), "input"),
+        (
+            json!({"input": [{"role": "user", "content": "x"}, {"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"}]}),
+            "input[1].call_id",
+        ),
+        (
+            json!({"input": [{"type": "function_call_output", "call_id": "a", "output": "x"}]}),
+            "input[0].call_id",
+        ),
+        (
+            json!({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "http://x/y"}]}]}),
+            "input[0].content[0].image_url",
+        ),
+        (
+            json!({"input": [{"role": "user", "content": [{"type": "input_file", "file_data": "data:video/x;base64,AA=="}]}]}),
+            "input[0].content[0].file_data",
+        ),
+    ] {
+        body["model"] = json!("claude-opus-5-5");
+        let answer = gateway.responses(body.clone()).await;
+        assert_eq!(
+            (answer.status, answer.refusal().1),
+            (400, param.to_owned()),
+            "{body}"
+        );
     }
     assert_eq!(server.counts().connections, 0);
     // Null means that it was not asked for.

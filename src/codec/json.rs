@@ -10,7 +10,9 @@ use serde_json::value::RawValue;
 use crate::error::Error;
 
 /// Deepest nesting of a request body, in levels.
-pub const MAX_DEPTH: usize = 128;
+///
+/// One less than the JSON parser bears, so that what passed here can be read as a tree.
+pub const MAX_DEPTH: usize = 127;
 
 /// A JSON value as text: borrowed from the request, or built.
 pub type Raw<'a> = Cow<'a, RawValue>;
@@ -216,6 +218,22 @@ pub fn raw<T: serde::Serialize + ?Sized>(value: &T) -> Box<RawValue> {
     serde_json::value::to_raw_value(value).expect("our own types always serialise")
 }
 
+/// An object of our own, as in `fields!({"name": value})`.
+///
+/// Unlike a tree of JSON values it takes texts of any depth without reading them again, and so
+/// cannot fail on what a client or a provider sent.
+macro_rules! fields {
+    ({ $($name:literal : $value:expr),* $(,)? }) => {
+        $crate::codec::json::Object {
+            fields: vec![$($crate::codec::json::Field {
+                name: std::borrow::Cow::Borrowed($name),
+                value: std::borrow::Cow::Owned($crate::codec::json::raw(&$value)),
+            }),*],
+        }
+    };
+}
+pub(crate) use fields;
+
 /// Replaces one value in the text it was read from; every other byte stays.
 ///
 /// Returns `None` where `value` was not read from `body`.
@@ -378,7 +396,7 @@ mod tests {
         let wide = format!(r#"{{"list":[{}[]]}}"#, "[],".repeat(500));
         assert!(Object::from_body(wide.as_bytes()).is_ok());
 
-        for depth in [127, 128, 10_000] {
+        for depth in [126, 127, 128, 10_000] {
             let body = format!(
                 r#"{{"a":"{{","messages":{}{}}}"#,
                 "[".repeat(depth),

@@ -146,7 +146,12 @@ impl<'a> Iterator for Events<'a> {
                     let value = String::from_utf8_lossy(value);
                     data = Some(match data {
                         None => value,
-                        Some(before) => Cow::Owned(format!("{before}\n{value}")),
+                        Some(before) => {
+                            let mut before = before.into_owned();
+                            before.push('\n');
+                            before.push_str(&value);
+                            Cow::Owned(before)
+                        }
                     });
                 }
                 b"event" => name = Some(String::from_utf8_lossy(value)),

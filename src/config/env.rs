@@ -42,48 +42,23 @@ pub fn port_from_environment() -> Result<Config, Mistakes> {
 
 fn read_environment(wanted: &dyn Fn(&str) -> bool) -> Result<Config, Mistakes> {
     let mut mistakes = Vec::new();
-    match dotenvy::from_filename_iter(FILE) {
-        _ if !std::path::Path::new(FILE).exists() => {}
-        Ok(lines) => {
-            let mut file = Vec::new();
-            for line in lines {
-                match line {
-                    Ok(pair) => file.push(pair),
-                    // The error's own text repeats the line, which may hold a key.
-                    Err(error) => mistakes.push(format!(
-                        "{FILE}{} cannot be read; write NAME=value, with quotes around a value that has spaces",
-                        line_of(&error)
-                    )),
-                }
-            }
-            return finish(
-                mistakes,
-                from_lookup(&|name| {
-                    let name = wanted(name).then_some(name)?;
-                    environment(name).or_else(|| {
-                        let (_, value) = file.iter().rev().find(|(key, _)| key == name)?;
-                        Some(Ok(value.clone()))
-                    })
-                }),
-            );
+    let file = match std::fs::read_to_string(FILE) {
+        Ok(text) => pairs(&text, &mut mistakes),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(_) => {
+            mistakes.push(format!("{FILE} cannot be read: it is no text file"));
+            Vec::new()
         }
-        Err(_) => mistakes.push(format!("{FILE} cannot be read")),
-    }
-    finish(
-        mistakes,
-        from_lookup(&|name| wanted(name).then(|| environment(name)).flatten()),
-    )
-}
-
-fn environment(name: &str) -> Option<Result<String, ()>> {
-    match std::env::var(name) {
-        Ok(value) => Some(Ok(value)),
-        Err(std::env::VarError::NotPresent) => None,
-        Err(std::env::VarError::NotUnicode(_)) => Some(Err(())),
-    }
-}
-
-fn finish(mut mistakes: Vec<String>, read: Result<Config, Mistakes>) -> Result<Config, Mistakes> {
+    };
+    let read = from_lookup(&|name| {
+        if !wanted(name) {
+            return None;
+        }
+        environment(name).or_else(|| {
+            let (_, value) = file.iter().rev().find(|(key, _)| key == name)?;
+            Some(Ok(value.clone()))
+        })
+    });
     match read {
         Ok(config) if mistakes.is_empty() => Ok(config),
         Ok(_) => Err(Mistakes(mistakes)),
@@ -94,14 +69,36 @@ fn finish(mut mistakes: Vec<String>, read: Result<Config, Mistakes>) -> Result<C
     }
 }
 
-/// Where in the file an unreadable line stands, as in `, line 3,`.
-fn line_of(error: &dotenvy::Error) -> String {
-    let dotenvy::Error::LineParse(text, _) = error else {
-        return String::new();
-    };
-    let file = std::fs::read_to_string(FILE).unwrap_or_default();
-    let number = file.lines().position(|line| line.trim() == text.trim());
-    number.map_or_else(String::new, |at| format!(", line {},", at + 1))
+/// The variables of a file, one a line. Of a line that cannot be read its number is told and
+/// nothing else: it may hold a key.
+fn pairs(text: &str, mistakes: &mut Vec<String>) -> Vec<(String, String)> {
+    let mut out = Vec::new();
+    let text = text.trim_start_matches('\u{feff}');
+    for (n, line) in text.lines().enumerate() {
+        let wrong = |what: &str| format!("{FILE}, line {}, {what}", n + 1);
+        let value = line.split_once('=').map_or("", |(_, value)| value.trim());
+        if !line.trim_start().starts_with('#') && value.contains('$') && !value.starts_with('\'') {
+            // It would be replaced by what a variable holds, and a key be cut without a word.
+            mistakes.push(wrong("has a $; put the value in single quotes"));
+            continue;
+        }
+        match dotenvy::from_read_iter(line.as_bytes()).next() {
+            None => {}
+            Some(Ok(pair)) => out.push(pair),
+            Some(Err(_)) => mistakes.push(wrong(
+                "cannot be read; write NAME=value, with quotes around a value that has spaces",
+            )),
+        }
+    }
+    out
+}
+
+fn environment(name: &str) -> Option<Result<String, ()>> {
+    match std::env::var(name) {
+        Ok(value) => Some(Ok(value)),
+        Err(std::env::VarError::NotPresent) => None,
+        Err(std::env::VarError::NotUnicode(_)) => Some(Err(())),
+    }
 }
 
 /// Gives a variable's value; `Err` where it is not Unicode.
@@ -142,8 +139,9 @@ impl Reader<'_> {
         match text.parse::<T>() {
             Ok(value) if value >= least && value <= most => value,
             _ => {
+                // What stands there is not repeated: it may be a key in the wrong place.
                 self.mistakes.push(format!(
-                    "{name} must be a whole number from {least} to {most}, not {text:?}"
+                    "{name} must be a whole number from {least} to {most}"
                 ));
                 default
             }
@@ -158,8 +156,7 @@ impl Reader<'_> {
             "true" | "1" => true,
             "false" | "0" => false,
             _ => {
-                self.mistakes
-                    .push(format!("{name} must be true or false, not {text:?}"));
+                self.mistakes.push(format!("{name} must be true or false"));
                 default
             }
         }
@@ -199,7 +196,7 @@ pub fn from_lookup(lookup: &Lookup<'_>) -> Result<Config, Mistakes> {
     if let Some(host) = read.text("HOST") {
         if host.contains(['/', ' ']) {
             read.mistakes
-                .push(format!("HOST must be a name or an address, not {host:?}"));
+                .push("HOST must be a name or an address".to_owned());
         }
         config.host = host;
     }
@@ -374,6 +371,28 @@ mod tests {
             );
         }
         assert!(!text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn a_file_is_read_line_by_line_and_its_secrets_are_not_repeated() {
+        let mut mistakes = Vec::new();
+        let text = "\u{feff}# a comment with $\r\nexport A=1\r\n\nB='x $y # z'\nC=\"two words\" # c\nD hunter2\nE=hunter2$rest\nF=\n";
+        let read = pairs(text, &mut mistakes);
+        let read: Vec<_> = read.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        assert_eq!(
+            read,
+            [("A", "1"), ("B", "x $y # z"), ("C", "two words"), ("F", "")]
+        );
+        assert_eq!(mistakes.len(), 2, "{mistakes:?}");
+        assert!(
+            mistakes[0].starts_with(".env, line 6, cannot be read"),
+            "{mistakes:?}"
+        );
+        assert!(
+            mistakes[1].starts_with(".env, line 7, has a $"),
+            "{mistakes:?}"
+        );
+        assert!(!mistakes.join("").contains("hunter2"));
     }
 
     #[test]

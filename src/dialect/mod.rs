@@ -9,8 +9,11 @@ pub mod models;
 pub mod openai;
 pub mod responses;
 
+use std::borrow::Cow;
+
 use crate::codec::sse;
 use crate::error::{Error, ProviderError};
+use crate::secret::{Secret, redact};
 use hub::{Answer, Event, Request};
 
 /// What a client speaks.
@@ -92,6 +95,16 @@ impl Report {
         }
     }
 
+    /// Gives every name as `own` tells it.
+    pub fn rename(&mut self, own: fn(&str) -> String) {
+        for names in [&mut self.dropped, &mut self.changed] {
+            for name in names.iter_mut() {
+                *name = own(name);
+            }
+        }
+        self.settle();
+    }
+
     /// Refuses a request that did not go through as it was.
     ///
     /// # Errors
@@ -159,8 +172,31 @@ pub fn provider_error(status: u16, message: String) -> ProviderError {
     }
 }
 
+/// Takes the key, and everything shaped like one, out of all that a provider's error says.
+pub fn clean(error: &mut ProviderError, key: &Secret) {
+    let scrub = |text: &mut String| {
+        if let Cow::Owned(clean) = redact(text, Some(key)) {
+            *text = clean;
+        }
+    };
+    scrub(&mut error.message);
+    scrub(&mut error.kind);
+    error.param.iter_mut().for_each(scrub);
+    error.code.iter_mut().for_each(scrub);
+    for (name, value) in &mut error.more {
+        scrub(name);
+        scrub(value);
+    }
+}
+
+/// What is wrong with JSON of a provider, without repeating any of it: the parser's own words
+/// quote the values they met.
+pub(crate) fn place_of(error: &serde_json::Error) -> String {
+    format!("line {}, column {}", error.line(), error.column())
+}
+
 /// The status a client is told: vendors' own numbers become the standard one they mean.
-fn client_status(status: u16) -> u16 {
+pub(crate) fn client_status(status: u16) -> u16 {
     match status {
         498 | 529 => 503,
         status @ 400..=599 => status,

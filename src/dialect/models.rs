@@ -1,6 +1,11 @@
 //! Lists of models in every shape the providers use. Pure.
 
-use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::place_of;
 
 /// A model of a list.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -36,87 +41,64 @@ pub struct Page {
     pub after: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Wire {
-    /// `models` is Cohere's own word.
-    #[serde(alias = "models")]
-    data: Vec<Row>,
-    #[serde(default)]
-    has_more: Option<bool>,
-    #[serde(default)]
-    last_id: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Row {
-    #[serde(default)]
-    id: Option<String>,
-    #[serde(default)]
-    name: Option<String>,
-    #[serde(default)]
-    created: Option<serde_json::Number>,
-    #[serde(default)]
-    created_at: Option<String>,
-    #[serde(default)]
-    owned_by: Option<String>,
-    #[serde(default)]
-    display_name: Option<String>,
-    #[serde(default, rename = "type")]
-    kind: Option<String>,
-    #[serde(default)]
-    active: Option<bool>,
-    #[serde(default)]
-    endpoints: Option<Vec<String>>,
-    #[serde(
-        default,
-        alias = "context_length",
-        alias = "max_context_length",
-        alias = "max_input_tokens"
-    )]
-    context_window: Option<u64>,
-    #[serde(default, alias = "max_completion_tokens")]
-    max_tokens: Option<u64>,
-}
-
 /// Reads one page. `owner` is who owns a model that names no one, `prefix` what stands before each
 /// id, `only` the `type` of the models that chat where the list holds others.
+///
+/// Members of a row that cannot be read are left out, and so is a row without an id: one odd row
+/// must not cost the list.
 ///
 /// # Errors
 /// A text where it is no list.
 pub fn read(body: &[u8], owner: &str, prefix: &str, only: Option<&str>) -> Result<Page, String> {
-    let wire: Wire =
-        serde_json::from_slice(body).map_err(|error| format!("it is no list ({error})"))?;
-    let mut entries: Vec<Entry> = Vec::new();
-    for row in wire.data {
-        let chats = row.active != Some(false)
-            && row
-                .endpoints
-                .is_none_or(|endpoints| endpoints.iter().any(|endpoint| endpoint == "chat"))
-            && only.is_none_or(|only| row.kind.is_none_or(|kind| kind == only));
-        let Some(id) = row.id.or_else(|| row.name.clone()) else {
-            continue;
-        };
-        let id = id.strip_prefix(prefix).unwrap_or(&id).to_owned();
-        if !chats || id.is_empty() || entries.iter().any(|entry| entry.id == id) {
-            continue;
-        }
-        let created = row.created.and_then(|seconds| seconds.as_u64());
-        entries.push(Entry {
-            id,
-            object: "model",
-            created: created
-                .or_else(|| row.created_at.as_deref().and_then(seconds))
-                .unwrap_or(0),
-            owned_by: row.owned_by.unwrap_or_else(|| owner.to_owned()),
-            display_name: row.display_name,
-            context_window: row.context_window,
-            max_output_tokens: row.max_tokens,
-            source: None,
-        });
-    }
+    let list: Value = serde_json::from_slice(body)
+        .map_err(|error| format!("it is no list ({})", place_of(&error)))?;
+    // `models` is Cohere's own word.
+    let rows = ["data", "models"]
+        .iter()
+        .find_map(|name| list.get(name)?.as_array())
+        .ok_or("it is no list")?;
+    let mut seen = HashSet::new();
+    let entries = rows
+        .iter()
+        .filter_map(|row| entry(row, owner, prefix, only))
+        .filter(|entry| seen.insert(entry.id.clone()))
+        .collect();
+    let more = list.get("has_more").and_then(Value::as_bool) == Some(true);
+    let last = list.get("last_id").and_then(Value::as_str);
     Ok(Page {
         entries,
-        after: wire.last_id.filter(|_| wire.has_more == Some(true)),
+        after: last.filter(|_| more).map(str::to_owned),
+    })
+}
+
+fn entry(row: &Value, owner: &str, prefix: &str, only: Option<&str>) -> Option<Entry> {
+    let text = |name: &str| row.get(name).and_then(Value::as_str);
+    let count = |names: &[&str]| names.iter().find_map(|name| row.get(name)?.as_u64());
+    let id = text("id").or_else(|| text("name"))?;
+    let id = id.strip_prefix(prefix).unwrap_or(id);
+    let retired = row.get("active").and_then(Value::as_bool) == Some(false);
+    let endpoints = row.get("endpoints").and_then(Value::as_array);
+    let chats = endpoints.is_none_or(|list| list.iter().any(|endpoint| endpoint == "chat"))
+        && only.is_none_or(|only| text("type").is_none_or(|kind| kind == only));
+    if id.is_empty() || retired || !chats {
+        return None;
+    }
+    Some(Entry {
+        id: id.to_owned(),
+        object: "model",
+        created: count(&["created", "created_at"])
+            .or_else(|| text("created_at").and_then(seconds))
+            .unwrap_or(0),
+        owned_by: text("owned_by").unwrap_or(owner).to_owned(),
+        display_name: text("display_name").map(str::to_owned),
+        context_window: count(&[
+            "context_window",
+            "context_length",
+            "max_context_length",
+            "max_input_tokens",
+        ]),
+        max_output_tokens: count(&["max_tokens", "max_completion_tokens"]),
+        source: None,
     })
 }
 
@@ -202,6 +184,14 @@ mod tests {
             )
             .len(),
             0
+        );
+        assert_eq!(
+            ids(
+                r#"{"data":[7,{"id":5},{"id":"a","max_tokens":1,"max_completion_tokens":2,"context_window":1.5,"created":"soon"},null]}"#,
+                "",
+                None
+            ),
+            ["a"]
         );
         assert!(read(b"{}", "x", "", None).is_err());
     }

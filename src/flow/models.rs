@@ -138,6 +138,9 @@ async fn kept(
     let Some((_, slot)) = slot.into_iter().find(|(row, _)| *row == provider) else {
         return live(state, caller, provider, key).await.map(Arc::new);
     };
+    if cache.keep.is_zero() {
+        return live(state, caller, provider, key).await.map(Arc::new);
+    }
     // Held while asking: others who want the same list wait for this one.
     let mut slot = slot.lock().await;
     if let Some((at, listed)) = &*slot {

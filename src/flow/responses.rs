@@ -8,7 +8,7 @@ use super::{AppState, Refused, Reply};
 use crate::codec::json::Object;
 use crate::dialect::Report;
 use crate::dialect::openai::ResponsesWatch;
-use crate::dialect::responses::read_request;
+use crate::dialect::responses::{own_name, read_request};
 use crate::error::Error;
 
 /// Answers a Responses request: relayed to a provider that has them, translated for the others.
@@ -41,7 +41,11 @@ fn plan(ask: &Ask<'_>) -> Result<Plan, Error> {
     if request.messages.is_empty() {
         return Err(Error::invalid("input", "it holds nothing to answer."));
     }
-    let translated = provider.dialect().request(&mut request)?;
+    let mut translated = provider
+        .dialect()
+        .request(&mut request)
+        .map_err(|error| error.renamed(own_name))?;
+    translated.report.rename(own_name);
     Ok(Plan {
         provider,
         path: provider.chat_path(),

@@ -1,16 +1,19 @@
 //! Streams on their way to the client: relayed or translated, never ending in silence.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
 use memchr::memmem;
+use tokio::time::Sleep;
 
 use crate::codec::sse;
 use crate::dialect::hub::Event;
 use crate::dialect::openai::Watch;
-use crate::dialect::{StreamIn, StreamOut};
+use crate::dialect::{StreamIn, StreamOut, clean};
 use crate::error::Error;
 use crate::secret::{Secret, redact};
 use crate::worker::Events;
@@ -83,7 +86,12 @@ pub(super) struct Translated {
     key: Secret,
     steps: Vec<Event>,
     done: bool,
+    linger: Option<Pin<Box<Sleep>>>,
 }
+
+/// How long the end of a provider's body is waited for after its last event, so that the
+/// connection can be used again.
+const LINGER: Duration = Duration::from_millis(250);
 
 impl Translated {
     pub(super) fn new(
@@ -99,6 +107,22 @@ impl Translated {
             key,
             steps: Vec::new(),
             done: false,
+            linger: None,
+        }
+    }
+
+    /// Reads what follows the last event: nothing but the end, and that at once as a rule.
+    fn read_out(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let linger = self
+            .linger
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
+        if linger.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        match Pin::new(&mut *self.events).poll_next(cx) {
+            Poll::Pending => Poll::Pending,
+            // Whatever else comes is no part of the answer.
+            Poll::Ready(_) => Poll::Ready(None),
         }
     }
 
@@ -111,7 +135,7 @@ impl Translated {
                 Event::Failed(error) => {
                     self.done = true;
                     if let Error::Provider(theirs) = error {
-                        theirs.message = redact(&theirs.message, Some(&self.key)).into_owned();
+                        clean(theirs, &self.key);
                     }
                     log::warn!("a stream failed: {error}");
                 }
@@ -149,6 +173,6 @@ impl Stream for Translated {
                 return Poll::Ready(Some(Bytes::from(out)));
             }
         }
-        Poll::Ready(None)
+        this.read_out(cx)
     }
 }

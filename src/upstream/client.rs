@@ -16,9 +16,10 @@ use super::failure::{Failure, connect_reason, delay_in, kept};
 use super::retry::{Again, retry_after};
 use super::tls::Tls;
 use crate::config::{Config, ProviderConfig};
+use crate::dialect::clean;
 use crate::error::{Error, ProviderError};
 use crate::providers::{Auth, Provider, Speaks};
-use crate::secret::{Secret, redact};
+use crate::secret::Secret;
 
 /// Largest error body that is read, in bytes.
 const MAX_ERROR: usize = 1 << 20;
@@ -162,7 +163,7 @@ impl Client {
         };
         let status = response.status().as_u16();
         let bad = |reason: &str, again| Failure {
-            headers: kept(response.headers()),
+            headers: kept(response.headers(), outgoing.key),
             ..bad(reason, again)
         };
         let again = Again::Yes { after: None };
@@ -204,7 +205,7 @@ impl Client {
         }
         Ok(Answered {
             events,
-            headers: kept(response.headers()),
+            headers: kept(response.headers(), outgoing.key),
             body: Body::new(response),
         })
     }
@@ -308,7 +309,7 @@ impl Client {
             now,
         );
         let advice = text("x-should-retry");
-        let mut headers = kept(response.headers());
+        let mut headers = kept(response.headers(), outgoing.key);
         let body = timeout_at(deadline, Body::new(response).whole(MAX_ERROR)).await;
         let body = match body {
             Ok(Ok(body)) => body,
@@ -317,8 +318,8 @@ impl Client {
             }
         };
         let mut error = (outgoing.read_error)(status, &body);
-        error.message = redact(&error.message, Some(outgoing.key)).into_owned();
-        for (name, value) in &mut error.more {
+        clean(&mut error, outgoing.key);
+        for (name, value) in &error.more {
             if after.is_none() && name == "details" {
                 after = delay_in(value);
                 headers.extend(after.map(|after| {
@@ -326,14 +327,16 @@ impl Client {
                     ("retry-after".to_owned(), format!("{seconds}"))
                 }));
             }
-            *value = redact(value, Some(outgoing.key)).into_owned();
         }
         let transient = matches!(status, 408 | 429 | 498 | 500 | 502 | 503 | 504 | 529);
         let spent = error.code.as_deref() == Some("insufficient_quota")
             || (status == 429 && after.is_none() && self.provider.bare_429_is_final);
         let again = match advice.as_deref() {
             Some("false") => Again::Never,
-            Some("true") => Again::Yes { after },
+            // What the request itself is at fault for stays wrong, whatever is advised.
+            Some("true") if !spent && !matches!(status, 400..=407 | 409..=422) => {
+                Again::Yes { after }
+            }
             _ if transient && !spent => Again::Yes { after },
             _ => Again::Never,
         };

@@ -7,6 +7,7 @@ use awc::http::header::HeaderMap;
 
 use super::retry::Again;
 use crate::error::Error;
+use crate::secret::{Secret, redact};
 
 /// An attempt that gave no answer.
 #[derive(Debug, Clone)]
@@ -54,7 +55,7 @@ pub(super) fn delay_in(details: &str) -> Option<Duration> {
 }
 
 /// The headers of a provider that a client is given, by name or beginning.
-pub(super) fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
+pub(super) fn kept(headers: &HeaderMap, key: &Secret) -> Vec<(String, String)> {
     const NAMES: [&str; 7] = [
         "retry-after",
         "retry-after-ms",
@@ -73,16 +74,17 @@ pub(super) fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
     let mut out = Vec::new();
     for (name, value) in headers {
         let Ok(value) = value.to_str() else { continue };
+        let value = redact(value, Some(key));
         let name = name.as_str();
         if IDS.contains(&name) {
-            out.push(("x-upstream-request-id".to_owned(), value.to_owned()));
+            out.push(("x-upstream-request-id".to_owned(), value.to_string()));
+            out.push(("x-request-id".to_owned(), value.to_string()));
         }
         if NAMES.contains(&name)
-            || name == "x-request-id"
             || name.starts_with("x-ratelimit-")
             || name.starts_with("anthropic-ratelimit-")
         {
-            out.push((name.to_owned(), value.to_owned()));
+            out.push((name.to_owned(), value.into_owned()));
         }
     }
     out

@@ -67,7 +67,8 @@ impl Schedule {
             .min(MAX_PAUSE);
         let pause = match after {
             Some(after) if after > MAX_RETRY_AFTER => return None,
-            Some(after) => after,
+            // A provider that says "at once" gets no less than anyone.
+            Some(after) => after.max(ceiling.mul_f64(luck.clamp(0.0, 1.0))),
             None => ceiling.mul_f64(luck.clamp(0.0, 1.0)),
         };
         if pause >= left {

@@ -18,6 +18,9 @@ use crate::upstream::{Body, BodyError};
 /// Largest event, in bytes: inline images fit, endless lines do not.
 const MAX_EVENT: usize = 32 << 20;
 
+/// Most comments before the first event that are passed on, in bytes.
+const MAX_COMMENTS: usize = 64 << 10;
+
 /// The events of one stream. Each item ends where an event ends; the slot is free again when this
 /// is dropped.
 pub struct Events {
@@ -64,6 +67,11 @@ impl Events {
             if kept.is_empty() && found {
                 self.first = events;
                 return Ok(());
+            }
+            // Comments say no more than that the provider lives; an endless row of them is not kept.
+            if !found && kept.len() + events.len() > MAX_COMMENTS {
+                kept.clear();
+                continue;
             }
             kept.put(events);
             if found {

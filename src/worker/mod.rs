@@ -19,9 +19,10 @@ pub use events::Events;
 pub use gate::{Gate, State};
 
 use crate::config::{Config, ProviderConfig};
+use crate::dialect::clean;
 use crate::error::{Error, ProviderError};
 use crate::providers::Provider;
-use crate::secret::{Secret, redact};
+use crate::secret::Secret;
 use crate::upstream::{
     Again, Answered, Body, BodyError, Client, Failure, Method, Outgoing, Policy, Schedule, Tls,
 };
@@ -174,7 +175,7 @@ impl Worker {
                     let made = schedule.attempts();
                     let left = call.deadline.saturating_duration_since(Instant::now());
                     let Some(pause) = schedule.next(failure.again, left, luck()) else {
-                        return Err(failed(failure, made));
+                        return Err(exhausted(failure, made));
                     };
                     log::debug!(
                         "{}: attempt {made} failed ({}), again in {} ms",
@@ -284,7 +285,7 @@ impl Worker {
 
 /// An error that came with a good status, before anything was passed on.
 fn hidden(mut error: ProviderError, key: &Secret) -> Failure {
-    error.message = redact(&error.message, Some(key)).into_owned();
+    clean(&mut error, key);
     let transient = matches!(error.status, 408 | 429 | 500 | 502 | 503 | 504);
     let again = if transient {
         Again::Yes { after: None }
@@ -292,6 +293,23 @@ fn hidden(mut error: ProviderError, key: &Secret) -> Failure {
         Again::Never
     };
     Failure::new(Error::Provider(Box::new(error)), again)
+}
+
+/// A call that could be tried again but will not be: the caller's own client must not start over,
+/// unless it was told when.
+fn exhausted(mut failure: Failure, attempts: u32) -> Failed {
+    let again = failure.again != Again::Never;
+    let told = failure
+        .headers
+        .iter()
+        .any(|(name, _)| name.starts_with("retry-after"));
+    if again && !(failure.error.status() == 429 && told) {
+        failure.headers.retain(|(name, _)| name != "x-should-retry");
+        failure
+            .headers
+            .push(("x-should-retry".to_owned(), "false".to_owned()));
+    }
+    failed(failure, attempts)
 }
 
 fn failed(failure: Failure, attempts: u32) -> Failed {

@@ -5,9 +5,16 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::DETAIL_FORMAT;
-use super::wire::{AnswerBlock, Citation, StopDetails, WireUsage};
+use super::wire::{AnswerBlock, BLOCKS, Citation, StopDetails, WireUsage};
 use crate::codec::json::raw;
 use crate::dialect::hub::{Answer, Detail, Finish, ToolCall, Usage};
+use crate::dialect::place_of;
+
+#[derive(Deserialize)]
+struct Kind {
+    #[serde(rename = "type")]
+    kind: String,
+}
 
 #[derive(Deserialize)]
 struct Message {
@@ -30,8 +37,8 @@ struct Message {
 const DECLINED: &str = "The model declined to answer.";
 
 pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
-    let message: Message =
-        serde_json::from_slice(body).map_err(|error| format!("it is no message ({error})"))?;
+    let message: Message = serde_json::from_slice(body)
+        .map_err(|error| format!("it is no message ({})", place_of(&error)))?;
     let (finish, native_finish) = finish(message.stop_reason.as_deref());
     let mut out = Answer {
         id: message.id,
@@ -48,8 +55,14 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
     let mut thoughts: Vec<String> = Vec::new();
     let mut canonical = Order::default();
     for (index, block) in message.content.iter().enumerate() {
+        let kind: Kind = serde_json::from_str(block.get())
+            .map_err(|error| format!("a content block has no type ({})", place_of(&error)))?;
+        if !BLOCKS.contains(&kind.kind.as_str()) {
+            canonical.saw(&kind.kind);
+            continue;
+        }
         let block: AnswerBlock = serde_json::from_str(block.get())
-            .map_err(|error| format!("a content block cannot be read ({error})"))?;
+            .map_err(|error| format!("a content block cannot be read ({})", place_of(&error)))?;
         canonical.saw(&block.kind);
         let index = index as u64;
         match block.kind.as_str() {
@@ -191,8 +204,8 @@ pub(super) fn usage(wire: &WireUsage) -> Usage {
                     .iter()
                     .filter(|pass| is(pass, "message") || is(pass, "compaction"))
             };
-            input = counted().filter_map(|pass| pass.input_tokens).sum();
-            output = counted().filter_map(|pass| pass.output_tokens).sum();
+            input = total(counted().filter_map(|pass| pass.input_tokens));
+            output = total(counted().filter_map(|pass| pass.output_tokens));
         }
     }
     let cached = wire.cache_read_input_tokens.unwrap_or(0);
@@ -208,6 +221,11 @@ pub(super) fn usage(wire: &WireUsage) -> Usage {
             .and_then(|details| details.thinking_tokens)
             .unwrap_or(0),
     }
+}
+
+/// A sum that no provider can overflow.
+fn total(counts: impl Iterator<Item = u64>) -> u64 {
+    counts.fold(0, u64::saturating_add)
 }
 
 fn tier(name: Option<&str>) -> Option<String> {

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::value::RawValue;
 
 use super::wire::{Block, Source};
-use crate::codec::json::{self, Object, Raw};
+use crate::codec::json::{self, Object, Raw, fields};
 use crate::dialect::hub::{Message, Part, Place};
 use crate::error::Error;
 
@@ -192,7 +192,7 @@ fn without_space(text: &str) -> Cow<'static, str> {
 /// make the whole conversation unusable.
 pub(super) fn arguments<'a>(text: &Cow<'a, str>) -> Raw<'a> {
     if text.trim().is_empty() {
-        return Cow::Owned(json::raw(&serde_json::json!({})));
+        return Cow::Owned(json::raw(&Object::default()));
     }
     let parsed = match text {
         Cow::Borrowed(text) => serde_json::from_str::<&'a RawValue>(text).map(Cow::Borrowed),
@@ -200,7 +200,7 @@ pub(super) fn arguments<'a>(text: &Cow<'a, str>) -> Raw<'a> {
     };
     match parsed {
         Ok(value) if value.get().starts_with('{') => value,
-        Ok(value) => Cow::Owned(json::raw(&serde_json::json!({ "value": value }))),
-        Err(_) => Cow::Owned(json::raw(&serde_json::json!({ "_invalid_json": text }))),
+        Ok(value) => Cow::Owned(json::raw(&fields!({"value": value}))),
+        Err(_) => Cow::Owned(json::raw(&fields!({"_invalid_json": text}))),
     }
 }

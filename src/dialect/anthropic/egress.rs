@@ -41,7 +41,8 @@ pub(super) fn request(request: &mut Request<'_>) -> Result<Translated, Error> {
         Some(Choice::Required | Choice::Function(_) | Choice::Allowed { required: true, .. })
     );
     // A forced call and a thinking budget exclude each other; the call was asked for by name.
-    if family.budgeted() && forced && effort.take().is_some() {
+    let thinks = effort.as_ref().is_some_and(|effort| effort.word != "none");
+    if family.budgeted() && forced && thinks && effort.take().is_some() {
         report.dropped.push("reasoning_effort".to_owned());
     }
     let plan = plan_thinking(

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use crate::dialect::client_status;
 use crate::dialect::openai::read_error;
 use crate::error::ProviderError;
 
@@ -47,11 +48,7 @@ pub(super) fn read(status: u16, body: &[u8]) -> ProviderError {
     };
     let status = if status < 400 { usual } else { status };
     error.upstream_status = status;
-    error.status = if matches!(status, 498 | 529) {
-        503
-    } else {
-        status
-    };
+    error.status = client_status(status);
     error.message = wire.message;
     kind.clone_into(&mut error.kind);
     if error.code.as_deref() != Some("context_length_exceeded") {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::blocks::{arguments, parts, text_block, texts};
+use super::calls::Calls;
 use super::family::Family;
 use super::replay::{thinking_blocks, verbatim_blocks};
 use super::wire::{Block, ResultContent, Speaker, Turn};
@@ -22,19 +23,9 @@ pub(super) struct Conversation<'a> {
     pub unthought_calls: bool,
 }
 
-/// A call of the history, with the id that Anthropic accepts.
-struct Call<'a> {
-    given: Cow<'a, str>,
-    id: String,
-    at: String,
-    answered: bool,
-}
-
 struct Writer<'a> {
     out: Conversation<'a>,
-    calls: Vec<Call<'a>>,
-    /// Calls before this position were answered or refused already.
-    open_from: usize,
+    calls: Calls<'a>,
     /// System texts that came between a call and its result.
     held: Vec<Block<'a>>,
 }
@@ -47,8 +38,7 @@ pub(super) fn write<'a>(
 ) -> Result<Conversation<'a>, Error> {
     let mut writer = Writer {
         out: Conversation::default(),
-        calls: Vec::new(),
-        open_from: 0,
+        calls: Calls::default(),
         held: Vec::new(),
     };
     let mut messages = std::mem::take(messages).into_iter().peekable();
@@ -87,7 +77,7 @@ pub(super) fn write<'a>(
                 results.sort_by_key(|(order, _)| *order);
                 let blocks = results.into_iter().map(|(_, block)| block).collect();
                 writer.push(Speaker::User, blocks);
-                if writer.calls.iter().all(|call| call.answered) {
+                if writer.calls.first_waiting().is_none() {
                     let held = std::mem::take(&mut writer.held);
                     writer.push(Speaker::User, held);
                 }
@@ -118,19 +108,13 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn all_answered(&mut self) -> Result<(), Error> {
-        match self.calls.iter().skip(self.open_from).find(|c| !c.answered) {
-            Some(call) => Err(Error::invalid(
-                call.at.clone(),
-                format!(
-                    "the call '{}' has no tool message that answers it.",
-                    call.given
-                ),
+    fn all_answered(&self) -> Result<(), Error> {
+        match self.calls.first_waiting() {
+            Some((param, id)) => Err(Error::invalid(
+                param,
+                format!("the call '{id}' has no result before what follows it."),
             )),
-            None => {
-                self.open_from = self.calls.len();
-                Ok(())
-            }
+            None => Ok(()),
         }
     }
 
@@ -160,7 +144,7 @@ impl<'a> Writer<'a> {
             },
             other => other,
         });
-        if self.calls.iter().skip(self.open_from).any(|c| !c.answered) {
+        if self.calls.first_waiting().is_some() {
             self.held.extend(marked);
         } else {
             let marked = marked.collect();
@@ -174,7 +158,7 @@ impl<'a> Writer<'a> {
         if let Some(blocks) = verbatim_blocks(&mut message, at)? {
             // The ids in these blocks are the provider's own; the results must find them.
             for (k, call) in message.tool_calls.iter().enumerate() {
-                self.remember(call, at, k, Some(call.id.to_string()));
+                self.calls.add(call, call_param(call, at, k), true);
             }
             self.out.unthought_calls = false;
             self.push(Speaker::Assistant, blocks);
@@ -198,7 +182,7 @@ impl<'a> Writer<'a> {
         }
         self.out.unthought_calls = !message.tool_calls.is_empty() && !thought;
         for (k, mut call) in message.tool_calls.into_iter().enumerate() {
-            let id = self.remember(&call, at, k, None);
+            let id = self.calls.add(&call, call_param(&call, at, k), false);
             let cache_control = call.other.take("cache_control");
             blocks.push(Block::ToolUse {
                 id,
@@ -211,76 +195,20 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Gives a call an id that Anthropic accepts and that no other call of the request has.
-    fn remember(
-        &mut self,
-        call: &CallIn<'a>,
-        at: Place,
-        k: usize,
-        as_is: Option<String>,
-    ) -> String {
-        let id = as_is.unwrap_or_else(|| {
-            let mut wanted: String = call
-                .id
-                .chars()
-                .map(|c| {
-                    if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') {
-                        c
-                    } else {
-                        '_'
-                    }
-                })
-                .collect();
-            if wanted.is_empty() {
-                wanted = format!("call_{}", self.calls.len());
-            }
-            let taken = |id: &str| self.calls.iter().any(|known| known.id == id);
-            let mut id = wanted.clone();
-            let mut n = 2;
-            while taken(&id) {
-                id = format!("{wanted}_{n}");
-                n += 1;
-            }
-            id
-        });
-        if !self.out.called.iter().any(|name| **name == *call.name) {
-            self.out.called.push(call.name.to_string());
-        }
-        self.calls.push(Call {
-            given: call.id.clone(),
-            id: id.clone(),
-            at: format!("{at}.tool_calls[{k}].id"),
-            answered: false,
-        });
-        id
-    }
-
     /// A tool's result, with the position of its call.
     fn result(&mut self, mut message: Message<'a>) -> Result<(usize, Block<'a>), Error> {
         let at = message.at;
-        let given = match (message.role, &message.tool_call_id) {
-            (Role::Function, _) => self
-                .calls
-                .iter()
-                .rev()
-                .find(|call| !call.answered)
-                .map(|call| call.given.clone()),
-            (_, id) => id.clone(),
+        let found = match (message.role, &message.tool_call_id) {
+            (Role::Function, _) => self.calls.answer_latest(),
+            (_, Some(given)) => self.calls.answer(given),
+            (_, None) => None,
         };
-        let found = self
-            .calls
-            .iter_mut()
-            .enumerate()
-            .rev()
-            .find(|(_, call)| !call.answered && Some(&call.given) == given.as_ref());
-        let Some((order, call)) = found else {
+        let Some((order, tool_use_id)) = found else {
             return Err(Error::invalid(
                 format!("{at}.tool_call_id"),
-                "no call before this message has this id, or it was answered already.",
+                "no call before it has this id, or the call has its result already.",
             ));
         };
-        call.answered = true;
-        let tool_use_id = call.id.clone();
         let is_error = message
             .other
             .read(&format!("{at}."), "is_error")?
@@ -312,6 +240,7 @@ impl<'a> Writer<'a> {
         let held = std::mem::take(&mut self.held);
         self.push(Speaker::User, held);
         let mut out = self.out;
+        out.called = self.calls.into_names();
         if out.turns.is_empty() {
             return Err(Error::invalid(
                 "messages",
@@ -354,5 +283,13 @@ impl<'a> Writer<'a> {
             }
         }
         Ok(out)
+    }
+}
+
+/// The field that holds a call's id in the client's request.
+fn call_param(call: &CallIn<'_>, at: Place, k: usize) -> String {
+    match call.at {
+        Some(own) => format!("{own}.call_id"),
+        None => format!("{at}.tool_calls[{k}].id"),
     }
 }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod blocks;
+mod calls;
 mod egress;
 mod error;
 mod family;

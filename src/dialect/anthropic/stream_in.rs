@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::answer::{annotation, compact, declined, finish, redacted, usage};
-use super::wire::{AnswerBlock, Citation, StopDetails, WireUsage};
+use super::wire::{AnswerBlock, BLOCKS, Citation, StopDetails, WireUsage};
 use super::{DETAIL_FORMAT, error};
 use crate::codec::sse;
 use crate::dialect::StreamIn;
@@ -21,9 +21,9 @@ struct Wire {
     #[serde(default)]
     index: Option<u64>,
     #[serde(default)]
-    content_block: Option<AnswerBlock>,
+    content_block: Option<Box<RawValue>>,
     #[serde(default)]
-    delta: Option<Delta>,
+    delta: Option<Box<RawValue>>,
     #[serde(default)]
     usage: Option<WireUsage>,
 }
@@ -56,6 +56,39 @@ struct Delta {
     stop_reason: Option<String>,
     #[serde(default)]
     stop_details: Option<StopDetails>,
+}
+
+/// Event types that mean something here; all others are passed over unread.
+const KNOWN: [&str; 8] = [
+    "message_start",
+    "content_block_start",
+    "content_block_delta",
+    "content_block_stop",
+    "message_delta",
+    "message_stop",
+    "ping",
+    "error",
+];
+
+/// Types of deltas that mean something here.
+const DELTAS: [&str; 5] = [
+    "text_delta",
+    "thinking_delta",
+    "signature_delta",
+    "input_json_delta",
+    "citations_delta",
+];
+
+#[derive(Deserialize)]
+struct Kind {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// The type of an event, a block or a delta.
+fn kind_of(json: &str) -> Option<String> {
+    let Kind { kind } = serde_json::from_str(json).ok()?;
+    Some(kind)
 }
 
 /// A content block that was opened.
@@ -273,6 +306,11 @@ impl StreamIn for FromMessages {
         if self.ended {
             return;
         }
+        if event.data.trim().is_empty()
+            || kind_of(&event.data).is_some_and(|kind| !KNOWN.contains(&kind.as_str()))
+        {
+            return;
+        }
         let wire: Wire = match serde_json::from_str(&event.data) {
             Ok(wire) => wire,
             Err(_) => return self.broken("an event of its stream cannot be read", out),
@@ -302,13 +340,28 @@ impl StreamIn for FromMessages {
                 });
             }
             "content_block_start" => {
-                if let Some(block) = wire.content_block {
-                    self.open(index, block, out);
+                let Some(raw) = wire.content_block else {
+                    return self.broken("a block begins without one", out);
+                };
+                if kind_of(raw.get()).is_some_and(|kind| !BLOCKS.contains(&kind.as_str())) {
+                    self.blocks.push((index, Block::Other));
+                    return;
+                }
+                match serde_json::from_str(raw.get()) {
+                    Ok(block) => self.open(index, block, out),
+                    Err(_) => self.broken("a block of its stream cannot be read", out),
                 }
             }
             "content_block_delta" => {
-                if let Some(delta) = wire.delta {
-                    self.delta(index, delta, out);
+                let Some(raw) = wire.delta else {
+                    return self.broken("a delta comes without one", out);
+                };
+                if kind_of(raw.get()).is_some_and(|kind| !DELTAS.contains(&kind.as_str())) {
+                    return;
+                }
+                match serde_json::from_str(raw.get()) {
+                    Ok(delta) => self.delta(index, delta, out),
+                    Err(_) => self.broken("a delta of its stream cannot be read", out),
                 }
             }
             "content_block_stop" => self.close(index, out),
@@ -316,7 +369,10 @@ impl StreamIn for FromMessages {
                 if let Some(usage) = wire.usage {
                     self.count(usage);
                 }
-                if let Some(delta) = wire.delta
+                let delta = wire
+                    .delta
+                    .map(|raw| serde_json::from_str::<Delta>(raw.get()));
+                if let Some(Ok(delta)) = delta
                     && delta.stop_reason.is_some()
                 {
                     if finish(delta.stop_reason.as_deref()).0 == Finish::ContentFilter {

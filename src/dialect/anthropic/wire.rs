@@ -198,6 +198,9 @@ pub(super) struct Iteration {
     pub output_tokens: Option<u64>,
 }
 
+/// The types of blocks that have a place in one of the client's dialects.
+pub(super) const BLOCKS: [&str; 4] = ["text", "thinking", "redacted_thinking", "tool_use"];
+
 /// A content block of an answer, as far as it has a place in one of the client's dialects.
 #[derive(Debug, Deserialize)]
 pub(super) struct AnswerBlock {

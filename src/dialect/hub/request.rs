@@ -165,6 +165,8 @@ impl<'a> Part<'a> {
 /// A call that an assistant made earlier.
 #[derive(Debug, Clone)]
 pub struct CallIn<'a> {
+    /// Where the client wrote it, where that is no part of its message.
+    pub at: Option<Place>,
     /// The id of the call.
     pub id: Cow<'a, str>,
     /// The function's name.

@@ -5,12 +5,13 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::loose::{Content, Function, call_id};
 use super::read_usage;
 use crate::codec::json::{Object, raw};
 use crate::dialect::hub::{
     Answer, CallIn, Finish, Message, Part, Request, Role, Tool, ToolCall, ToolChoice,
 };
-use crate::dialect::{Report, Translated};
+use crate::dialect::{Report, Translated, place_of};
 use crate::error::Error;
 
 /// Writes a request. Nothing is dropped: this is the shape the hub is made after.
@@ -212,7 +213,7 @@ struct Completion {
     #[serde(default)]
     model: Option<String>,
     #[serde(default)]
-    created: Option<u64>,
+    created: Option<serde_json::Number>,
     #[serde(default)]
     service_tier: Option<String>,
     choices: Vec<Choice>,
@@ -232,7 +233,7 @@ struct Choice {
 #[derive(serde::Deserialize)]
 struct Said {
     #[serde(default)]
-    content: Option<String>,
+    content: Option<Content>,
     #[serde(default, alias = "reasoning")]
     reasoning_content: Option<String>,
     #[serde(default)]
@@ -247,14 +248,7 @@ struct Said {
 struct Called {
     #[serde(default)]
     id: Option<String>,
-    function: CalledFunction,
-}
-
-#[derive(serde::Deserialize)]
-struct CalledFunction {
-    name: String,
-    #[serde(default)]
-    arguments: Option<String>,
+    function: Function,
 }
 
 /// Reads `finish_reason`; the second value is the provider's word where ours says less.
@@ -273,37 +267,44 @@ pub(super) fn finish(reason: Option<&str>, called: bool) -> (Finish, Option<Stri
 
 /// Reads a whole completion.
 pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
-    let completion: Completion =
-        serde_json::from_slice(body).map_err(|error| format!("it is no completion ({error})"))?;
+    let completion: Completion = serde_json::from_slice(body)
+        .map_err(|error| format!("it is no completion ({})", place_of(&error)))?;
     let Some(choice) = completion.choices.into_iter().next() else {
         return Err("its list of choices is empty".to_owned());
     };
+    if choice.finish_reason.as_deref() == Some("error") {
+        return Err("it ended with an error".to_owned());
+    }
     let said = choice.message;
-    let tool_calls: Vec<ToolCall> = said
-        .tool_calls
-        .unwrap_or_default()
-        .into_iter()
-        .enumerate()
-        .map(|(i, call)| ToolCall {
+    let id = completion.id.filter(|id| !id.is_empty());
+    let mut tool_calls = Vec::new();
+    for (i, call) in said.tool_calls.unwrap_or_default().into_iter().enumerate() {
+        let arguments = call.function.arguments();
+        tool_calls.push(ToolCall {
             id: call
                 .id
                 .filter(|id| !id.is_empty())
-                .unwrap_or_else(|| format!("call_{i}")),
-            name: call.function.name,
-            arguments: call
-                .function
-                .arguments
-                .filter(|text| !text.trim().is_empty())
-                .unwrap_or_else(|| "{}".to_owned()),
-        })
-        .collect();
+                .unwrap_or_else(|| call_id(id.as_deref(), i)),
+            name: call.function.name.ok_or("a call in it has no name")?,
+            arguments: if arguments.trim().is_empty() {
+                "{}".to_owned()
+            } else {
+                arguments
+            },
+        });
+    }
+    let content = said.content.map(Content::split);
+    let thought = content.as_ref().map(|(_, thought)| thought.clone());
     let (finish, native_finish) = finish(choice.finish_reason.as_deref(), !tool_calls.is_empty());
     Ok(Answer {
-        id: completion.id.filter(|id| !id.is_empty()),
+        id,
         model: completion.model.filter(|model| !model.is_empty()),
-        created: completion.created,
-        text: said.content,
-        reasoning: said.reasoning_content.filter(|text| !text.is_empty()),
+        created: completion.created.and_then(|at| at.as_u64()),
+        text: content.map(|(text, _)| text),
+        reasoning: said
+            .reasoning_content
+            .or(thought)
+            .filter(|text| !text.is_empty()),
         refusal: said.refusal.filter(|text| !text.is_empty()),
         annotations: said.annotations.unwrap_or_default(),
         logprobs: choice.logprobs.filter(|raw| raw.get() != "null"),

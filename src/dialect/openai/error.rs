@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use crate::codec::json::{Object, raw};
+use crate::codec::json::{Object, fields, raw};
 use crate::dialect::provider_error;
 use crate::error::{Error, ProviderError};
 
@@ -169,9 +169,7 @@ pub fn envelope(error: &Error) -> String {
             }
         }
     }
-    raw(&serde_json::json!({ "error": raw(&inner) }))
-        .get()
-        .to_owned()
+    raw(&fields!({"error": inner})).get().to_owned()
 }
 
 #[cfg(test)]

@@ -237,6 +237,7 @@ fn read_called<'a>(function: &mut Object<'a>, at: &str) -> Result<CallIn<'a>, Er
         param: format!("{at}.name"),
     })?;
     Ok(CallIn {
+        at: None,
         id: Cow::Borrowed(""),
         name: json::text(&name, &format_args!("{at}.name"))?,
         arguments: match function.take("arguments") {

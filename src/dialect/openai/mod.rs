@@ -3,6 +3,7 @@
 mod egress;
 mod error;
 mod ingress;
+mod loose;
 mod stream_in;
 mod stream_out;
 mod watch;

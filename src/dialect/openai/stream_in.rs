@@ -4,10 +4,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::egress::finish;
+use super::loose::{Content, Function, call_id};
 use super::{read_error, read_usage};
 use crate::codec::sse;
-use crate::dialect::StreamIn;
 use crate::dialect::hub::{Event, Usage};
+use crate::dialect::{StreamIn, place_of};
 use crate::error::Error;
 
 /// `chat.completion.chunk`, as far as it means something elsewhere.
@@ -18,9 +19,9 @@ struct Chunk {
     #[serde(default)]
     model: Option<String>,
     #[serde(default)]
-    created: Option<u64>,
+    created: Option<serde_json::Number>,
     #[serde(default)]
-    choices: Vec<Choice>,
+    choices: Option<Vec<Choice>>,
     #[serde(default)]
     usage: Option<Box<RawValue>>,
     #[serde(default)]
@@ -30,9 +31,9 @@ struct Chunk {
 #[derive(Deserialize)]
 struct Choice {
     #[serde(default)]
-    index: u64,
+    index: Option<u64>,
     #[serde(default)]
-    delta: Delta,
+    delta: Option<Delta>,
     #[serde(default)]
     finish_reason: Option<String>,
 }
@@ -40,7 +41,7 @@ struct Choice {
 #[derive(Default, Deserialize)]
 struct Delta {
     #[serde(default)]
-    content: Option<String>,
+    content: Option<Content>,
     #[serde(default, alias = "reasoning")]
     reasoning_content: Option<String>,
     #[serde(default)]
@@ -61,18 +62,15 @@ struct Call {
     function: Option<Function>,
 }
 
-#[derive(Deserialize)]
-struct Function {
-    #[serde(default)]
-    name: Option<String>,
-    #[serde(default)]
-    arguments: Option<String>,
-}
-
 /// A call that was begun.
+#[derive(Default)]
 struct Open {
     upstream: Option<u64>,
     id: Option<String>,
+    /// Its position among the calls that the client knows, once its name came.
+    told: Option<usize>,
+    /// Arguments that came before the name.
+    early: String,
     empty: bool,
 }
 
@@ -83,8 +81,10 @@ pub(super) struct FromChat {
     /// The provider's `finish_reason`, once it came.
     finish: Option<String>,
     ended: bool,
+    id: Option<String>,
     usage: Option<Usage>,
     calls: Vec<Open>,
+    told: usize,
 }
 
 impl FromChat {
@@ -95,8 +95,10 @@ impl FromChat {
             started: false,
             finish: None,
             ended: false,
+            id: None,
             usage: None,
             calls: Vec::new(),
+            told: 0,
         }
     }
 
@@ -105,15 +107,25 @@ impl FromChat {
         out.push(Event::Failed(error));
     }
 
+    fn broken(&mut self, reason: &str, out: &mut Vec<Event>) {
+        let provider = self.provider;
+        let reason = reason.to_owned();
+        self.fail(Error::BadAnswer { provider, reason }, out);
+    }
+
     fn complete(&mut self, out: &mut Vec<Event>) {
+        if self.finish.as_deref() == Some("error") {
+            return self.broken("it ended with an error", out);
+        }
+        if self.calls.iter().any(|call| call.told.is_none()) {
+            return self.broken("a call in it has no name", out);
+        }
         self.ended = true;
-        for (index, call) in self.calls.iter().enumerate() {
-            if call.empty {
-                out.push(Event::Arguments {
-                    index,
-                    fragment: "{}".to_owned(),
-                });
-            }
+        for call in self.calls.iter().filter(|call| call.empty) {
+            out.push(Event::Arguments {
+                index: call.told.unwrap_or_default(),
+                fragment: "{}".to_owned(),
+            });
         }
         let (reason, native) = finish(self.finish.as_deref(), !self.calls.is_empty());
         out.push(Event::Finish { reason, native });
@@ -149,31 +161,44 @@ impl FromChat {
     }
 
     fn call(&mut self, call: Call, out: &mut Vec<Event>) {
-        let (index, new) = self.position(&call);
+        let (at, new) = self.position(&call);
         if new {
-            let id = call.id.clone().filter(|id| !id.is_empty());
-            let name = call
-                .function
-                .as_ref()
-                .and_then(|f| f.name.clone())
-                .unwrap_or_default();
             self.calls.push(Open {
                 upstream: call.index,
-                id: id.clone(),
                 empty: true,
-            });
-            out.push(Event::ToolCall {
-                index,
-                id: id.unwrap_or_else(|| format!("call_{index}")),
-                name,
+                ..Open::default()
             });
         }
-        let fragment = call.function.and_then(|f| f.arguments).unwrap_or_default();
-        if !fragment.is_empty() {
-            if let Some(open) = self.calls.get_mut(index) {
+        let next = self.told;
+        let Some(open) = self.calls.get_mut(at) else {
+            return;
+        };
+        if open.id.is_none() {
+            open.id = call.id.filter(|id| !id.is_empty());
+        }
+        let function = call.function.unwrap_or_default();
+        let mut fragment = function.arguments();
+        let name = function.name.filter(|name| !name.is_empty());
+        if let (None, Some(name)) = (open.told, name) {
+            open.told = Some(next);
+            self.told += 1;
+            out.push(Event::ToolCall {
+                index: next,
+                id: open
+                    .id
+                    .clone()
+                    .unwrap_or_else(|| call_id(self.id.as_deref(), next)),
+                name,
+            });
+            fragment = std::mem::take(&mut open.early) + &fragment;
+        }
+        match open.told {
+            None => open.early.push_str(&fragment),
+            Some(index) if !fragment.is_empty() => {
                 open.empty = false;
+                out.push(Event::Arguments { index, fragment });
             }
-            out.push(Event::Arguments { index, fragment });
+            Some(_) => {}
         }
     }
 }
@@ -194,37 +219,44 @@ impl StreamIn for FromChat {
         let chunk: Chunk = match serde_json::from_str(&event.data) {
             Ok(chunk) => chunk,
             Err(error) => {
-                let reason = format!("an event of its stream is no chunk ({error})");
-                let provider = self.provider;
-                return self.fail(Error::BadAnswer { provider, reason }, out);
+                let reason = format!("an event of its stream is no chunk ({})", place_of(&error));
+                return self.broken(&reason, out);
             }
         };
         if chunk.error.is_some_and(|raw| raw.get() != "null") {
             let error = read_error(200, event.data.as_bytes());
             return self.fail(Error::Provider(Box::new(error)), out);
         }
-        if !self.started && (chunk.id.is_some() || !chunk.choices.is_empty()) {
+        let choices = chunk.choices.unwrap_or_default();
+        if !self.started && (chunk.id.is_some() || !choices.is_empty()) {
             // A first chunk without choices is a filter report; who answers comes later.
-            if chunk.choices.is_empty() && chunk.usage.is_none() {
+            if choices.is_empty() && chunk.usage.is_none() {
                 return;
             }
             self.started = true;
+            self.id = chunk.id.filter(|id| !id.is_empty());
             out.push(Event::Start {
-                id: chunk.id.filter(|id| !id.is_empty()),
+                id: self.id.clone(),
                 model: chunk.model.filter(|model| !model.is_empty()),
-                created: chunk.created.filter(|&at| at > 0),
+                created: chunk
+                    .created
+                    .and_then(|at| at.as_u64())
+                    .filter(|&at| at > 0),
             });
         }
-        for choice in chunk.choices {
-            if choice.index != 0 {
+        for choice in choices {
+            if choice.index.unwrap_or(0) != 0 {
                 continue;
             }
-            let delta = choice.delta;
-            if let Some(text) = delta.reasoning_content.filter(|text| !text.is_empty()) {
-                out.push(Event::Reasoning(text));
+            let delta = choice.delta.unwrap_or_default();
+            let (said, thought) = delta.content.map(Content::split).unwrap_or_default();
+            for text in [delta.reasoning_content.unwrap_or_default(), thought] {
+                if !text.is_empty() {
+                    out.push(Event::Reasoning(text));
+                }
             }
-            if let Some(text) = delta.content.filter(|text| !text.is_empty()) {
-                out.push(Event::Text(text));
+            if !said.is_empty() {
+                out.push(Event::Text(said));
             }
             if let Some(text) = delta.refusal.filter(|text| !text.is_empty()) {
                 out.push(Event::Refusal(text));
@@ -373,6 +405,39 @@ mod tests {
                 "[DONE]",
             ]),
             "start(c) text(Hi) failed(502)"
+        );
+    }
+
+    #[test]
+    fn a_name_that_comes_late_is_waited_for() {
+        assert_eq!(
+            read(&[
+                r#"{"id":"c-1","choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"a\""}}]}}]}"#,
+                r#"{"id":"c-1","choices":[{"delta":{"tool_calls":[{"index":0,"function":{"name":"f","arguments":":1}"}}]},"finish_reason":"tool_calls"}]}"#,
+            ]),
+            "start(c-1) call0(call_c1_0,f) args0({\"a\":1}) tool_calls end"
+        );
+        assert_eq!(
+            read(&[
+                r#"{"id":"c","choices":[{"delta":{"tool_calls":[{"index":0,"id":"a"}]},"finish_reason":"tool_calls"}]}"#,
+            ]),
+            "start(c) failed(upstream_invalid_response)"
+        );
+    }
+
+    #[test]
+    fn tolerable_oddities_are_tolerated() {
+        assert_eq!(
+            read(&[
+                r#"{"id":"c","created":1.5,"choices":[{"index":null,"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"Hm"}]},{"type":"text","text":"Hi"}]}}]}"#,
+                r#"{"id":"c","choices":null}"#,
+                r#"{"id":"c","choices":[{"delta":null,"finish_reason":"stop"}]}"#,
+            ]),
+            "start(c) think(Hm) text(Hi) stop end"
+        );
+        assert_eq!(
+            read(&[r#"{"id":"c","choices":[{"delta":{},"finish_reason":"error"}]}"#]),
+            "start(c) failed(upstream_invalid_response)"
         );
     }
 

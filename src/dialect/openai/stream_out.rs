@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::ChatClient;
 use super::watch::failure_event;
-use crate::codec::json::{Object, raw};
+use crate::codec::json::{Object, fields, raw};
 use crate::codec::sse;
 use crate::dialect::StreamOut;
 use crate::dialect::hub::{Answer, Event, Finish, Usage};
@@ -86,7 +86,7 @@ pub(super) fn answer(client: &ChatClient, answer: Answer) -> String {
     if let Some(blocks) = &answer.raw_blocks {
         put(
             "provider_specific_fields",
-            raw(&json!({"anthropic": {"content": blocks}})),
+            raw(&fields!({"anthropic": fields!({"content": blocks})})),
         );
     } else if let Some(stop) = &answer.stop_sequence {
         put(
@@ -148,18 +148,18 @@ impl ToChat {
         }
     }
 
-    fn chunk(&self, choices: &Value, tokens: Option<&Usage>, out: &mut Vec<u8>) {
+    fn chunk(&self, choices: &impl Serialize, tokens: Option<&Usage>, out: &mut Vec<u8>) {
         #[derive(Serialize)]
         #[expect(
             clippy::option_option,
             reason = "absent, null and given are three things on the wire"
         )]
-        struct Chunk<'a> {
+        struct Chunk<'a, C> {
             id: &'a str,
             object: &'static str,
             created: u64,
             model: &'a str,
-            choices: &'a Value,
+            choices: &'a C,
             #[serde(skip_serializing_if = "Option::is_none")]
             usage: Option<Option<WireUsage>>,
         }
@@ -175,10 +175,10 @@ impl ToChat {
     }
 
     /// A chunk with one choice; the first also says the role.
-    fn delta(&mut self, delta: &Value, out: &mut Vec<u8>) {
+    fn delta(&mut self, delta: &impl Serialize, out: &mut Vec<u8>) {
         self.start(out);
-        let choices = json!([{"index": 0, "delta": delta, "finish_reason": null}]);
-        self.chunk(&choices, None, out);
+        let choice = fields!({"index": 0, "delta": delta, "finish_reason": None::<()>});
+        self.chunk(&[choice], None, out);
     }
 
     fn start(&mut self, out: &mut Vec<u8>) {
@@ -237,7 +237,7 @@ impl StreamOut for ToChat {
                 self.delta(&delta, out);
             }
             Event::Refusal(text) => self.delta(&json!({"refusal": text}), out),
-            Event::Annotations(list) => self.delta(&json!({"annotations": list}), out),
+            Event::Annotations(list) => self.delta(&fields!({"annotations": list}), out),
             Event::ToolCall { index, id, name } => {
                 let call = json!({
                     "index": index,

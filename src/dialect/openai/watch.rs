@@ -35,7 +35,9 @@ impl Watch for ChatWatch {
     fn look(&mut self, events: &Bytes) {
         if !self.ended {
             self.finished = self.finished || has_finish_reason(events);
-            self.ended = memmem::find(events, b"[DONE]").is_some()
+            // The word may also be text of the model; only then is the event taken apart.
+            self.ended = (memmem::find(events, b"[DONE]").is_some()
+                && sse::events(events).any(|event| event.data.trim() == "[DONE]"))
                 || (memmem::find(events, b"\"error\"").is_some() && chat_error(events).is_some());
         }
     }
@@ -205,6 +207,9 @@ mod tests {
             "data: {\"choices\":[{\"delta\":{},\"finish_reason\" : \"stop\"}]}\n\n"
         ));
         assert!(chat("data: [DONE]\n\n"));
+        assert!(!chat(
+            "data: {\"choices\":[{\"delta\":{\"content\":\"data: [DONE]\"}}]}\n\n"
+        ));
         let mut cut = ChatWatch::default();
         cut.look(&Bytes::from_static(
             b"data: {\"choices\":[{\"finish_reason\":\"stop\"}]}\n\n",

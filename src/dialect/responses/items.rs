@@ -94,6 +94,7 @@ fn read_item<'a>(
         }
         "function_call" => {
             let call = CallIn {
+                at: Some(at),
                 id: text(&mut item, "call_id")?,
                 name: text(&mut item, "name")?,
                 arguments: text(&mut item, "arguments")?,

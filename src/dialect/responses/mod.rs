@@ -4,6 +4,7 @@
 mod answer;
 mod ingress;
 mod items;
+mod names;
 mod stream_out;
 mod tools;
 mod wire;
@@ -13,6 +14,7 @@ use crate::dialect::{Ingress, Stamp, StreamOut};
 use crate::error::Error;
 
 pub use ingress::read_request;
+pub use names::own_name;
 
 /// Responses as a client speaks it; holds what its answer repeats of the request.
 #[derive(Debug, Clone)]

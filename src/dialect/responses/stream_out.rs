@@ -1,17 +1,19 @@
 //! Hub events -> Responses events; one state machine per stream. Pure.
 
 use serde::Serialize;
-use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::ResponsesClient;
 use super::answer::{Ids, State, flat_annotation, outcome, response, seal};
 use super::wire::{Failure, Item, Part};
-use crate::codec::json::raw;
+use crate::codec::json::{fields, raw};
 use crate::codec::sse;
 use crate::dialect::StreamOut;
 use crate::dialect::hub::{Detail, Event, Finish, Usage};
 use crate::error::Error;
+
+/// A delta has this member even where nobody asked for it.
+const NO_LOGPROBS: [(); 0] = [];
 
 /// An output item of the stream.
 struct Slot {
@@ -34,6 +36,9 @@ pub(super) struct ToResponses {
     calls: Vec<usize>,
     /// Reasoning of the item that is open, for taking back.
     details: Vec<Detail>,
+    /// A call whose arguments ended. It is closed by what follows: a limit that was reached is
+    /// told only then.
+    ending: Option<usize>,
     finish: Option<Finish>,
     refused: bool,
     usage: Option<Usage>,
@@ -53,6 +58,7 @@ impl ToResponses {
             slots: Vec::new(),
             calls: Vec::new(),
             details: Vec::new(),
+            ending: None,
             finish: None,
             refused: false,
             usage: None,
@@ -116,7 +122,7 @@ impl ToResponses {
                 finished,
             },
         );
-        self.emit(kind, &json!({ "response": response }), out);
+        self.emit(kind, &fields!({"response": response}), out);
     }
 
     fn start(&mut self, out: &mut Vec<u8>) {
@@ -130,7 +136,7 @@ impl ToResponses {
     fn open(&mut self, item: Item, out: &mut Vec<u8>) -> usize {
         self.start(out);
         let index = self.slots.len();
-        let fields = json!({"output_index": index, "item": item});
+        let fields = fields!({"output_index": index, "item": item});
         self.emit("response.output_item.added", &fields, out);
         self.slots.push(Slot { item, open: true });
         index
@@ -170,7 +176,7 @@ impl ToResponses {
             Item::FunctionCall {
                 name, arguments, ..
             } => {
-                let fields = json!({
+                let fields = fields!({
                     "item_id": id, "output_index": index, "name": name, "arguments": arguments,
                 });
                 self.emit("response.function_call_arguments.done", &fields, out);
@@ -181,11 +187,11 @@ impl ToResponses {
                 ..
             } => {
                 if let Some(Part::SummaryText { text }) = summary.first() {
-                    let fields = json!({
+                    let fields = fields!({
                         "item_id": id, "output_index": index, "summary_index": 0, "text": text,
                     });
                     self.emit("response.reasoning_summary_text.done", &fields, out);
-                    let fields = json!({
+                    let fields = fields!({
                         "item_id": id, "output_index": index, "summary_index": 0,
                         "part": summary.first(),
                     });
@@ -200,7 +206,7 @@ impl ToResponses {
                 }
             }
         }
-        let fields = json!({"output_index": index, "item": item});
+        let fields = fields!({"output_index": index, "item": item});
         self.emit("response.output_item.done", &fields, out);
     }
 
@@ -214,21 +220,21 @@ impl ToResponses {
     ) {
         match part {
             Some(Part::OutputText { text, logprobs, .. }) => {
-                let fields = json!({
+                let fields = fields!({
                     "item_id": id, "output_index": index, "content_index": at,
                     "text": text, "logprobs": logprobs,
                 });
                 self.emit("response.output_text.done", &fields, out);
             }
             Some(Part::Refusal { refusal }) => {
-                let fields = json!({
+                let fields = fields!({
                     "item_id": id, "output_index": index, "content_index": at, "refusal": refusal,
                 });
                 self.emit("response.refusal.done", &fields, out);
             }
             Some(Part::SummaryText { .. }) | None => return,
         }
-        let fields = json!({
+        let fields = fields!({
             "item_id": id, "output_index": index, "content_index": at, "part": part,
         });
         self.emit("response.content_part.done", &fields, out);
@@ -265,7 +271,7 @@ impl ToResponses {
         if count > 0 {
             self.close_part(&id, index, count - 1, last.as_ref(), out);
         }
-        let fields = json!({
+        let fields = fields!({
             "item_id": id, "output_index": index, "content_index": count, "part": part,
         });
         self.emit("response.content_part.added", &fields, out);
@@ -293,9 +299,9 @@ impl ToResponses {
             logprobs: Vec::new(),
         };
         let (index, at) = self.message_part(part, out);
-        let fields = json!({
+        let fields = fields!({
             "item_id": self.item_id(index), "output_index": index, "content_index": at,
-            "delta": fragment, "logprobs": [],
+            "delta": fragment, "logprobs": NO_LOGPROBS,
         });
         self.emit("response.output_text.delta", &fields, out);
         if let Some(Part::OutputText { text, .. }) = self.part_mut(index, at) {
@@ -309,7 +315,7 @@ impl ToResponses {
             refusal: String::new(),
         };
         let (index, at) = self.message_part(part, out);
-        let fields = json!({
+        let fields = fields!({
             "item_id": self.item_id(index), "output_index": index, "content_index": at,
             "delta": fragment,
         });
@@ -340,7 +346,7 @@ impl ToResponses {
                 return;
             };
             annotations.push(flat.clone());
-            let fields = json!({
+            let fields = fields!({
                 "item_id": id, "output_index": index, "content_index": 0,
                 "annotation_index": annotations.len() - 1, "annotation": flat,
             });
@@ -370,7 +376,7 @@ impl ToResponses {
             let part = Part::SummaryText {
                 text: String::new(),
             };
-            let fields = json!({
+            let fields = fields!({
                 "item_id": id, "output_index": index, "summary_index": 0, "part": part,
             });
             self.emit("response.reasoning_summary_part.added", &fields, out);
@@ -382,7 +388,7 @@ impl ToResponses {
                 summary.push(part);
             }
         }
-        let fields = json!({
+        let fields = fields!({
             "item_id": id, "output_index": index, "summary_index": 0, "delta": fragment,
         });
         self.emit("response.reasoning_summary_text.delta", &fields, out);
@@ -424,7 +430,7 @@ impl ToResponses {
             return;
         };
         let id = self.item_id(index);
-        let fields = json!({"item_id": id, "output_index": index, "delta": fragment});
+        let fields = fields!({"item_id": id, "output_index": index, "delta": fragment});
         self.emit("response.function_call_arguments.delta", &fields, out);
         if let Some(Slot {
             item: Item::FunctionCall { arguments, .. },
@@ -437,6 +443,7 @@ impl ToResponses {
 
     fn finish(&mut self, reason: Finish, out: &mut Vec<u8>) {
         self.finish = Some(reason);
+        self.ending = None;
         let status = outcome(reason, self.refused).0;
         let said = self.slots.iter().any(|slot| !is_reasoning(&slot.item));
         if !said {
@@ -454,16 +461,16 @@ impl ToResponses {
         self.start(out);
         self.ended = true;
         // Flat as the specification has it, nested as SDKs look for it.
-        let fields = json!({
+        let fields = fields!({
             "code": failure_code(error),
             "message": error.to_string(),
             "param": error.param(),
-            "error": {
+            "error": fields!({
                 "type": error.kind(),
                 "code": error.code(),
                 "message": error.to_string(),
                 "param": error.param(),
-            },
+            }),
         });
         self.emit("error", &fields, out);
         self.whole("response.failed", "failed", Some(error), out);
@@ -483,6 +490,11 @@ impl StreamOut for ToResponses {
         if self.ended {
             return;
         }
+        if !matches!(event, Event::Finish { .. } | Event::Ping)
+            && let Some(slot) = self.ending.take()
+        {
+            self.close(slot, "completed", out);
+        }
         match event {
             Event::Start { model, created, .. } => {
                 if let Some(model) = model {
@@ -501,9 +513,7 @@ impl StreamOut for ToResponses {
             Event::ToolCall { id, name, .. } => self.call(id, name, out),
             Event::Arguments { index, fragment } => self.arguments(index, &fragment, out),
             Event::ToolCallEnd { index } => {
-                if let Some(&slot) = self.calls.get(index) {
-                    self.close(slot, "completed", out);
-                }
+                self.ending = self.calls.get(index).copied();
             }
             Event::Finish { reason, .. } => self.finish(reason, out),
             Event::Usage(usage) => self.usage = Some(usage),

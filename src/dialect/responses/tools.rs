@@ -1,9 +1,8 @@
 //! Flat tools and choices -> the hub's. Pure.
 
-use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::codec::json::{self, Object, Raw, raw};
+use crate::codec::json::{self, Object, Raw, fields, raw};
 use crate::dialect::hub::{Tool, ToolChoice};
 use crate::error::Error;
 
@@ -53,7 +52,7 @@ pub(super) fn read_tools<'a>(body: &mut Object<'a>, provider: &str) -> Result<To
         // Absent means true to Responses and false to Chat Completions, where few schemas that
         // were not written for it qualify: nothing is said then, and the echo says what was done.
         let strict: Option<bool> = tool.read(&format!("{at}."), "strict")?;
-        flat.push(raw(&json!({
+        flat.push(raw(&fields!({
             "type": "function",
             "name": name,
             "description": description,

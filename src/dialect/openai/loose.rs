@@ -1,0 +1,102 @@
+//! Members that providers write in more than one shape. Pure.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// `content`: a text, or parts, as Mistral's reasoning models write them.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum Content {
+    Text(String),
+    Parts(Vec<Part>),
+}
+
+/// A part of a content.
+#[derive(Deserialize)]
+pub(super) struct Part {
+    #[serde(default)]
+    text: Option<String>,
+    #[serde(default)]
+    thinking: Option<Vec<Part>>,
+}
+
+impl Content {
+    /// What was said, and what was thought.
+    pub(super) fn split(self) -> (String, String) {
+        let parts = match self {
+            Self::Text(text) => return (text, String::new()),
+            Self::Parts(parts) => parts,
+        };
+        let (mut said, mut thought) = (String::new(), String::new());
+        for part in parts {
+            said.extend(part.text);
+            thought.extend(
+                part.thinking
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|part| part.text),
+            );
+        }
+        (said, thought)
+    }
+}
+
+/// `function` of a call or of a fragment of one.
+#[derive(Default, Deserialize)]
+pub(super) struct Function {
+    #[serde(default)]
+    pub name: Option<String>,
+    #[serde(default)]
+    arguments: Option<Box<RawValue>>,
+}
+
+impl Function {
+    /// The arguments as JSON text; some providers send the object itself.
+    pub(super) fn arguments(&self) -> String {
+        let text = self.arguments.as_ref().map_or("", |raw| raw.get());
+        if text.starts_with('"') {
+            serde_json::from_str(text).unwrap_or_default()
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// An id for a call that came without one: like no other of the conversation, and the same each
+/// time the answer is read.
+pub(super) fn call_id(answer: Option<&str>, index: usize) -> String {
+    let answer: String = answer
+        .unwrap_or("x")
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .collect();
+    format!("call_{answer}_{index}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_told_apart() {
+        let content: Content = serde_json::from_str(
+            r#"[{"type":"thinking","thinking":[{"type":"text","text":"Hm. "},{"type":"text","text":"So."}]},
+                {"type":"text","text":"Yes"},{"type":"reference","reference_ids":[1]}]"#,
+        )
+        .unwrap();
+        assert_eq!(content.split(), ("Yes".to_owned(), "Hm. So.".to_owned()));
+    }
+
+    #[test]
+    fn arguments_are_text_however_they_come() {
+        for (json, text) in [
+            (r#"{"arguments":"{\"a\":1}"}"#, r#"{"a":1}"#),
+            (r#"{"arguments":{"a":1}}"#, r#"{"a":1}"#),
+            (r#"{"arguments":null}"#, ""),
+            ("{}", ""),
+        ] {
+            let function: Function = serde_json::from_str(json).unwrap();
+            assert_eq!(function.arguments(), text, "{json}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The hub's names of fields -> those of Responses, for errors and reports. Pure.
+
+/// Names that are different words.
+const WORDS: [(&str, &str); 7] = [
+    ("max_completion_tokens", "max_output_tokens"),
+    ("max_tokens", "max_output_tokens"),
+    ("reasoning_effort", "reasoning.effort"),
+    ("verbosity", "text.verbosity"),
+    ("messages", "input"),
+    ("response_format", "text.format"),
+    ("logprobs", "include"),
+];
+
+/// Beginnings that are different.
+const BEGINNINGS: [(&str, &str); 2] = [
+    ("response_format.json_schema.", "text.format."),
+    ("response_format.", "text.format."),
+];
+
+/// Ends that are different: what Chat Completions nests is flat here.
+const ENDS: [(&str, &str); 5] = [
+    (".tool_call_id", ".call_id"),
+    (".image_url.url", ".image_url"),
+    (".file.file_data", ".file_data"),
+    (".file.filename", ".filename"),
+    (".file.file_url", ".file_url"),
+];
+
+/// The client's own name of a field that a translation to a provider named.
+#[must_use]
+pub fn own_name(name: &str) -> String {
+    if let Some((_, own)) = WORDS.iter().find(|(hub, _)| *hub == name) {
+        return (*own).to_owned();
+    }
+    for (hub, own) in BEGINNINGS {
+        if let Some(rest) = name.strip_prefix(hub) {
+            return format!("{own}{rest}");
+        }
+    }
+    for (hub, own) in ENDS {
+        if let Some(start) = name.strip_suffix(hub) {
+            return format!("{start}{own}");
+        }
+    }
+    if name.starts_with("tools[") || name.starts_with("tool_choice.") {
+        return name.replacen(".function", "", 1);
+    }
+    name.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_have_the_names_that_the_client_wrote() {
+        for (hub, own) in [
+            ("max_completion_tokens", "max_output_tokens"),
+            ("reasoning_effort", "reasoning.effort"),
+            ("response_format.json_schema.schema", "text.format.schema"),
+            ("tools[3].function.strict", "tools[3].strict"),
+            ("input[2].tool_call_id", "input[2].call_id"),
+            (
+                "input[1].content[0].image_url.url",
+                "input[1].content[0].image_url",
+            ),
+            ("truncation", "truncation"),
+            ("input[1].content[0].type", "input[1].content[0].type"),
+        ] {
+            assert_eq!(own_name(hub), own);
+        }
+    }
+}
