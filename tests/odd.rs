@@ -282,7 +282,7 @@ proptest! {
                         let out = dialect.request(&mut request)?;
                         client.answer(ai_gateway::dialect::hub::Answer::empty(
                             ai_gateway::dialect::hub::Finish::Length,
-                        ))?;
+                        ));
                         Ok(out)
                     })
                 {
@@ -305,7 +305,7 @@ proptest! {
                         stream.push(event, &mut out);
                     }
                     prop_assert!(std::str::from_utf8(&out).is_ok());
-                    let text = client.answer(answer).unwrap();
+                    let text = client.answer(answer);
                     prop_assert!(serde_json::from_str::<Value>(&text).is_ok());
                 }
             }
@@ -436,7 +436,7 @@ fn depth_is_no_way_to_a_panic() {
                         for event in answer.clone().into_events() {
                             stream.push(event, &mut out);
                         }
-                        client.answer(answer).unwrap();
+                        client.answer(answer);
                     }
                 }
                 told(&Error::Provider(Box::new(
@@ -455,11 +455,6 @@ fn counts_are_no_way_to_a_panic() {
     );
     for client in clients() {
         let answer = MessagesProvider.answer(body.as_bytes()).unwrap();
-        assert!(
-            client
-                .answer(answer)
-                .unwrap()
-                .contains(&u64::MAX.to_string())
-        );
+        assert!(client.answer(answer).contains(&u64::MAX.to_string()));
     }
 }

@@ -19,10 +19,7 @@ use hub::{Answer, Event, Request};
 /// What a client speaks.
 pub trait Ingress {
     /// Writes a whole answer as the client's JSON.
-    ///
-    /// # Errors
-    /// None of today's dialects fail; a dialect may refuse what it cannot express.
-    fn answer(&self, answer: Answer) -> Result<String, Error>;
+    fn answer(&self, answer: Answer) -> String;
 
     /// The state machine that writes a streamed answer.
     fn stream(&self) -> Box<dyn StreamOut>;

@@ -90,9 +90,7 @@ fn content(
     match (content, stream, answer) {
         (worker::Content::Whole(body), false, Answer::Relayed { .. }) => Ok(Content::Json(body)),
         (worker::Content::Whole(body), false, Answer::Translated(client)) => {
-            let text = client
-                .answer(dialect.answer(&body)?)
-                .map_err(|error| error.to_string())?;
+            let text = client.answer(dialect.answer(&body)?);
             Ok(Content::Json(Bytes::from(text)))
         }
         (

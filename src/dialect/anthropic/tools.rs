@@ -62,34 +62,22 @@ pub(super) fn tools<'a>(
         });
         return Ok((tools, none));
     }
-    let mut wire = match choice {
-        None | Some(Choice::Allowed { .. }) if parallel => return Ok((tools, None)),
-        None | Some(Choice::Auto | Choice::Allowed { .. }) => ToolChoice {
-            kind: "auto",
-            name: None,
-            disable_parallel_tool_use: false,
-        },
-        Some(Choice::None) => ToolChoice {
-            kind: "none",
-            name: None,
-            disable_parallel_tool_use: false,
-        },
-        Some(Choice::Required) => ToolChoice {
-            kind: force("any", family, report),
-            name: None,
-            disable_parallel_tool_use: false,
-        },
+    let (kind, name) = match choice {
+        None if parallel => return Ok((tools, None)),
+        None | Some(Choice::Auto | Choice::Allowed { .. }) => ("auto", None),
+        Some(Choice::None) => ("none", None),
+        Some(Choice::Required) => (force("any", family, report), None),
         Some(Choice::Function(name)) => {
             let kind = force("tool", family, report);
-            ToolChoice {
-                kind,
-                name: (kind == "tool").then_some(name),
-                disable_parallel_tool_use: false,
-            }
+            (kind, (kind == "tool").then_some(name))
         }
     };
-    wire.disable_parallel_tool_use = !parallel && wire.kind != "none";
-    Ok((tools, Some(wire)))
+    let choice = ToolChoice {
+        kind,
+        name,
+        disable_parallel_tool_use: !parallel && kind != "none",
+    };
+    Ok((tools, Some(choice)))
 }
 
 /// A forced choice, on families that can be forced.

@@ -228,13 +228,11 @@ pub fn is_default(name: &str, value: &RawValue) -> bool {
     let value = value.get();
     match name {
         _ if value == "null" => true,
-        "n" => value == "1",
         "presence_penalty" | "frequency_penalty" | "top_logprobs" => {
             matches!(value, "0" | "0.0")
         }
-        "logprobs" | "stream" | "store" => value == "false",
-        "parallel_tool_calls" => value == "true",
-        "logit_bias" | "metadata" => value == "{}",
+        "logprobs" | "store" => value == "false",
+        "logit_bias" => value == "{}",
         _ => false,
     }
 }

@@ -59,8 +59,8 @@ pub struct ChatClient {
 }
 
 impl Ingress for ChatClient {
-    fn answer(&self, answer: Answer) -> Result<String, Error> {
-        Ok(stream_out::answer(self, answer))
+    fn answer(&self, answer: Answer) -> String {
+        stream_out::answer(self, answer)
     }
 
     fn stream(&self) -> Box<dyn StreamOut> {
