@@ -36,6 +36,8 @@ fn client() -> ChatClient {
         },
         model: "asked".to_owned(),
         include_usage: true,
+        functions: false,
+        json_object: false,
     }
 }
 
@@ -48,6 +50,7 @@ fn requests_are_translated_as_their_golden_files_say() {
         "request_budget",
         "request_documents",
         "request_history",
+        "request_markers",
     ] {
         let case = case(name);
         let body = case["in"].to_string();
@@ -301,6 +304,51 @@ async fn e19_what_a_translation_does_is_said_and_can_be_refused() {
         .send(path, Some("k"), &lenient, ask.to_string())
         .await;
     assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[actix_web::test]
+async fn a_client_of_functions_is_answered_with_a_function_call() {
+    let server = scripted::all_providers().unwrap();
+    let gateway = Gateway::start(config(&server));
+    let mut ask = json!({"model": "claude-haiku-4-5", "functions": [{"name": "f", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}],
+        "messages": [{"role": "user", "content": "x"}]});
+    let whole = gateway.chat(ask.clone()).await.json();
+    let choice = &whole["choices"][0];
+    assert_eq!(
+        choice["message"]["function_call"],
+        json!({"name": "f", "arguments": "{\"city\":\"Rome\"}"})
+    );
+    assert!(choice["message"].get("tool_calls").is_none());
+    assert_eq!(choice["finish_reason"], "function_call");
+
+    ask["stream"] = json!(true);
+    let events = gateway.chat(ask.clone()).await.events();
+    let deltas: Vec<_> = events
+        .iter()
+        .map(|e| &e["choices"][0]["delta"]["function_call"])
+        .filter(|c| c.is_object())
+        .collect();
+    assert_eq!(deltas[0]["name"], "f");
+    let arguments: String = deltas
+        .iter()
+        .map(|c| c["arguments"].as_str().unwrap())
+        .collect();
+    assert_eq!(arguments, "{\"city\":\"Rome\"}");
+    assert_eq!(
+        events.last().unwrap()["choices"][0]["finish_reason"],
+        "function_call"
+    );
+
+    // And the turn after it, in the same shape.
+    ask["stream"] = json!(false);
+    ask["messages"] = json!([{"role": "user", "content": "x"}, choice["message"], {"role": "function", "name": "f", "content": "sunny"}]);
+    let answer = gateway.chat(ask).await;
+    assert_eq!(
+        answer.json()["choices"][0]["message"]["content"],
+        "The tool says: sunny",
+        "{}",
+        answer.text()
+    );
 }
 
 #[actix_web::test]

@@ -252,6 +252,8 @@ fn clients() -> [Box<dyn Ingress>; 2] {
         stamp: stamp(),
         model: "m".to_owned(),
         include_usage: true,
+        functions: false,
+        json_object: false,
     };
     [Box::new(chat), Box::new(responses_client())]
 }

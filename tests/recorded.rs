@@ -111,6 +111,8 @@ fn chat_client() -> ChatClient {
         stamp: stamp(),
         model: "asked".to_owned(),
         include_usage: true,
+        functions: false,
+        json_object: false,
     }
 }
 

@@ -29,6 +29,10 @@ fn plan(ask: &Ask<'_>) -> Result<Plan, Error> {
         stamp: stamp(),
         model: target.model.to_string(),
         include_usage: stream && wants_usage(&object)?,
+        functions: object.get("functions").is_some() && object.get("tools").is_none(),
+        json_object: object
+            .get("response_format")
+            .is_some_and(|format| format.get().contains("\"json_object\"")),
     });
     let (body, report, answer) = match provider.speaks {
         Speaks::Chat(_) => {

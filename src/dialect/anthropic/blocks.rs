@@ -36,7 +36,24 @@ pub(super) fn text_block<'a>(text: Cow<'a, str>, mut other: Object<'a>) -> Optio
     }
     Some(Block::Text {
         text,
-        cache_control: other.take("cache_control"),
+        cache_control: marker(&mut other),
+    })
+}
+
+/// The cache marker of a part: Anthropic's own, or OpenAI's breakpoint in its words.
+fn marker<'a>(other: &mut Object<'a>) -> Option<Raw<'a>> {
+    let own = other.take("cache_control");
+    let breakpoint = other.take("prompt_cache_breakpoint");
+    own.or_else(|| {
+        let breakpoint = breakpoint?;
+        // The provider knows five minutes and an hour.
+        let hour = breakpoint.get().contains("\"30m\"") || breakpoint.get().contains("\"12h\"");
+        let marker = if hour {
+            fields!({"type": "ephemeral", "ttl": "1h"})
+        } else {
+            fields!({"type": "ephemeral"})
+        };
+        Some(Cow::Owned(json::raw(&marker)))
     })
 }
 
@@ -55,7 +72,7 @@ fn user_part(part: Part<'_>, at: Place, j: usize) -> Result<Option<Block<'_>>, E
         Part::Refusal(text) => text_block(text, Object::default()),
         Part::Image { url, mut other, .. } => Some(Block::Image {
             source: image(url, &format!("{at}.content[{j}].image_url.url"))?,
-            cache_control: other.take("cache_control"),
+            cache_control: marker(&mut other),
         }),
         Part::File { file, other } => {
             Some(file_block(file, other, &format!("{at}.content[{j}].file"))?)
@@ -114,7 +131,7 @@ fn file_block<'a>(
     let data = text("file_data")?;
     let url = text("file_url")?;
     let id = text("file_id")?;
-    let cache_control = other.take("cache_control");
+    let cache_control = marker(&mut other);
     if id.is_some() {
         return Err(Error::unsupported_value(
             format!("{param}.file_id"),

@@ -10,7 +10,7 @@ use super::schema;
 use super::thinking::{plan_thinking, read_effort};
 use super::tools::tools;
 use super::wire::{Block, Body, Metadata, OutputConfig, OutputFormat};
-use crate::codec::json::{self, Object};
+use crate::codec::json::{self, Object, Raw, raw};
 use crate::dialect::hub::{Request, ToolChoice as Choice, is_default};
 use crate::dialect::{Report, Translated};
 use crate::error::Error;
@@ -53,6 +53,13 @@ pub(super) fn request(request: &mut Request<'_>) -> Result<Translated, Error> {
         &mut report,
     )?;
     let mut thinking = plan.thinking;
+    // The provider refuses both at once, also where the client set the budget itself.
+    let budget = thinking
+        .as_ref()
+        .is_some_and(|raw| raw.get().contains("\"enabled\""));
+    if budget && forced && family.forced_tool && thinking.take().is_some() {
+        report.dropped.push("thinking".to_owned());
+    }
     let thinks = thinking
         .as_deref()
         .map_or(family.thinks != Thinks::WhenAsked, |raw| {
@@ -66,14 +73,17 @@ pub(super) fn request(request: &mut Request<'_>) -> Result<Translated, Error> {
         report.dropped.push("reasoning_effort".to_owned());
     }
 
-    let (tools, tool_choice) = tools(request, &family, &mut fields, &talk, &mut report)?;
+    let (mut tools, tool_choice) = tools(request, &family, &mut fields, &talk, &mut report)?;
     let format = output_format(&mut fields, &mut talk, &mut report)?;
     let output_config = (plan.effort.is_some() || format.is_some()).then_some(OutputConfig {
         effort: plan.effort,
         format,
     });
-    let sampling = sampling(&mut fields, &family, thinking.is_some(), &mut report)?;
+    let thinking_now = thinking.is_some() && thinks;
+    let sampling = sampling(&mut fields, &family, thinking_now, &mut report)?;
 
+    let marked = usize::from(fields.get("cache_control").is_some());
+    limit_markers(&mut tools, &mut talk, marked, &mut report);
     let mut extensions = Object::default();
     for name in EXTENSIONS {
         if let Some(value) = fields.take(name) {
@@ -111,6 +121,49 @@ pub(super) fn request(request: &mut Request<'_>) -> Result<Translated, Error> {
     );
     report.settle();
     Ok(Translated { body, report })
+}
+
+/// Most cache markers that the provider takes in a request.
+const MAX_MARKERS: usize = 4;
+
+/// Takes the first cache markers out where there are too many: the last ones reach furthest.
+fn limit_markers(
+    tools: &mut [Raw<'_>],
+    talk: &mut Conversation<'_>,
+    others: usize,
+    report: &mut Report,
+) {
+    let has_marker = |tool: &Raw<'_>| {
+        json::object(tool, &"tools").is_ok_and(|tool| tool.get("cache_control").is_some())
+    };
+    let blocks = talk
+        .system
+        .iter_mut()
+        .chain(talk.turns.iter_mut().flat_map(|turn| &mut turn.content));
+    let mut markers: Vec<&mut Option<Raw<'_>>> = blocks
+        .filter_map(Block::marker)
+        .filter(|marker| marker.is_some())
+        .collect();
+    let on_tools = tools.iter().filter(|tool| has_marker(tool)).count();
+    let mut surplus = (on_tools + markers.len() + others).saturating_sub(MAX_MARKERS);
+    if surplus > 0 {
+        report.dropped.push("cache_control".to_owned());
+    }
+    for tool in tools {
+        if surplus == 0 {
+            return;
+        }
+        if has_marker(tool)
+            && let Ok(mut object) = json::object(tool, &"tools")
+        {
+            object.take("cache_control");
+            *tool = Cow::Owned(raw(&object));
+            surplus -= 1;
+        }
+    }
+    for marker in markers.iter_mut().take(surplus) {
+        **marker = None;
+    }
 }
 
 /// Refuses what would change the kind of the answer.
@@ -245,6 +298,16 @@ fn output_format(
                 .take("schema")
                 .ok_or_else(|| missing("json_schema.schema"))?;
             let value: Value = serde_json::from_str(schema.get()).unwrap_or_default();
+            let at = "response_format.json_schema.schema";
+            if !value.is_object() {
+                return Err(Error::wrong_type(at, "a JSON Schema object"));
+            }
+            if schema::refers_outside(&value) {
+                return Err(Error::unsupported_value(
+                    at,
+                    "a $ref to another document is not followed; put the schema itself there.",
+                ));
+            }
             if let Some(schema) = schema::accepted(value) {
                 return Ok(Some(OutputFormat {
                     kind: "json_schema",

@@ -43,6 +43,20 @@ const FORMATS: [&str; 9] = [
     "ipv6",
 ];
 
+/// Whether a schema refers to something outside itself, which the provider does not fetch.
+pub(super) fn refers_outside(schema: &Value) -> bool {
+    match schema {
+        Value::Object(object) => object
+            .iter()
+            .any(|(name, value)| match (name.as_str(), value) {
+                ("$ref", Value::String(to)) => !to.starts_with('#'),
+                (_, value) => refers_outside(value),
+            }),
+        Value::Array(list) => list.iter().any(refers_outside),
+        _ => false,
+    }
+}
+
 /// The schema as the provider takes it, or `None` where it holds an open object: that would
 /// come out as "only an empty object is allowed".
 pub(super) fn accepted(mut schema: Value) -> Option<Value> {
@@ -83,8 +97,17 @@ fn rewrite(node: &mut Value) -> Option<()> {
     {
         notes.push(format!("pattern: {value}"));
     }
-    if let Some(branches) = object.shift_remove("oneOf") {
-        object.insert("anyOf".to_owned(), branches);
+    if let Some(one) = object.shift_remove("oneOf") {
+        match object.shift_remove("anyOf") {
+            // Both must hold; neither may be lost.
+            Some(any) => {
+                let both = serde_json::json!([{"anyOf": any}, {"anyOf": one}]);
+                object.insert("allOf".to_owned(), both);
+            }
+            None => {
+                object.insert("anyOf".to_owned(), one);
+            }
+        }
     }
     if is_object(object) {
         let open = object
@@ -166,6 +189,23 @@ mod tests {
                 "additionalProperties": false
             })
         );
+    }
+
+    #[test]
+    fn two_lists_of_branches_both_hold() {
+        let schema = json!({"oneOf": [{"type": "string"}], "anyOf": [{"type": "integer"}]});
+        assert_eq!(
+            accepted(schema).unwrap(),
+            json!({"allOf": [{"anyOf": [{"type": "integer"}]}, {"anyOf": [{"type": "string"}]}]})
+        );
+    }
+
+    #[test]
+    fn references_to_elsewhere_are_found() {
+        assert!(refers_outside(
+            &json!({"items": [{"$ref": "https://x.example/s"}]})
+        ));
+        assert!(!refers_outside(&json!({"items": {"$ref": "#/$defs/a"}})));
     }
 
     #[test]

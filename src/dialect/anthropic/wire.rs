@@ -138,6 +138,20 @@ pub(super) enum Block<'a> {
     Verbatim(Raw<'a>),
 }
 
+impl<'a> Block<'a> {
+    /// Where its cache marker stands, for blocks that may have one.
+    pub(super) fn marker(&mut self) -> Option<&mut Option<Raw<'a>>> {
+        match self {
+            Self::Text { cache_control, .. }
+            | Self::Image { cache_control, .. }
+            | Self::Document { cache_control, .. }
+            | Self::ToolUse { cache_control, .. }
+            | Self::ToolResult { cache_control, .. } => Some(cache_control),
+            Self::Thinking { .. } | Self::RedactedThinking { .. } | Self::Verbatim(_) => None,
+        }
+    }
+}
+
 /// What a tool returned.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]

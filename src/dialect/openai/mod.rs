@@ -56,6 +56,10 @@ pub struct ChatClient {
     pub model: String,
     /// Whether the client asked for a last chunk with the tokens.
     pub include_usage: bool,
+    /// Whether it offered `functions`, and so knows `function_call` and not `tool_calls`.
+    pub functions: bool,
+    /// Whether it asked for a JSON object that the provider was only told to write.
+    pub json_object: bool,
 }
 
 impl Ingress for ChatClient {

@@ -58,6 +58,10 @@ pub(super) fn answer(client: &ChatClient, answer: Answer) -> String {
         None if answer.tool_calls.is_empty() && answer.refusal.is_none() => Some(String::new()),
         text => text,
     };
+    let text = match text {
+        Some(text) if client.json_object => Some(without_fence(&text).to_owned()),
+        text => text,
+    };
     put("content", raw(&text));
     put("refusal", raw(&answer.refusal));
     if let Some(reasoning) = &answer.reasoning {
@@ -69,7 +73,11 @@ pub(super) fn answer(client: &ChatClient, answer: Answer) -> String {
     if !answer.annotations.is_empty() {
         put("annotations", raw(&answer.annotations));
     }
-    if !answer.tool_calls.is_empty() {
+    let as_function = client.functions && answer.tool_calls.len() == 1;
+    if let Some(call) = answer.tool_calls.first().filter(|_| as_function) {
+        let call = fields!({"name": call.name, "arguments": call.arguments});
+        put("function_call", raw(&call));
+    } else if !answer.tool_calls.is_empty() {
         let calls: Vec<_> = answer
             .tool_calls
             .iter()
@@ -99,7 +107,8 @@ pub(super) fn answer(client: &ChatClient, answer: Answer) -> String {
     choice.push("index", Cow::Owned(raw(&0)));
     choice.push("message", Cow::Owned(raw(&message)));
     choice.push("logprobs", Cow::Owned(raw(&answer.logprobs)));
-    choice.push("finish_reason", Cow::Owned(raw(answer.finish.name())));
+    let finish = finish_name(answer.finish, as_function);
+    choice.push("finish_reason", Cow::Owned(raw(finish)));
     if let Some(native) = &answer.native_finish {
         choice.push("native_finish_reason", Cow::Owned(raw(native)));
     }
@@ -122,6 +131,23 @@ pub(super) fn answer(client: &ChatClient, answer: Answer) -> String {
         put("usage", raw(&usage(tokens)));
     }
     raw(&out).get().to_owned()
+}
+
+/// `finish_reason`, in OpenAI's older word where the call is in the older shape.
+fn finish_name(finish: Finish, as_function: bool) -> &'static str {
+    match finish {
+        Finish::ToolCalls if as_function => "function_call",
+        other => other.name(),
+    }
+}
+
+/// A text without the Markdown fence around it, where it has one.
+fn without_fence(text: &str) -> &str {
+    let inside = text.trim().strip_prefix("```").and_then(|rest| {
+        let rest = rest.strip_prefix("json").unwrap_or(rest);
+        rest.strip_suffix("```")
+    });
+    inside.map_or(text, str::trim)
 }
 
 /// Writes the chunks of one stream.
@@ -195,7 +221,8 @@ impl ToChat {
 
     fn finish(&mut self, reason: Finish, native: Option<String>, out: &mut Vec<u8>) {
         self.start(out);
-        let mut choice = json!({"index": 0, "delta": {}, "finish_reason": reason.name()});
+        let reason = finish_name(reason, self.client.functions);
+        let mut choice = json!({"index": 0, "delta": {}, "finish_reason": reason});
         if let (Some(native), Value::Object(choice)) = (native, &mut choice) {
             choice.insert("native_finish_reason".to_owned(), Value::String(native));
         }
@@ -238,6 +265,14 @@ impl StreamOut for ToChat {
             }
             Event::Refusal(text) => self.delta(&json!({"refusal": text}), out),
             Event::Annotations(list) => self.delta(&fields!({"annotations": list}), out),
+            Event::ToolCall { index: 0, name, .. } if self.client.functions => {
+                let call = fields!({"name": name, "arguments": ""});
+                self.delta(&fields!({"function_call": call}), out);
+            }
+            Event::Arguments { index: 0, fragment } if self.client.functions => {
+                let call = fields!({"arguments": fragment});
+                self.delta(&fields!({"function_call": call}), out);
+            }
             Event::ToolCall { index, id, name } => {
                 let call = json!({
                     "index": index,
@@ -284,6 +319,8 @@ mod tests {
             },
             model: "asked".to_owned(),
             include_usage,
+            functions: false,
+            json_object: false,
         }
     }
 
@@ -324,6 +361,18 @@ mod tests {
         assert_eq!(last["usage"]["total_tokens"], 4);
         assert!(others.iter().all(|chunk| chunk["usage"].is_null()));
         assert!(with.ends_with("data: [DONE]\n\n"));
+    }
+
+    #[test]
+    fn a_fence_around_json_is_taken_off() {
+        for (text, clean) in [
+            ("```json\n{\"a\":1}\n```", "{\"a\":1}"),
+            (" ```\n[]\n``` ", "[]"),
+            ("{\"a\":\"```\"}", "{\"a\":\"```\"}"),
+            ("```json\n{", "```json\n{"),
+        ] {
+            assert_eq!(without_fence(text), clean);
+        }
     }
 
     #[test]
