@@ -681,6 +681,24 @@ async fn connections_are_kept_and_used_again() {
 }
 
 #[actix_web::test]
+async fn a_complete_answer_gives_its_slot_back_though_its_end_is_not_there() {
+    let stop = "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+    let begin = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"model\":\"x\"}}\n\n";
+    let server = in_turn(vec![
+        Script::stream().chunk(begin).chunk(stop).then(Step::Hang),
+    ]);
+    let mut config = config(&server);
+    config.max_in_flight = 1;
+    config.max_waiting = 0;
+    let gateway = Gateway::start(config);
+    for _ in 0..3 {
+        let mut client = open(&gateway, &hello("claude-opus-5-5", true)).await;
+        read_until(&mut client, "data: [DONE]").await;
+    }
+    assert_eq!(server.counts().requests, 3);
+}
+
+#[actix_web::test]
 async fn endless_comments_before_the_first_event_are_not_kept() {
     let mut script = Script::stream();
     for _ in 0..64 {
@@ -729,9 +747,12 @@ async fn i5_a_key_leaves_in_no_member_of_an_error_and_in_no_header() {
         json!({"type": "error", "error": {"type": KEY, "message": KEY, "details": {"error_code": KEY}}})
     );
     let first = Script::stream().chunk(&event).end();
+    let spelled = KEY.replace('-', "\\u002d");
+    let spelled = format!("data: {{\"error\":{{\"message\":\"{spelled}\"}}}}\n\n");
     let later = Script::stream()
         .chunk(DELTA)
         .chunk(&event)
+        .chunk(&spelled)
         .chunk(&named)
         .end();
     for script in [whole, hidden, shape, first, later] {
@@ -761,6 +782,14 @@ async fn i5_a_key_leaves_in_no_member_of_an_error_and_in_no_header() {
                 }
                 let all = format!("{:?} {}", answer.headers, answer.text());
                 assert!(!all.contains(KEY), "{path} {model} {stream}: {all}");
+                assert!(
+                    !all.contains("u002dsecret"),
+                    "{path} {model} {stream}: {all}"
+                );
+                assert!(
+                    !all.contains("u002dsecret"),
+                    "{path} {model} {stream}: {all}"
+                );
             }
         }
         let listed = gateway

@@ -76,8 +76,7 @@ fn pairs(text: &str, mistakes: &mut Vec<String>) -> Vec<(String, String)> {
     let text = text.trim_start_matches('\u{feff}');
     for (n, line) in text.lines().enumerate() {
         let wrong = |what: &str| format!("{FILE}, line {}, {what}", n + 1);
-        let value = line.split_once('=').map_or("", |(_, value)| value.trim());
-        if !line.trim_start().starts_with('#') && value.contains('$') && !value.starts_with('\'') {
+        if replaces_in_key(line) {
             // It would be replaced by what a variable holds, and a key be cut without a word.
             mistakes.push(wrong("has a $; put the value in single quotes"));
             continue;
@@ -91,6 +90,29 @@ fn pairs(text: &str, mistakes: &mut Vec<String>) -> Vec<(String, String)> {
         }
     }
     out
+}
+
+/// Whether a line sets a key or an address to a text in which a `$` would be replaced.
+fn replaces_in_key(line: &str) -> bool {
+    let Some((name, value)) = line.split_once('=') else {
+        return false;
+    };
+    let name = name.trim().trim_start_matches("export ").trim();
+    let ours = ["_API_KEY", "_API_KEYS", "_BASE_URL", "_PROXY"];
+    if !ours.iter().any(|end| name.ends_with(end)) {
+        return false;
+    }
+    let (mut quoted, mut escaped) = (false, false);
+    for c in value.trim().chars() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if !quoted => escaped = true,
+            '\'' => quoted = !quoted,
+            '$' if !quoted => return true,
+            _ => {}
+        }
+    }
+    false
 }
 
 fn environment(name: &str) -> Option<Result<String, ()>> {
@@ -376,20 +398,31 @@ mod tests {
     #[test]
     fn a_file_is_read_line_by_line_and_its_secrets_are_not_repeated() {
         let mut mistakes = Vec::new();
-        let text = "\u{feff}# a comment with $\r\nexport A=1\r\n\nB='x $y # z'\nC=\"two words\" # c\nD hunter2\nE=hunter2$rest\nF=\n";
+        let text = "\u{feff}# a comment with $\r\nexport A=1\r\n\nB='x $y # z'\nC=\"two words\" # c\nD hunter2\nE_API_KEY=hunter2$rest\nF=\nexport G_API_KEYS='hunter2'$H\nI_API_KEY='a$b'\nJ=1 # $5\n";
         let read = pairs(text, &mut mistakes);
         let read: Vec<_> = read.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         assert_eq!(
             read,
-            [("A", "1"), ("B", "x $y # z"), ("C", "two words"), ("F", "")]
+            [
+                ("A", "1"),
+                ("B", "x $y # z"),
+                ("C", "two words"),
+                ("F", ""),
+                ("I_API_KEY", "a$b"),
+                ("J", "1"),
+            ]
         );
-        assert_eq!(mistakes.len(), 2, "{mistakes:?}");
+        assert_eq!(mistakes.len(), 3, "{mistakes:?}");
         assert!(
             mistakes[0].starts_with(".env, line 6, cannot be read"),
             "{mistakes:?}"
         );
         assert!(
             mistakes[1].starts_with(".env, line 7, has a $"),
+            "{mistakes:?}"
+        );
+        assert!(
+            mistakes[2].starts_with(".env, line 9, has a $"),
             "{mistakes:?}"
         );
         assert!(!mistakes.join("").contains("hunter2"));

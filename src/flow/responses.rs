@@ -41,11 +41,15 @@ fn plan(ask: &Ask<'_>) -> Result<Plan, Error> {
     if request.messages.is_empty() {
         return Err(Error::invalid("input", "it holds nothing to answer."));
     }
+    // These names are the client's own already.
+    let mut own = std::mem::take(&mut request.dropped);
     let mut translated = provider
         .dialect()
         .request(&mut request)
         .map_err(|error| error.renamed(own_name))?;
     translated.report.rename(own_name);
+    translated.report.dropped.append(&mut own);
+    translated.report.settle();
     Ok(Plan {
         provider,
         path: provider.chat_path(),

@@ -42,15 +42,26 @@ impl Relayed {
         Poll::Ready(Some(Bytes::from(self.watch.failure(error))))
     }
 
-    /// An error that a provider sends inside its stream may repeat the key.
+    /// An error that a provider sends inside its stream may repeat the key, in any spelling that
+    /// JSON has for it.
     fn clean(&self, events: Bytes) -> Bytes {
-        if memmem::find(&events, b"\"error\"").is_none()
-            || memmem::find(&events, self.key.expose().as_bytes()).is_none()
-        {
+        if memmem::find(&events, b"\"error\"").is_none() {
             return events;
         }
-        let text = String::from_utf8_lossy(&events);
-        Bytes::from(redact(&text, Some(&self.key)).into_owned())
+        let key = self.key.expose();
+        let mut out = Vec::new();
+        let mut found = false;
+        for event in sse::events(&events) {
+            // Written anew, a text has one spelling.
+            let data = match serde_json::from_str::<serde_json::Value>(&event.data) {
+                Ok(value) => value.to_string(),
+                Err(_) => event.data.replace(['\n', '\r'], " "),
+            };
+            found = found || data.contains(key);
+            let name = event.name.as_deref();
+            sse::write(&mut out, name, &redact(&data, Some(&self.key)));
+        }
+        if found { Bytes::from(out) } else { events }
     }
 }
 
@@ -113,16 +124,20 @@ impl Translated {
 
     /// Reads what follows the last event: nothing but the end, and that at once as a rule.
     fn read_out(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        self.events.leave_slot();
         let linger = self
             .linger
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
         if linger.as_mut().poll(cx).is_ready() {
             return Poll::Ready(None);
         }
-        match Pin::new(&mut *self.events).poll_next(cx) {
-            Poll::Pending => Poll::Pending,
-            // Whatever else comes is no part of the answer.
-            Poll::Ready(_) => Poll::Ready(None),
+        loop {
+            match Pin::new(&mut *self.events).poll_next(cx) {
+                Poll::Pending => return Poll::Pending,
+                // Whatever else comes is no part of the answer.
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(None),
+            }
         }
     }
 

@@ -34,7 +34,7 @@ pub struct Events {
     alive: Instant,
     timer: Pin<Box<Sleep>>,
     ended: bool,
-    _permit: Permit,
+    permit: Option<Permit>,
 }
 
 impl Events {
@@ -54,7 +54,7 @@ impl Events {
             alive,
             timer: Box::pin(tokio::time::sleep_until(alive + idle)),
             ended: false,
-            _permit: permit,
+            permit: Some(permit),
         }
     }
 
@@ -89,6 +89,11 @@ impl Events {
     #[must_use]
     pub fn first(&self) -> &[u8] {
         &self.first
+    }
+
+    /// Gives the slot to the next call: the answer is complete, only its end is still to be read.
+    pub fn leave_slot(&mut self) {
+        self.permit = None;
     }
 
     fn idle_expired(&mut self, cx: &mut Context<'_>) -> bool {

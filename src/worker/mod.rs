@@ -156,7 +156,7 @@ impl Worker {
                     // What the provider said is worth more than that its line is full now.
                     let made = schedule.attempts() - 1;
                     let failure = last.unwrap_or_else(|| Failure::new(error, Again::Never));
-                    return Err(failed(failure, made));
+                    return Err(exhausted(failure, made));
                 }
             };
             match self.attempt(&call, permit).await {
@@ -303,16 +303,14 @@ fn exhausted(mut failure: Failure, attempts: u32) -> Failed {
         .headers
         .iter()
         .any(|(name, _)| name.starts_with("retry-after"));
+    // That it should be tried again was said to us.
+    let advice = |(name, value): &(String, String)| name != "x-should-retry" || value == "false";
+    failure.headers.retain(advice);
     if again && !(failure.error.status() == 429 && told) {
-        failure.headers.retain(|(name, _)| name != "x-should-retry");
         failure
             .headers
             .push(("x-should-retry".to_owned(), "false".to_owned()));
     }
-    failed(failure, attempts)
-}
-
-fn failed(failure: Failure, attempts: u32) -> Failed {
     Failed {
         error: failure.error,
         attempts,

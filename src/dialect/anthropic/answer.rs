@@ -5,7 +5,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::DETAIL_FORMAT;
-use super::wire::{AnswerBlock, BLOCKS, Citation, StopDetails, WireUsage};
+use super::wire::{AnswerBlock, BLOCKS, Citation, StopDetails, WireUsage, read_loosely};
 use crate::codec::json::raw;
 use crate::dialect::hub::{Answer, Detail, Finish, ToolCall, Usage};
 use crate::dialect::place_of;
@@ -28,9 +28,9 @@ struct Message {
     #[serde(default)]
     stop_sequence: Option<String>,
     #[serde(default)]
-    stop_details: Option<StopDetails>,
+    stop_details: Option<Box<RawValue>>,
     #[serde(default)]
-    usage: Option<WireUsage>,
+    usage: Option<Box<RawValue>>,
 }
 
 /// What the client reads when the provider declined without a word.
@@ -40,14 +40,14 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
     let message: Message = serde_json::from_slice(body)
         .map_err(|error| format!("it is no message ({})", place_of(&error)))?;
     let (finish, native_finish) = finish(message.stop_reason.as_deref());
+    let counted: Option<WireUsage> = message.usage.as_deref().and_then(read_loosely);
     let mut out = Answer {
         id: message.id,
         model: message.model,
         native_finish,
         stop_sequence: message.stop_sequence,
-        usage: message.usage.as_ref().map(usage),
-        service_tier: message
-            .usage
+        usage: counted.as_ref().map(usage),
+        service_tier: counted
             .as_ref()
             .and_then(|usage| tier(usage.service_tier.as_deref())),
         ..Answer::empty(finish)
@@ -94,8 +94,8 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
                 .details
                 .push(redacted(block.data.unwrap_or_default(), index)),
             "tool_use" => out.tool_calls.push(ToolCall {
-                id: block.id.unwrap_or_default(),
-                name: block.name.unwrap_or_default(),
+                id: block.id.ok_or("a call in it has no id")?,
+                name: block.name.ok_or("a call in it has no name")?,
                 arguments: block
                     .input
                     .map_or_else(|| "{}".to_owned(), |input| compact(input.get())),
@@ -107,7 +107,9 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
         out.reasoning = Some(thoughts.join("\n"));
     }
     if out.finish == Finish::ContentFilter {
-        out.refusal = Some(declined(message.stop_details));
+        out.refusal = Some(declined(
+            message.stop_details.as_deref().and_then(read_loosely),
+        ));
     }
     if !canonical.holds {
         out.raw_blocks = Some(raw(&message.content));

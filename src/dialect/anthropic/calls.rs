@@ -1,7 +1,7 @@
 //! The calls of a conversation: which id each has for the provider, and which wait for a result. Pure.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use crate::dialect::hub::CallIn;
 
@@ -19,8 +19,8 @@ pub(super) struct Calls<'a> {
     all: Vec<Call<'a>>,
     /// Positions of those without a result.
     waiting: BTreeSet<usize>,
-    /// The same by the client's id, the latest last.
-    waiting_by_id: HashMap<Cow<'a, str>, Vec<usize>>,
+    /// The same by the client's id, in order. All are of one turn: the next begins when none waits.
+    waiting_by_id: HashMap<Cow<'a, str>, VecDeque<usize>>,
     /// Ids that are taken, and the next number to tell another one from it.
     taken: HashMap<String, usize>,
     named: HashSet<Cow<'a, str>>,
@@ -48,7 +48,7 @@ impl<'a> Calls<'a> {
         });
         self.waiting.insert(position);
         let same = self.waiting_by_id.entry(call.id.clone()).or_default();
-        same.push(position);
+        same.push_back(position);
         id
     }
 
@@ -73,9 +73,9 @@ impl<'a> Calls<'a> {
         id
     }
 
-    /// Takes the latest call that waits under the client's id; gives its position and its id.
+    /// Takes the first call that waits under the client's id; gives its position and its id.
     pub(super) fn answer(&mut self, given: &str) -> Option<(usize, String)> {
-        let position = self.waiting_by_id.get_mut(given)?.pop()?;
+        let position = self.waiting_by_id.get_mut(given)?.pop_front()?;
         self.waiting.remove(&position);
         Some((position, self.all.get(position)?.id.clone()))
     }
@@ -124,13 +124,13 @@ mod tests {
     }
 
     #[test]
-    fn a_result_belongs_to_the_latest_call_that_waits() {
+    fn results_belong_to_the_calls_that_wait_in_their_order() {
         let mut calls = Calls::default();
         for id in ["a", "b", "a"] {
             calls.add(&call(id), format!("at {id}"), false);
         }
-        assert_eq!(calls.answer("a"), Some((2, "a_2".to_owned())));
         assert_eq!(calls.answer("a"), Some((0, "a".to_owned())));
+        assert_eq!(calls.answer("a"), Some((2, "a_2".to_owned())));
         assert_eq!(calls.answer("a"), None);
         assert_eq!(calls.first_waiting(), Some(("at b", "b")));
         assert_eq!(calls.answer_latest(), Some((1, "b".to_owned())));

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::answer::{annotation, compact, declined, finish, redacted, usage};
-use super::wire::{AnswerBlock, BLOCKS, Citation, StopDetails, WireUsage};
+use super::wire::{AnswerBlock, BLOCKS, Citation, WireUsage, read_loosely};
 use super::{DETAIL_FORMAT, error};
 use crate::codec::sse;
 use crate::dialect::StreamIn;
@@ -25,7 +25,7 @@ struct Wire {
     #[serde(default)]
     delta: Option<Box<RawValue>>,
     #[serde(default)]
-    usage: Option<WireUsage>,
+    usage: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -35,7 +35,7 @@ struct Started {
     #[serde(default)]
     model: Option<String>,
     #[serde(default)]
-    usage: Option<WireUsage>,
+    usage: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -55,7 +55,7 @@ struct Delta {
     #[serde(default)]
     stop_reason: Option<String>,
     #[serde(default)]
-    stop_details: Option<StopDetails>,
+    stop_details: Option<Box<RawValue>>,
 }
 
 /// Event types that mean something here; all others are passed over unread.
@@ -192,12 +192,15 @@ impl FromMessages {
                 Block::Thinking
             }
             "tool_use" => {
+                let (Some(id), Some(name)) = (block.id, block.name) else {
+                    return self.broken("a call in it has no id or no name", out);
+                };
                 let call = self.calls;
                 self.calls += 1;
                 out.push(Event::ToolCall {
                     index: call,
-                    id: block.id.unwrap_or_default(),
-                    name: block.name.unwrap_or_default(),
+                    id,
+                    name,
                 });
                 Block::Tool {
                     index: call,
@@ -280,6 +283,11 @@ impl FromMessages {
     }
 
     fn complete(&mut self, out: &mut Vec<Event>) {
+        // Blocks that were not closed end with the message.
+        let open: Vec<u64> = self.blocks.iter().map(|(index, _)| *index).collect();
+        for index in open {
+            self.close(index, out);
+        }
         self.ended = true;
         let (reason, native) = finish(self.stop_reason.as_deref());
         out.push(Event::Finish { reason, native });
@@ -330,7 +338,7 @@ impl StreamIn for FromMessages {
                 }
                 self.started = true;
                 self.id.clone_from(&message.id);
-                if let Some(usage) = message.usage {
+                if let Some(usage) = message.usage.as_deref().and_then(read_loosely) {
                     self.count(usage);
                 }
                 out.push(Event::Start {
@@ -366,7 +374,7 @@ impl StreamIn for FromMessages {
             }
             "content_block_stop" => self.close(index, out),
             "message_delta" => {
-                if let Some(usage) = wire.usage {
+                if let Some(usage) = wire.usage.as_deref().and_then(read_loosely) {
                     self.count(usage);
                 }
                 let delta = wire
@@ -376,7 +384,8 @@ impl StreamIn for FromMessages {
                     && delta.stop_reason.is_some()
                 {
                     if finish(delta.stop_reason.as_deref()).0 == Finish::ContentFilter {
-                        out.push(Event::Refusal(declined(delta.stop_details)));
+                        let details = delta.stop_details.as_deref().and_then(read_loosely);
+                        out.push(Event::Refusal(declined(details)));
                     }
                     self.stop_reason = delta.stop_reason;
                 }

@@ -176,6 +176,12 @@ pub(super) enum Source<'a> {
     },
 }
 
+/// A side matter of an answer, where it can be read: counts and explanations in a shape that nobody
+/// knows must not cost the answer.
+pub(super) fn read_loosely<T: serde::de::DeserializeOwned>(raw: &RawValue) -> Option<T> {
+    serde_json::from_str(raw.get()).ok()
+}
+
 /// `usage`; counts are cumulative, so a later value replaces an earlier one.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(super) struct WireUsage {

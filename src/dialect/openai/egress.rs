@@ -234,8 +234,10 @@ struct Choice {
 struct Said {
     #[serde(default)]
     content: Option<Content>,
-    #[serde(default, alias = "reasoning")]
+    #[serde(default)]
     reasoning_content: Option<String>,
+    #[serde(default)]
+    reasoning: Option<String>,
     #[serde(default)]
     refusal: Option<String>,
     #[serde(default)]
@@ -279,7 +281,10 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
     let id = completion.id.filter(|id| !id.is_empty());
     let mut tool_calls = Vec::new();
     for (i, call) in said.tool_calls.unwrap_or_default().into_iter().enumerate() {
-        let arguments = call.function.arguments();
+        let arguments = call
+            .function
+            .arguments()
+            .ok_or("the arguments of a call cannot be read")?;
         tool_calls.push(ToolCall {
             id: call
                 .id
@@ -303,6 +308,7 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
         text: content.map(|(text, _)| text),
         reasoning: said
             .reasoning_content
+            .or(said.reasoning)
             .or(thought)
             .filter(|text| !text.is_empty()),
         refusal: said.refusal.filter(|text| !text.is_empty()),

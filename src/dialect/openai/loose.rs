@@ -51,19 +51,20 @@ pub(super) struct Function {
 }
 
 impl Function {
-    /// The arguments as JSON text; some providers send the object itself.
-    pub(super) fn arguments(&self) -> String {
+    /// The arguments as JSON text; some providers send the object itself. `None` where they cannot
+    /// be read, as with half a character.
+    pub(super) fn arguments(&self) -> Option<String> {
         let text = self.arguments.as_ref().map_or("", |raw| raw.get());
         if text.starts_with('"') {
-            serde_json::from_str(text).unwrap_or_default()
+            serde_json::from_str(text).ok()
         } else {
-            text.to_owned()
+            Some(text.to_owned())
         }
     }
 }
 
-/// An id for a call that came without one: like no other of the conversation, and the same each
-/// time the answer is read.
+/// An id for a call that came without one: made of the answer's own id, so that it is like no other
+/// of the conversation where the answer has one.
 pub(super) fn call_id(answer: Option<&str>, index: usize) -> String {
     let answer: String = answer
         .unwrap_or("x")
@@ -96,7 +97,9 @@ mod tests {
             ("{}", ""),
         ] {
             let function: Function = serde_json::from_str(json).unwrap();
-            assert_eq!(function.arguments(), text, "{json}");
+            assert_eq!(function.arguments().as_deref(), Some(text), "{json}");
         }
+        let half: Function = serde_json::from_str(r#"{"arguments":"\ud83d"}"#).unwrap();
+        assert_eq!(half.arguments(), None);
     }
 }

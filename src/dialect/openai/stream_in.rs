@@ -1,6 +1,9 @@
 //! Chat Completions chunks -> hub events; one state machine per stream. Pure.
 
+use std::collections::HashMap;
+
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::egress::finish;
@@ -42,8 +45,10 @@ struct Choice {
 struct Delta {
     #[serde(default)]
     content: Option<Content>,
-    #[serde(default, alias = "reasoning")]
+    #[serde(default)]
     reasoning_content: Option<String>,
+    #[serde(default)]
+    reasoning: Option<String>,
     #[serde(default)]
     refusal: Option<String>,
     #[serde(default)]
@@ -65,13 +70,26 @@ struct Call {
 /// A call that was begun.
 #[derive(Default)]
 struct Open {
-    upstream: Option<u64>,
     id: Option<String>,
+    name: Option<String>,
     /// Its position among the calls that the client knows, once its name came.
     told: Option<usize>,
-    /// Arguments that came before the name.
-    early: String,
-    empty: bool,
+    /// The arguments so far.
+    text: String,
+}
+
+impl Open {
+    /// Whether a fragment with this name begins another call: a different function, or the same
+    /// once more after its arguments were complete.
+    fn is_over(&self, name: Option<&str>) -> bool {
+        let Some(name) = name.filter(|name| !name.is_empty()) else {
+            return false;
+        };
+        self.name.as_deref().is_some_and(|own| {
+            own != name
+                || (!self.text.is_empty() && serde_json::from_str::<IgnoredAny>(&self.text).is_ok())
+        })
+    }
 }
 
 /// Reads the chunks of one stream.
@@ -84,6 +102,8 @@ pub(super) struct FromChat {
     id: Option<String>,
     usage: Option<Usage>,
     calls: Vec<Open>,
+    by_index: HashMap<u64, usize>,
+    by_id: HashMap<String, usize>,
     told: usize,
 }
 
@@ -98,6 +118,8 @@ impl FromChat {
             id: None,
             usage: None,
             calls: Vec::new(),
+            by_index: HashMap::new(),
+            by_id: HashMap::new(),
             told: 0,
         }
     }
@@ -117,15 +139,19 @@ impl FromChat {
         if self.finish.as_deref() == Some("error") {
             return self.broken("it ended with an error", out);
         }
-        if self.calls.iter().any(|call| call.told.is_none()) {
+        // A limit may cut a call before its name.
+        let cut = self.finish.as_deref() == Some("length");
+        if !cut && self.calls.iter().any(|call| call.told.is_none()) {
             return self.broken("a call in it has no name", out);
         }
         self.ended = true;
-        for call in self.calls.iter().filter(|call| call.empty) {
-            out.push(Event::Arguments {
-                index: call.told.unwrap_or_default(),
-                fragment: "{}".to_owned(),
-            });
+        for call in self.calls.iter().filter(|call| call.text.is_empty()) {
+            if let Some(index) = call.told {
+                out.push(Event::Arguments {
+                    index,
+                    fragment: "{}".to_owned(),
+                });
+            }
         }
         let (reason, native) = finish(self.finish.as_deref(), !self.calls.is_empty());
         out.push(Event::Finish { reason, native });
@@ -135,70 +161,70 @@ impl FromChat {
         out.push(Event::End);
     }
 
-    /// Which of our calls a delta belongs to; the second value says that it is a new one.
-    fn position(&self, call: &Call) -> (usize, bool) {
+    /// Which of our calls a delta belongs to; `None` for a new one.
+    fn position(&self, call: &Call) -> Option<usize> {
         let id = call.id.as_deref().filter(|id| !id.is_empty());
-        let by_index = call
-            .index
-            .and_then(|index| self.calls.iter().rposition(|c| c.upstream == Some(index)));
-        let by_id = id.and_then(|id| self.calls.iter().rposition(|c| c.id.as_deref() == Some(id)));
-        let new = self.calls.len();
-        match (by_index, id) {
-            // Several providers give every call index 0; a different id is a different call.
-            (Some(at), Some(id)) => match self.calls.get(at) {
-                Some(open) if open.id.as_deref().is_some_and(|known| known != id) => {
-                    by_id.map_or((new, true), |at| (at, false))
+        let by_id = id.and_then(|id| self.by_id.get(id).copied());
+        let at = match call.index {
+            Some(index) => {
+                let at = *self.by_index.get(&index)?;
+                let known = self.calls.get(at).and_then(|open| open.id.as_deref());
+                // Several providers give every call index 0; a different id is a different call.
+                if known.is_some() && id.is_some() && known != id {
+                    return by_id;
                 }
-                _ => (at, false),
-            },
-            (Some(at), None) => (at, false),
-            (None, _) => match by_id {
-                Some(at) => (at, false),
-                None if call.index.is_none() && id.is_none() && new > 0 => (new - 1, false),
-                None => (new, true),
-            },
-        }
+                at
+            }
+            None if id.is_some() => return by_id,
+            None => self.calls.len().checked_sub(1)?,
+        };
+        let name = call.function.as_ref().and_then(|f| f.name.as_deref());
+        (!self.calls.get(at)?.is_over(name)).then_some(at)
     }
 
     fn call(&mut self, call: Call, out: &mut Vec<Event>) {
-        let (at, new) = self.position(&call);
-        if new {
-            self.calls.push(Open {
-                upstream: call.index,
-                empty: true,
-                ..Open::default()
-            });
+        let at = self.position(&call).unwrap_or_else(|| {
+            self.calls.push(Open::default());
+            self.calls.len() - 1
+        });
+        if let Some(index) = call.index {
+            self.by_index.insert(index, at);
         }
+        let function = call.function.unwrap_or_default();
+        let Some(mut fragment) = function.arguments() else {
+            return self.broken("the arguments of a call cannot be read", out);
+        };
         let next = self.told;
         let Some(open) = self.calls.get_mut(at) else {
             return;
         };
-        if open.id.is_none() {
-            open.id = call.id.filter(|id| !id.is_empty());
+        if let (None, Some(id)) = (&open.id, call.id.filter(|id| !id.is_empty())) {
+            self.by_id.insert(id.clone(), at);
+            open.id = Some(id);
         }
-        let function = call.function.unwrap_or_default();
-        let mut fragment = function.arguments();
+        let early = std::mem::take(&mut fragment);
+        open.text.push_str(&early);
         let name = function.name.filter(|name| !name.is_empty());
-        if let (None, Some(name)) = (open.told, name) {
-            open.told = Some(next);
-            self.told += 1;
-            out.push(Event::ToolCall {
-                index: next,
-                id: open
-                    .id
-                    .clone()
-                    .unwrap_or_else(|| call_id(self.id.as_deref(), next)),
-                name,
-            });
-            fragment = std::mem::take(&mut open.early) + &fragment;
-        }
-        match open.told {
-            None => open.early.push_str(&fragment),
-            Some(index) if !fragment.is_empty() => {
-                open.empty = false;
-                out.push(Event::Arguments { index, fragment });
+        match (open.told, name) {
+            (None, Some(name)) => {
+                open.told = Some(next);
+                open.name = Some(name.clone());
+                self.told += 1;
+                out.push(Event::ToolCall {
+                    index: next,
+                    id: open
+                        .id
+                        .clone()
+                        .unwrap_or_else(|| call_id(self.id.as_deref(), next)),
+                    name,
+                });
+                fragment.clone_from(&open.text);
             }
-            Some(_) => {}
+            (None, None) => return,
+            (Some(_), _) => fragment = early,
+        }
+        if let (Some(index), false) = (open.told, fragment.is_empty()) {
+            out.push(Event::Arguments { index, fragment });
         }
     }
 }
@@ -250,7 +276,8 @@ impl StreamIn for FromChat {
             }
             let delta = choice.delta.unwrap_or_default();
             let (said, thought) = delta.content.map(Content::split).unwrap_or_default();
-            for text in [delta.reasoning_content.unwrap_or_default(), thought] {
+            let reasoning = delta.reasoning_content.or(delta.reasoning);
+            for text in [reasoning.unwrap_or_default(), thought] {
                 if !text.is_empty() {
                     out.push(Event::Reasoning(text));
                 }
@@ -423,6 +450,34 @@ mod tests {
             ]),
             "start(c) failed(upstream_invalid_response)"
         );
+        assert_eq!(
+            read(&[
+                r#"{"id":"c","choices":[{"delta":{"tool_calls":[{"index":0,"id":"a"}]},"finish_reason":"length"}]}"#,
+            ]),
+            "start(c) length end"
+        );
+    }
+
+    #[test]
+    fn another_name_or_complete_arguments_begin_another_call() {
+        for (first, second) in [
+            (r#""index":0,"id":"x""#, r#""index":1,"id":"x""#),
+            (r#""index":0"#, r#""index":0"#),
+            (r#""index":0,"id":"""#, r#""index":0,"id":"""#),
+            (r#""type":"function""#, r#""type":"function""#),
+        ] {
+            for name in ["f", "g"] {
+                let call = |place: &str, name: &str| {
+                    format!(
+                        r#"{{"id":"c","choices":[{{"delta":{{"tool_calls":[{{{place},"function":{{"name":"{name}","arguments":"{{}}"}}}}]}}}}]}}"#
+                    )
+                };
+                let end = r#"{"id":"c","choices":[{"delta":{},"finish_reason":"tool_calls"}]}"#;
+                let said = read(&[&call(first, "f"), &call(second, name), end]);
+                assert_eq!(said.matches("args").count(), 2, "{first} {second}: {said}");
+                assert!(said.contains("call0(") && said.contains("call1("), "{said}");
+            }
+        }
     }
 
     #[test]
