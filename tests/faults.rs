@@ -895,3 +895,43 @@ async fn a_body_that_does_not_arrive_is_given_up() {
     read_until(&mut stream, "request_timeout").await;
     assert_eq!(server.counts().connections, 0);
 }
+
+#[actix_web::test]
+async fn waiting_for_a_slot_ends_in_its_time() {
+    let server = in_turn(vec![Script::default().then(Step::Hang)]);
+    let mut config = config(&server);
+    config.max_in_flight = 1;
+    config.wait_timeout = Duration::from_millis(200);
+    let gateway = Gateway::start(config);
+    let _first = open(&gateway, &hello("gpt-4o", false)).await;
+    until(&server, "the first call", |counts| counts.requests == 1).await;
+    let begun = Instant::now();
+    let answer = gateway.chat(hello("gpt-4o", false)).await;
+    assert_eq!(answer.refusal(), (503, "null".into(), "overloaded".into()));
+    assert!(begun.elapsed() >= Duration::from_millis(200), "it waited");
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+#[actix_web::test]
+async fn a_body_without_an_end_is_refused_as_soon_as_it_is_too_large() {
+    let server = in_turn(vec![completion()]);
+    let mut config = config(&server);
+    config.max_body = 100_000;
+    let gateway = Gateway::start(config);
+    let mut stream = TcpStream::connect(gateway.address()).await.unwrap();
+    stream
+        .write_all(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .await
+        .unwrap();
+    let chunk = format!("2710\r\n{}\r\n", " ".repeat(10_000));
+    for _ in 0..11 {
+        stream.write_all(chunk.as_bytes()).await.unwrap();
+    }
+    // The last chunk was not sent, and never will be.
+    read_until(&mut stream, "request_too_large").await;
+    assert_eq!(server.counts().connections, 0);
+}
