@@ -11,21 +11,8 @@ mod common;
 
 use ai_gateway::providers::{PROVIDERS, Speaks};
 use ai_gateway::scripted::{self, Script, Scripted};
-use common::{Gateway, config, keyed};
+use common::{Gateway, always, config, gateway, keyed};
 use serde_json::{Value, json};
-
-fn gateway() -> (Scripted, Gateway) {
-    let server = scripted::all_providers().unwrap();
-    let gateway = Gateway::start(config(&server));
-    (server, gateway)
-}
-
-/// A server whose every answer is `script`.
-fn always(script: Script) -> (Scripted, Gateway) {
-    let server = Scripted::start(move |_| script.clone()).unwrap();
-    let gateway = Gateway::start(config(&server));
-    (server, gateway)
-}
 
 fn hello(model: &str) -> Value {
     json!({"model": model, "messages": [{"role": "user", "content": "Hello"}]})

@@ -10,21 +10,9 @@
 mod common;
 
 use ai_gateway::providers::{PROVIDERS, Responses};
-use ai_gateway::scripted::{self, Script, Scripted, Step};
-use common::{Answer, Gateway, config};
+use ai_gateway::scripted::{Script, Step};
+use common::{Answer, always, gateway};
 use serde_json::{Value, json};
-
-fn gateway() -> (Scripted, Gateway) {
-    let server = scripted::all_providers().unwrap();
-    let gateway = Gateway::start(config(&server));
-    (server, gateway)
-}
-
-fn always(script: Script) -> (Scripted, Gateway) {
-    let server = Scripted::start(move |_| script.clone()).unwrap();
-    let gateway = Gateway::start(config(&server));
-    (server, gateway)
-}
 
 /// What must hold of every stream of Responses, whoever wrote it. Returns the last response.
 fn check_stream(answer: &Answer) -> Value {

@@ -8,7 +8,7 @@ use actix_web::dev::ServerHandle;
 use ai_gateway::config::{BaseUrl, Config};
 use ai_gateway::flow::Shared;
 use ai_gateway::http;
-use ai_gateway::scripted::Scripted;
+use ai_gateway::scripted::{self, Script, Scripted};
 use ai_gateway::secret::Secret;
 use ai_gateway::upstream::Tls;
 use awc::http::header::HeaderMap;
@@ -127,6 +127,20 @@ impl Drop for Gateway {
             let _ = thread.join();
         }
     }
+}
+
+/// A gateway before all scripted providers.
+pub fn gateway() -> (Scripted, Gateway) {
+    let server = scripted::all_providers().unwrap();
+    let gateway = Gateway::start(config(&server));
+    (server, gateway)
+}
+
+/// A gateway before a server whose every answer is `script`.
+pub fn always(script: Script) -> (Scripted, Gateway) {
+    let server = Scripted::start(move |_| script.clone()).unwrap();
+    let gateway = Gateway::start(config(&server));
+    (server, gateway)
 }
 
 pub fn client() -> awc::Client {

@@ -191,7 +191,7 @@ impl FromChat {
             self.by_index.insert(index, at);
         }
         let function = call.function.unwrap_or_default();
-        let Some(mut fragment) = function.arguments() else {
+        let Some(fragment) = function.arguments() else {
             return self.broken("the arguments of a call cannot be read", out);
         };
         let next = self.told;
@@ -202,10 +202,12 @@ impl FromChat {
             self.by_id.insert(id.clone(), at);
             open.id = Some(id);
         }
-        let early = std::mem::take(&mut fragment);
-        open.text.push_str(&early);
+        open.text.push_str(&fragment);
         let name = function.name.filter(|name| !name.is_empty());
-        match (open.told, name) {
+        let (index, fragment) = match (open.told, name) {
+            (Some(index), _) => (index, fragment),
+            // What comes before the name is told with it.
+            (None, None) => return,
             (None, Some(name)) => {
                 open.told = Some(next);
                 open.name = Some(name.clone());
@@ -218,12 +220,10 @@ impl FromChat {
                         .unwrap_or_else(|| call_id(self.id.as_deref(), next)),
                     name,
                 });
-                fragment.clone_from(&open.text);
+                (next, open.text.clone())
             }
-            (None, None) => return,
-            (Some(_), _) => fragment = early,
-        }
-        if let (Some(index), false) = (open.told, fragment.is_empty()) {
+        };
+        if !fragment.is_empty() {
             out.push(Event::Arguments { index, fragment });
         }
     }
