@@ -589,7 +589,7 @@ async fn a_client_that_waits_for_a_slot_and_leaves_gives_its_place_back() {
 #[actix_web::test]
 async fn shedding_is_exact_and_at_once() {
     // Long enough for all twenty to arrive while the first four are under way.
-    let mut slow = Script::default().then(Step::Pause(Duration::from_secs(1)));
+    let mut slow = Script::default().then(Step::Pause(Duration::from_secs(3)));
     slow.steps.extend(completion().steps);
     let server = in_turn(vec![
         slow.clone(),
@@ -607,7 +607,7 @@ async fn shedding_is_exact_and_at_once() {
     let begun = Instant::now();
     let answers = join_all((0..20).map(|_| async {
         let answer = gateway.chat(hello("gpt-4o", false)).await;
-        assert!(answer.status != 503 || begun.elapsed() < Duration::from_millis(800));
+        assert!(answer.status != 503 || begun.elapsed() < Duration::from_millis(2500));
         answer
     }))
     .await;
