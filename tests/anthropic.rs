@@ -12,6 +12,7 @@ mod common;
 use ai_gateway::codec::json::Object;
 use ai_gateway::codec::sse::{self, Framer};
 use ai_gateway::dialect::anthropic::MessagesProvider;
+use ai_gateway::dialect::hub::NoMemory;
 use ai_gateway::dialect::openai::{ChatClient, read_request};
 use ai_gateway::dialect::{Egress, Ingress, Stamp};
 use ai_gateway::scripted::{self, Script, Scripted};
@@ -57,7 +58,7 @@ fn requests_are_translated_as_their_golden_files_say() {
         let object = Object::from_body(body.as_bytes()).unwrap();
         let model = case["out"]["model"].as_str().unwrap();
         let mut request = read_request(object, model.into()).unwrap();
-        let translated = MessagesProvider.request(&mut request).unwrap();
+        let translated = MessagesProvider.request(&mut request, &NoMemory).unwrap();
         let out: Value = serde_json::from_slice(&translated.body).unwrap();
         assert_eq!(out, case["out"], "{name}: {out:#}");
         assert_eq!(json!(translated.report.dropped), case["dropped"], "{name}");
@@ -71,7 +72,10 @@ fn numbers_and_key_order_of_arguments_survive() {
     let body = case["in"].to_string();
     let object = Object::from_body(body.as_bytes()).unwrap();
     let mut request = read_request(object, "claude-opus-5-5".into()).unwrap();
-    let body = MessagesProvider.request(&mut request).unwrap().body;
+    let body = MessagesProvider
+        .request(&mut request, &NoMemory)
+        .unwrap()
+        .body;
     let text = String::from_utf8(body).unwrap();
     assert!(
         text.contains(r#""input":{ "harbour": "Husum", "big": 9007199254740993 }"#),
@@ -94,7 +98,13 @@ fn e12_a_longer_conversation_has_the_shorter_ones_bytes() {
         let body = body.to_string();
         let object = Object::from_body(body.as_bytes()).unwrap();
         let mut request = read_request(object, "claude-opus-5-5".into()).unwrap();
-        String::from_utf8(MessagesProvider.request(&mut request).unwrap().body).unwrap()
+        String::from_utf8(
+            MessagesProvider
+                .request(&mut request, &NoMemory)
+                .unwrap()
+                .body,
+        )
+        .unwrap()
     };
     let (short, long) = (translate(3), translate(4));
     let common = short.strip_suffix("]}]}").unwrap();

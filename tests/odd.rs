@@ -11,20 +11,20 @@
 use ai_gateway::codec::json::Object;
 use ai_gateway::codec::sse::{self, Framer};
 use ai_gateway::dialect::anthropic::MessagesProvider;
+use ai_gateway::dialect::hub::NoMemory;
 use ai_gateway::dialect::openai::{
     self, ChatClient, ChatProvider, ChatWatch, ResponsesWatch, Watch, envelope, read_error,
     whole_error,
 };
 use ai_gateway::dialect::responses::{self, ResponsesClient};
-use ai_gateway::dialect::{Egress, Ingress, Stamp, models};
+use ai_gateway::dialect::{Egress, Ingress, Report, Stamp, models};
 use ai_gateway::error::Error;
+use ai_gateway::providers::{PROVIDERS, Speaks};
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-static CHAT: ChatProvider = ChatProvider {
-    token_limit: "max_tokens",
-};
+static CHAT: ChatProvider = ChatProvider::PLAIN;
 
 /// Words that mean something to one of the dialects.
 const WORDS: &[&str] = &[
@@ -271,17 +271,26 @@ proptest! {
     fn requests_of_any_shape_are_translated_or_refused(value in prop_oneof![request(), any_json()]) {
         let body = value.to_string();
         let Ok(object) = Object::from_body(body.as_bytes()) else { return Ok(()) };
-        for model in ["claude-haiku-4-5", "claude-opus-5-5", "claude-sonnet-5-5", "unknown"] {
-            for dialect in [&MessagesProvider as &dyn Egress, &CHAT] {
+        for model in ["claude-haiku-4-5", "claude-opus-5-5", "claude-sonnet-5-5", "gemini-3-pro", "unknown"] {
+            for provider in &PROVIDERS {
+                let dialect = provider.dialect();
+                if let Speaks::Chat(chat) = provider.speaks {
+                    let mut edited = object.clone();
+                    let mut report = Report::default();
+                    match chat.edit(&mut edited, model, &NoMemory, &mut report) {
+                        Ok(_) => prop_assert!(serde_json::to_string(&edited).is_ok()),
+                        Err(error) => told(&error),
+                    }
+                }
                 match openai::read_request(object.clone(), model.into())
-                    .and_then(|mut request| dialect.request(&mut request))
+                    .and_then(|mut request| dialect.request(&mut request, &NoMemory))
                 {
                     Ok(out) => prop_assert!(serde_json::from_slice::<Value>(&out.body).is_ok()),
                     Err(error) => told(&error),
                 }
                 match responses::read_request(object.clone(), model.into(), "groq", stamp())
                     .and_then(|(mut request, client)| {
-                        let out = dialect.request(&mut request)?;
+                        let out = dialect.request(&mut request, &NoMemory)?;
                         client.answer(ai_gateway::dialect::hub::Answer::empty(
                             ai_gateway::dialect::hub::Finish::Length,
                         ));
@@ -402,12 +411,12 @@ fn depth_is_no_way_to_a_panic() {
                 if let Ok(mut request) =
                     openai::read_request(object.clone(), "claude-opus-5-5".into())
                 {
-                    let _ = dialect.request(&mut request);
+                    let _ = dialect.request(&mut request, &NoMemory);
                 }
                 if let Ok((mut request, client)) =
                     responses::read_request(object.clone(), "m".into(), "groq", stamp())
                 {
-                    let _ = dialect.request(&mut request);
+                    let _ = dialect.request(&mut request, &NoMemory);
                     let mut out = Vec::new();
                     let mut stream = client.stream();
                     for event in ai_gateway::dialect::hub::Answer::empty(

@@ -24,9 +24,7 @@ use bytes::Bytes;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-static CHAT: ChatProvider = ChatProvider {
-    token_limit: "max_completion_tokens",
-};
+static CHAT: ChatProvider = ChatProvider::PLAIN;
 
 fn recordings() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/recorded");

@@ -178,7 +178,7 @@ async fn history_tools_and_results_become_one_conversation() {
     let tool = json!({"type": "function", "name": "tides", "description": "Tide table",
         "parameters": {"type": "object", "properties": {"harbour": {"type": "string"}}}, "strict": true});
     let ask = json!({
-        "model": "deepseek/deepseek-chat",
+        "model": "vertex/meta/llama",
         "instructions": "Be brief.",
         "max_output_tokens": 64,
         "temperature": 0.5,
@@ -211,7 +211,7 @@ async fn history_tools_and_results_become_one_conversation() {
     assert_eq!(
         server.requests()[0].json(),
         json!({
-            "model": "deepseek-chat",
+            "model": "meta/llama",
             "messages": [
                 {"role": "system", "content": "Be brief."},
                 {"role": "system", "content": "Use UTC."},
@@ -227,7 +227,7 @@ async fn history_tools_and_results_become_one_conversation() {
             "tools": [{"type": "function", "function": {"name": "tides", "description": "Tide table",
                 "parameters": {"type": "object", "properties": {"harbour": {"type": "string"}}}, "strict": true}}],
             "tool_choice": {"type": "function", "function": {"name": "tides"}},
-            "max_tokens": 64,
+            "max_completion_tokens": 64,
             "temperature": 0.5,
             "parallel_tool_calls": false,
             "response_format": {"type": "json_schema", "json_schema": {"name": "t", "schema": {"type": "object"}, "strict": true}},

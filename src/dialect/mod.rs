@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use crate::codec::sse;
 use crate::error::{Error, ProviderError};
 use crate::secret::{Secret, redact};
-use hub::{Answer, Event, Request};
+use hub::{Answer, Event, Memory, Request};
 
 /// What a client speaks.
 pub trait Ingress {
@@ -33,11 +33,12 @@ pub trait StreamOut {
 
 /// What a provider speaks.
 pub trait Egress: Sync {
-    /// Writes the provider's request body and names what could not be carried over.
+    /// Writes the provider's request body and names what could not be carried over. `memory` knows
+    /// what clients did not keep of earlier answers.
     ///
     /// # Errors
     /// Names the field that the provider cannot be given.
-    fn request(&self, request: &mut Request<'_>) -> Result<Translated, Error>;
+    fn request(&self, request: &mut Request<'_>, memory: &dyn Memory) -> Result<Translated, Error>;
 
     /// Reads a whole answer.
     ///

@@ -1,5 +1,6 @@
 //! What every request to a model has in common: its caller, its target, its call.
 
+use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -61,6 +62,19 @@ pub(super) fn relayed(body: &Bytes, object: &Object<'_>, asked: &str, model: &st
         .get("model")
         .and_then(|value| json::splice(body, value, name.get()))
         .map_or_else(|| body.clone(), Bytes::from)
+}
+
+/// The body of a request that was edited, for the model of this name.
+pub(super) fn rewritten(object: &Object<'_>, model: &str) -> Bytes {
+    let mut fields = object.fields.iter().map(|field| match &*field.name {
+        "model" => (field.name.as_ref(), Cow::Owned(raw(model))),
+        name => (name, Cow::Borrowed(&*field.value)),
+    });
+    let mut out = Vec::with_capacity(1024);
+    let mut serializer = serde_json::Serializer::new(&mut out);
+    serde::Serializer::collect_map(&mut serializer, &mut fields)
+        .expect("texts that were read as JSON are written as they are");
+    Bytes::from(out)
 }
 
 /// Where the times and ids of a translated answer come from.

@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 
-use super::ask::{Ask, relayed, stamp, target, wants_stream};
+use super::ask::{Ask, relayed, rewritten, stamp, target, wants_stream};
 use super::plan::{Answer, Plan};
 use super::{AppState, Refused, Reply};
 use crate::codec::json::{self, Object};
 use crate::dialect::Report;
+use crate::dialect::hub::NoMemory;
 use crate::dialect::openai::{ChatClient, ChatWatch, read_request};
 use crate::error::Error;
 use crate::providers::Speaks;
@@ -20,7 +21,7 @@ pub async fn chat(state: &AppState, ask: Ask<'_>) -> Result<Reply, Refused> {
 }
 
 fn plan(ask: &Ask<'_>) -> Result<Plan, Error> {
-    let object = Object::from_body(&ask.body)?;
+    let mut object = Object::from_body(&ask.body)?;
     let (asked, target) = target(&object)?;
     let stream = wants_stream(&object)?;
     check_messages(&object)?;
@@ -35,16 +36,23 @@ fn plan(ask: &Ask<'_>) -> Result<Plan, Error> {
             .is_some_and(|format| format.get().contains("\"json_object\"")),
     });
     let (body, report, answer) = match provider.speaks {
-        Speaks::Chat(_) => {
-            let body = relayed(&ask.body, &object, &asked, &target.model);
+        Speaks::Chat(chat) if chat.functions || !client.functions => {
+            let mut report = Report::default();
+            let body = if chat.edit(&mut object, &target.model, &NoMemory, &mut report)? {
+                rewritten(&object, &target.model)
+            } else {
+                relayed(&ask.body, &object, &asked, &target.model)
+            };
+            report.settle();
             let answer = Answer::Relayed {
                 watch: Box::<ChatWatch>::default(),
                 otherwise: Some(client),
             };
-            (body, Report::default(), answer)
+            (body, report, answer)
         }
-        Speaks::Other { dialect, .. } => {
-            let translated = dialect.request(&mut read_request(object, target.model)?)?;
+        Speaks::Chat(_) | Speaks::Other { .. } => {
+            let mut request = read_request(object, target.model)?;
+            let translated = provider.dialect().request(&mut request, &NoMemory)?;
             let body = Bytes::from(translated.body);
             (body, translated.report, Answer::Translated(client))
         }

@@ -7,6 +7,7 @@ use super::plan::{Answer, Plan};
 use super::{AppState, Refused, Reply};
 use crate::codec::json::Object;
 use crate::dialect::Report;
+use crate::dialect::hub::NoMemory;
 use crate::dialect::openai::ResponsesWatch;
 use crate::dialect::responses::{own_name, read_request};
 use crate::error::Error;
@@ -45,7 +46,7 @@ fn plan(ask: &Ask<'_>) -> Result<Plan, Error> {
     let mut own = std::mem::take(&mut request.dropped);
     let mut translated = provider
         .dialect()
-        .request(&mut request)
+        .request(&mut request, &NoMemory)
         .map_err(|error| error.renamed(own_name))?;
     translated.report.rename(own_name);
     translated.report.dropped.append(&mut own);

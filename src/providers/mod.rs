@@ -1,11 +1,13 @@
 //! What the gateway knows of each provider: one row of a table each, and the bundled models.
 
 mod catalogue;
+mod chat;
 mod table;
 
 use std::borrow::Cow;
 
 use crate::dialect::Egress;
+use crate::dialect::openai::ChatProvider;
 
 pub use catalogue::{Model, catalogue};
 pub use table::PROVIDERS;
@@ -68,8 +70,8 @@ pub enum Auth {
 /// What a provider speaks where a client speaks Chat Completions.
 #[derive(Clone, Copy)]
 pub enum Speaks {
-    /// Chat Completions, relayed; the writer serves clients of Responses.
-    Chat(&'static dyn Egress),
+    /// Chat Completions, relayed but for what this provider does otherwise.
+    Chat(&'static ChatProvider),
     /// Another dialect at this path, translated.
     Other {
         /// The path after the version segment.
@@ -118,7 +120,8 @@ impl Provider {
     #[must_use]
     pub fn dialect(&self) -> &'static dyn Egress {
         match self.speaks {
-            Speaks::Chat(dialect) | Speaks::Other { dialect, .. } => dialect,
+            Speaks::Chat(chat) => chat,
+            Speaks::Other { dialect, .. } => dialect,
         }
     }
 

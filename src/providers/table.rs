@@ -1,17 +1,7 @@
 //! The providers, in the order of the README: `../../README.md`, `.env.example` and these rows agree.
 
-use super::{Auth, Provider, Responses, Speaks};
+use super::{Auth, Provider, Responses, Speaks, chat};
 use crate::dialect::anthropic::MessagesProvider;
-use crate::dialect::openai::ChatProvider;
-
-/// Those that know only OpenAI's older name of the limit on an answer's length.
-static OLD_LIMIT: ChatProvider = ChatProvider {
-    token_limit: "max_tokens",
-};
-
-static NEW_LIMIT: ChatProvider = ChatProvider {
-    token_limit: "max_completion_tokens",
-};
 
 /// What the gateway calls itself where a provider does not insist on another name.
 const USER_AGENT: &str = concat!("ai-gateway/", env!("CARGO_PKG_VERSION"));
@@ -28,7 +18,7 @@ const OPENAI_COMPATIBLE: Provider = Provider {
     key_starts: &[],
     auth: Auth::Bearer,
     version: "",
-    speaks: Speaks::Chat(&NEW_LIMIT),
+    speaks: Speaks::Chat(&chat::OPENAI),
     responses: Responses::Translated,
     only_model: None,
     publisher: None,
@@ -78,6 +68,7 @@ pub static PROVIDERS: [Provider; 14] = [
     Provider {
         name: "gemini",
         title: "Gemini",
+        speaks: Speaks::Chat(&chat::GEMINI),
         base_url: "https://generativelanguage.googleapis.com/v1beta/openai",
         base_url_env: "GEMINI_BASE_URL",
         key_env: "GEMINI_API_KEY",
@@ -89,12 +80,12 @@ pub static PROVIDERS: [Provider; 14] = [
     Provider {
         name: "kimi",
         title: "Kimi",
+        speaks: Speaks::Chat(&chat::KIMI),
         base_url: "https://api.kimi.com/coding/v1",
         base_url_env: "KIMI_BASE_URL",
         key_env: "KIMI_API_KEY",
         patterns: &["kimi"],
         key_starts: &["sk-kimi-"],
-        speaks: Speaks::Chat(&OLD_LIMIT),
         // One model is served, and only to clients that call themselves this.
         only_model: Some("kimi-for-coding"),
         user_agent: "KimiCLI/1.3",
@@ -103,6 +94,7 @@ pub static PROVIDERS: [Provider; 14] = [
     Provider {
         name: "openrouter",
         title: "OpenRouter",
+        speaks: Speaks::Chat(&chat::OPENROUTER),
         base_url: "https://openrouter.ai/api/v1",
         base_url_env: "OPENROUTER_BASE_URL",
         key_env: "OPENROUTER_API_KEY",
@@ -114,6 +106,7 @@ pub static PROVIDERS: [Provider; 14] = [
     Provider {
         name: "vercel",
         title: "Vercel AI Gateway",
+        speaks: Speaks::Chat(&chat::VERCEL),
         base_url: "https://ai-gateway.vercel.sh/v1",
         base_url_env: "VERCEL_AI_GATEWAY_BASE_URL",
         key_env: "VERCEL_AI_GATEWAY_API_KEY",
@@ -125,6 +118,7 @@ pub static PROVIDERS: [Provider; 14] = [
     Provider {
         name: "groq",
         title: "Groq",
+        speaks: Speaks::Chat(&chat::GROQ),
         base_url: "https://api.groq.com/openai/v1",
         base_url_env: "GROQ_BASE_URL",
         key_env: "GROQ_API_KEY",
@@ -135,15 +129,16 @@ pub static PROVIDERS: [Provider; 14] = [
     Provider {
         name: "deepseek",
         title: "DeepSeek",
+        speaks: Speaks::Chat(&chat::DEEPSEEK),
         base_url: "https://api.deepseek.com/v1",
         base_url_env: "DEEPSEEK_BASE_URL",
         key_env: "DEEPSEEK_API_KEY",
-        speaks: Speaks::Chat(&OLD_LIMIT),
         ..OPENAI_COMPATIBLE
     },
     Provider {
         name: "xai",
         title: "xAI",
+        speaks: Speaks::Chat(&chat::XAI),
         base_url: "https://api.x.ai/v1",
         base_url_env: "XAI_BASE_URL",
         key_env: "XAI_API_KEY",
@@ -154,16 +149,17 @@ pub static PROVIDERS: [Provider; 14] = [
     Provider {
         name: "mistral",
         title: "Mistral",
+        speaks: Speaks::Chat(&chat::MISTRAL),
         base_url: "https://api.mistral.ai/v1",
         base_url_env: "MISTRAL_BASE_URL",
         key_env: "MISTRAL_API_KEY",
-        speaks: Speaks::Chat(&OLD_LIMIT),
         responses: Responses::Native,
         ..OPENAI_COMPATIBLE
     },
     Provider {
         name: "cohere",
         title: "Cohere",
+        speaks: Speaks::Chat(&chat::COHERE),
         base_url: "https://api.cohere.com/compatibility/v1",
         base_url_env: "COHERE_BASE_URL",
         key_env: "COHERE_API_KEY",
@@ -183,6 +179,7 @@ pub static PROVIDERS: [Provider; 14] = [
     Provider {
         name: "bedrock",
         title: "AWS Bedrock",
+        speaks: Speaks::Chat(&chat::BEDROCK),
         base_url: "https://bedrock-runtime.us-east-1.amazonaws.com/openai/v1",
         base_url_env: "AWS_BEDROCK_BASE_URL",
         key_env: "AWS_BEDROCK_API_KEY",
@@ -193,6 +190,7 @@ pub static PROVIDERS: [Provider; 14] = [
     Provider {
         name: "vertex",
         title: "Vertex AI",
+        speaks: Speaks::Chat(&chat::VERTEX),
         base_url: "https://us-central1-aiplatform.googleapis.com/v1/projects/PROJECT/locations/us-central1/endpoints/openapi",
         base_url_env: "VERTEX_AI_BASE_URL",
         base_is_example: true,

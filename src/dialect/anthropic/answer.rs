@@ -87,6 +87,7 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
                     signature: block.signature,
                     data: None,
                     format: Some(DETAIL_FORMAT.to_owned()),
+                    id: None,
                     index,
                 });
             }
@@ -164,6 +165,7 @@ pub(super) fn redacted(data: String, index: u64) -> Detail {
         signature: None,
         data: Some(data),
         format: Some(DETAIL_FORMAT.to_owned()),
+        id: None,
         index,
     }
 }

@@ -15,7 +15,7 @@ mod tools;
 mod wire;
 
 use crate::codec::sse;
-use crate::dialect::hub::{Answer, Request};
+use crate::dialect::hub::{Answer, Memory, Request};
 use crate::dialect::{Egress, StreamIn, Translated};
 use crate::error::{Error, ProviderError};
 
@@ -27,7 +27,10 @@ pub struct MessagesProvider;
 const DETAIL_FORMAT: &str = "anthropic-claude-v1";
 
 impl Egress for MessagesProvider {
-    fn request(&self, request: &mut Request<'_>) -> Result<Translated, Error> {
+    fn request(&self, request: &mut Request<'_>, memory: &dyn Memory) -> Result<Translated, Error> {
+        for message in &mut request.messages {
+            replay::remember(message, memory);
+        }
         egress::request(request)
     }
 

@@ -1,10 +1,43 @@
 //! What a client took along of an earlier answer -> the blocks it was. Pure.
 
+use std::borrow::Cow;
+
 use super::DETAIL_FORMAT;
 use super::wire::{AnswerBlock, Block};
-use crate::codec::json;
-use crate::dialect::hub::{Detail, Message, Part, Place};
+use crate::codec::json::{self, fields, raw};
+use crate::dialect::hub::{Detail, Memory, Message, Part, Place};
 use crate::error::Error;
+
+/// Members in which a client takes thinking along, each enough by itself.
+const TAKEN_ALONG: [&str; 3] = [
+    "provider_specific_fields",
+    "reasoning_details",
+    "thinking_blocks",
+];
+
+/// Gives a message that called tools the thinking back that its client did not keep.
+pub(super) fn remember(message: &mut Message<'_>, memory: &dyn Memory) {
+    let kept_by_client = TAKEN_ALONG
+        .iter()
+        .any(|name| message.other.get(name).is_some());
+    let Some(call) = message.tool_calls.first().filter(|_| !kept_by_client) else {
+        return;
+    };
+    let Some(kept) = memory.recall(&call.id) else {
+        return;
+    };
+    if let Some(blocks) = kept.raw_blocks {
+        let own = fields!({"anthropic": fields!({"content": blocks})});
+        message
+            .other
+            .push("provider_specific_fields", Cow::Owned(raw(&own)));
+    }
+    if !kept.details.is_empty() {
+        message
+            .other
+            .push("reasoning_details", Cow::Owned(raw(&kept.details)));
+    }
+}
 
 /// Blocks that a client kept as Anthropic sent them, where they still say what the message says.
 pub(super) fn verbatim_blocks<'a>(

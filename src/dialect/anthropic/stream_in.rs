@@ -305,6 +305,7 @@ fn thought(index: u64, text: Option<String>, signature: Option<String>) -> Detai
         signature,
         data: None,
         format: Some(DETAIL_FORMAT.to_owned()),
+        id: None,
         index,
     }
 }

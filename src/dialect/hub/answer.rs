@@ -84,9 +84,52 @@ pub struct Detail {
     /// Whose it is, as in `anthropic-claude-v1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
+    /// The provider's id of the block, or of the call that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// Position of the block in the answer.
     #[serde(default)]
     pub index: u64,
+}
+
+/// What a provider wants back of an answer, kept for clients that do not.
+#[derive(Debug, Clone, Default)]
+pub struct Kept {
+    /// The readable reasoning.
+    pub reasoning: Option<String>,
+    /// The reasoning, for taking back.
+    pub details: Vec<Detail>,
+    /// The blocks as the provider sent them.
+    pub raw_blocks: Option<Box<RawValue>>,
+    /// Ids of calls, and what the provider sent along with them: `extra_content`.
+    pub extras: Vec<(String, Box<RawValue>)>,
+}
+
+impl Kept {
+    /// Whether there is nothing to keep.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.reasoning.as_deref().is_none_or(str::is_empty)
+            && self.details.is_empty()
+            && self.raw_blocks.is_none()
+            && self.extras.is_empty()
+    }
+}
+
+/// Knows of earlier answers what clients may not have kept.
+pub trait Memory {
+    /// What was kept of the answer with the call of this id.
+    fn recall(&self, call_id: &str) -> Option<Kept>;
+}
+
+/// Knows nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct NoMemory;
+
+impl Memory for NoMemory {
+    fn recall(&self, _call_id: &str) -> Option<Kept> {
+        None
+    }
 }
 
 /// A whole answer.

@@ -3,5 +3,5 @@
 mod answer;
 mod request;
 
-pub use answer::{Answer, Detail, Event, Finish, ToolCall, Usage};
+pub use answer::{Answer, Detail, Event, Finish, Kept, Memory, NoMemory, ToolCall, Usage};
 pub use request::{CallIn, Message, Part, Place, Request, Role, Tool, ToolChoice, is_default};

@@ -6,23 +6,28 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::loose::{Content, Function, call_id};
+use super::provider::ChatProvider;
 use super::read_usage;
 use crate::codec::json::{Object, raw};
 use crate::dialect::hub::{
-    Answer, CallIn, Finish, Message, Part, Request, Role, Tool, ToolCall, ToolChoice,
+    Answer, CallIn, Finish, Memory, Message, Part, Request, Role, Tool, ToolCall, ToolChoice,
 };
 use crate::dialect::{Report, Translated, place_of};
 use crate::error::Error;
 
-/// Writes a request. Nothing is dropped: this is the shape the hub is made after.
-///
-/// `token_limit` is the provider's name of the limit on the answer's length.
+/// Writes a request. Nothing is dropped by that: this is the shape the hub is made after. What the
+/// provider is known to refuse is edited as in a request that is relayed.
 pub(super) fn request(
     request: &mut Request<'_>,
-    token_limit: &'static str,
+    provider: &ChatProvider,
+    memory: &dyn Memory,
 ) -> Result<Translated, Error> {
+    let token_limit = provider.token_limit(&request.model);
     let mut out = Object::default();
     out.push("model", Cow::Owned(raw(&request.model)));
+    if !provider.functions {
+        results_of_calls(&mut request.messages);
+    }
     let messages: Vec<_> = request.messages.iter().map(message).collect();
     out.push("messages", Cow::Owned(raw(&messages)));
     if request.stream {
@@ -49,6 +54,7 @@ pub(super) fn request(
         dropped: std::mem::take(&mut request.dropped),
         changed: Vec::new(),
     };
+    provider.edit(&mut out, &request.model, memory, &mut report)?;
     report.settle();
     Ok(Translated {
         body: serde_json::to_vec(&out).map_err(|e| Error::InvalidJson {
@@ -57,6 +63,22 @@ pub(super) fn request(
         })?,
         report,
     })
+}
+
+/// Results in OpenAI's older shape -> results of the last call of that function.
+fn results_of_calls(messages: &mut [Message<'_>]) {
+    let mut called: Vec<(String, String)> = Vec::new();
+    for message in messages {
+        for call in &message.tool_calls {
+            called.push((call.name.to_string(), call.id.to_string()));
+        }
+        if message.role == Role::Function {
+            let name = message.name.take().unwrap_or_default();
+            let call = called.iter().rev().find(|(called, _)| *called == *name);
+            message.role = Role::Tool;
+            message.tool_call_id = call.map(|(_, id)| Cow::Owned(id.clone()));
+        }
+    }
 }
 
 fn message(message: &Message<'_>) -> Box<RawValue> {

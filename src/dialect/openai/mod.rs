@@ -1,51 +1,31 @@
 //! OpenAI Chat Completions (API of August 2026): spoken by clients and by most providers. Pure.
 
+mod edits;
 mod egress;
 mod error;
 mod ingress;
 mod loose;
+mod provider;
 mod stream_in;
 mod stream_out;
 mod watch;
 
 use serde_json::value::RawValue;
 
-use crate::dialect::hub::{Answer, Request, Usage};
-use crate::dialect::{Egress, Ingress, Stamp, StreamIn, StreamOut, Translated};
-use crate::error::{Error, ProviderError};
+use crate::dialect::hub::{Answer, Usage};
+use crate::dialect::{Ingress, Stamp, StreamOut};
 
+pub use edits::gemini_schema;
 pub use error::{envelope, read_error};
 pub use ingress::{read_message, read_request, read_tool_choice};
+pub use provider::{CallIds, ChatProvider, Effort, Forced, Names, Nulls, WantsBack};
 pub use watch::{ChatWatch, ResponsesWatch, Watch, chat_error, responses_error, whole_error};
 
-/// Chat Completions as a provider speaks it.
-#[derive(Debug)]
-pub struct ChatProvider {
-    /// Its name of the limit on the answer's length.
-    pub token_limit: &'static str,
-}
+/// The `format` of reasoning that its provider gives and takes as plain `reasoning_content`.
+pub const REASONING_FORMAT: &str = "reasoning-content-v1";
 
-impl Egress for ChatProvider {
-    fn request(&self, request: &mut Request<'_>) -> Result<Translated, Error> {
-        egress::request(request, self.token_limit)
-    }
-
-    fn answer(&self, body: &[u8]) -> Result<Answer, String> {
-        egress::answer(body)
-    }
-
-    fn stream(&self, provider: &'static str) -> Box<dyn StreamIn> {
-        Box::new(stream_in::FromChat::new(provider))
-    }
-
-    fn error(&self, status: u16, body: &[u8]) -> ProviderError {
-        read_error(status, body)
-    }
-
-    fn stream_error(&self, events: &[u8]) -> Option<ProviderError> {
-        chat_error(events)
-    }
-}
+/// The `format` of thought signatures, each with the id of its call.
+pub const GEMINI_FORMAT: &str = "google-gemini-v1";
 
 /// Chat Completions as a client speaks it; holds what its answer repeats of the request.
 #[derive(Debug, Clone)]

@@ -1,0 +1,120 @@
+//! Ids of tool calls as a provider takes them: the same for a call and its result. Pure.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use memchr::memmem;
+
+use crate::dialect::openai::provider::CallIds;
+
+/// The ids of one conversation.
+#[derive(Default)]
+pub(super) struct Ids {
+    /// How often an id was given to a call so far. An id that names one call after another in
+    /// turn is told apart, as some providers count from zero in each answer.
+    used: HashMap<String, usize>,
+}
+
+impl Ids {
+    /// The id of a call.
+    pub(super) fn call<'i>(&mut self, id: &'i str, takes: CallIds) -> Cow<'i, str> {
+        let used = self.used.entry(id.to_owned()).or_default();
+        *used += 1;
+        accepted(id, *used, takes)
+    }
+
+    /// The id of the call that a result belongs to: the last one so named.
+    pub(super) fn result<'i>(&self, id: &'i str, takes: CallIds) -> Cow<'i, str> {
+        accepted(id, self.used.get(id).copied().unwrap_or(1), takes)
+    }
+}
+
+fn accepted(id: &str, nth: usize, takes: CallIds) -> Cow<'_, str> {
+    let fits = match takes {
+        CallIds::Any => true,
+        CallIds::UpTo(most) => id.len() <= most,
+        CallIds::Nine => nth == 1 && id.len() == 9 && id.bytes().all(|b| b.is_ascii_alphanumeric()),
+    };
+    if fits {
+        Cow::Borrowed(id)
+    } else {
+        Cow::Owned(nine(id, nth))
+    }
+}
+
+/// Nine letters and digits that stand for an id.
+fn nine(id: &str, nth: usize) -> String {
+    const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    // The hasher of the standard library starts from fixed keys: the same id gives the same
+    // digits in each request, and so the same prompt for the provider's cache.
+    let mut hasher = DefaultHasher::new();
+    (id, nth).hash(&mut hasher);
+    let mut rest = hasher.finish();
+    let mut out = String::with_capacity(9);
+    for _ in 0..9 {
+        let digit = usize::try_from(rest % 62).unwrap_or_default();
+        out.push(DIGITS.get(digit).copied().map_or('0', char::from));
+        rest /= 62;
+    }
+    out
+}
+
+/// Whether a list of messages names a call by an id of more than `most` characters; reads no JSON.
+pub(super) fn has_long(messages: &str, most: usize) -> bool {
+    memmem::find_iter(messages.as_bytes(), "\"tool_call_id\"").any(|at| {
+        let value = messages
+            .get(at + "\"tool_call_id\"".len()..)
+            .and_then(|rest| rest.trim_start().strip_prefix(':'))
+            .and_then(|rest| rest.trim_start().strip_prefix('"'));
+        value.is_some_and(|rest| memchr::memchr(b'"', rest.as_bytes()).is_none_or(|n| n > most))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a14_an_id_is_rewritten_alike_for_the_call_and_its_result() {
+        let long = "x".repeat(200);
+        for (takes, id) in [
+            (CallIds::Nine, "functions.get:0"),
+            (CallIds::Nine, long.as_str()),
+            (CallIds::UpTo(40), long.as_str()),
+        ] {
+            let mut ids = Ids::default();
+            let call = ids.call(id, takes).into_owned();
+            assert_eq!(call.len(), 9);
+            assert!(call.bytes().all(|b| b.is_ascii_alphanumeric()), "{call}");
+            assert_eq!(ids.result(id, takes), call);
+            assert_eq!(
+                Ids::default().call(id, takes),
+                call,
+                "not the same each time"
+            );
+        }
+        assert_eq!(Ids::default().call("abcDEF123", CallIds::Nine), "abcDEF123");
+        assert_eq!(Ids::default().call("call_1", CallIds::UpTo(40)), "call_1");
+    }
+
+    #[test]
+    fn a_repeated_id_names_two_calls() {
+        let mut ids = Ids::default();
+        let first = ids.call("call_0", CallIds::Nine).into_owned();
+        assert_eq!(ids.result("call_0", CallIds::Nine), first);
+        let second = ids.call("call_0", CallIds::Nine).into_owned();
+        assert_ne!(first, second);
+        assert_eq!(ids.result("call_0", CallIds::Nine), second);
+    }
+
+    #[test]
+    fn long_ids_are_found_without_reading() {
+        let long = format!(r#"[{{"tool_call_id" : "{}"}}]"#, "x".repeat(41));
+        assert!(has_long(&long, 40));
+        assert!(!has_long(
+            r#"[{"tool_call_id":"call_1","content":"y"}]"#,
+            40
+        ));
+    }
+}

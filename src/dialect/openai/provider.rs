@@ -1,0 +1,195 @@
+//! Chat Completions as a provider speaks it: in which points it is known to differ from OpenAI's. Pure.
+
+use serde_json::Value;
+
+use super::{egress, read_error, stream_in, watch};
+use crate::dialect::hub::{Answer, Memory, Request};
+use crate::dialect::{Egress, StreamIn, Translated};
+use crate::error::{Error, ProviderError};
+
+/// Chat Completions as a provider speaks it.
+///
+/// A column says in which point the provider is known to refuse or misread what OpenAI takes, or
+/// to answer otherwise. What no column speaks of goes through: a field nobody knows is the
+/// provider's to judge.
+#[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a column of a table, none a state"
+)]
+pub struct ChatProvider {
+    /// Parameters of this model that it knows by another name: OpenAI's, its own.
+    pub renames: fn(&str) -> &'static [(&'static str, &'static str)],
+    /// Parameters that it refuses for this model.
+    pub refuses: fn(&str) -> &'static [&'static str],
+    /// Members of messages that it refuses.
+    pub refuses_in_messages: &'static [&'static str],
+    /// Members of a message's tool calls that it refuses.
+    pub refuses_in_calls: &'static [&'static str],
+    /// Whether it gives one answer only, and refuses `n`.
+    pub one_answer: bool,
+    /// Whether it knows the role `developer`.
+    pub developer: bool,
+    /// Which messages may have a `name`.
+    pub names: Names,
+    /// Which members of a request and its messages may be null.
+    pub nulls: Nulls,
+    /// What a `reasoning_effort` is called for this model: model, effort.
+    pub effort: fn(&str, &str) -> Effort,
+    /// Whether reasoning is turned off by `thinking` and not by an effort.
+    pub thinking_switch: bool,
+    /// What this model makes of a `tool_choice` that forces a call.
+    pub forced_choice: fn(&str) -> Forced,
+    /// Whether it knows `functions`, the older shape of tools.
+    pub functions: bool,
+    /// Whether it refuses tools that are no functions.
+    pub only_functions: bool,
+    /// Takes out of a tool's JSON Schema what it refuses; names what was lost.
+    pub schema: Option<fn(&mut Value, &mut Vec<String>)>,
+    /// Whether it has structured output by a JSON Schema.
+    pub json_schema: bool,
+    /// Which ids of tool calls it takes.
+    pub call_ids: CallIds,
+    /// Whether a last message of the assistant has to be marked as one to go on from.
+    pub prefix: bool,
+    /// Whether cache markers must stand inside content parts.
+    pub markers_in_parts: bool,
+    /// What of its reasoning this model wants back.
+    pub wants_back: fn(&str) -> WantsBack,
+    /// Whether models write their reasoning between tags at the head of their text.
+    pub reasoning_tags: bool,
+    /// Whether its ids of calls are positions, the same in each answer.
+    pub positional_ids: bool,
+}
+
+/// Which messages may have a `name`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Names {
+    /// All.
+    All,
+    /// A user's.
+    OfUsers,
+    /// A tool's.
+    OfTools,
+    /// None.
+    None,
+}
+
+/// Which members may be null.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nulls {
+    /// All.
+    Taken,
+    /// Of an assistant's message, its `content` only.
+    Content,
+    /// None.
+    Refused,
+}
+
+/// What a model makes of a `tool_choice` that forces a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forced {
+    /// It calls.
+    Taken,
+    /// It knows `required` by another word.
+    Word(&'static str),
+    /// It refuses, named or not.
+    Refused,
+    /// It refuses while it thinks.
+    RefusedThinking,
+}
+
+/// What becomes of a `reasoning_effort`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// The word is known.
+    Keep,
+    /// This word is the nearest that is known.
+    Say(&'static str),
+    /// The parameter is refused.
+    Leave,
+}
+
+/// Which ids of tool calls a provider takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallIds {
+    /// Any.
+    Any,
+    /// Those of at most so many characters.
+    UpTo(usize),
+    /// Those of exactly nine letters and digits.
+    Nine,
+}
+
+/// What of its reasoning a model wants back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WantsBack {
+    /// Nothing.
+    Nothing,
+    /// `reasoning_content` in each message of the assistant that called tools.
+    Reasoning,
+    /// The thought signatures of tool calls.
+    Signatures,
+}
+
+impl ChatProvider {
+    /// OpenAI's own.
+    pub const PLAIN: Self = Self {
+        renames: |_| &[],
+        refuses: |_| &[],
+        refuses_in_messages: &[],
+        refuses_in_calls: &[],
+        one_answer: false,
+        developer: true,
+        names: Names::All,
+        nulls: Nulls::Taken,
+        effort: |_, _| Effort::Keep,
+        thinking_switch: false,
+        forced_choice: |_| Forced::Taken,
+        functions: true,
+        only_functions: false,
+        schema: None,
+        json_schema: true,
+        call_ids: CallIds::Any,
+        prefix: false,
+        markers_in_parts: false,
+        wants_back: |_| WantsBack::Nothing,
+        reasoning_tags: false,
+        positional_ids: false,
+    };
+
+    /// Its name of the limit on the answer's length.
+    pub(super) fn token_limit(&self, model: &str) -> &'static str {
+        let renames = (self.renames)(model);
+        let old = renames
+            .iter()
+            .any(|(from, _)| *from == "max_completion_tokens");
+        if old {
+            "max_tokens"
+        } else {
+            "max_completion_tokens"
+        }
+    }
+}
+
+impl Egress for ChatProvider {
+    fn request(&self, request: &mut Request<'_>, memory: &dyn Memory) -> Result<Translated, Error> {
+        egress::request(request, self, memory)
+    }
+
+    fn answer(&self, body: &[u8]) -> Result<Answer, String> {
+        egress::answer(body)
+    }
+
+    fn stream(&self, provider: &'static str) -> Box<dyn StreamIn> {
+        Box::new(stream_in::FromChat::new(provider))
+    }
+
+    fn error(&self, status: u16, body: &[u8]) -> ProviderError {
+        read_error(status, body)
+    }
+
+    fn stream_error(&self, events: &[u8]) -> Option<ProviderError> {
+        watch::chat_error(events)
+    }
+}
