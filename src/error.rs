@@ -256,6 +256,19 @@ impl Error {
         })
     }
 
+    /// A code that is one of ours, for counting: providers' own are without number.
+    #[must_use]
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Provider(_) => "provider_error",
+            Self::BadAnswer { .. } => "upstream_invalid_response",
+            Self::Truncated => "upstream_stream_truncated",
+            Self::TimedOut { .. } => "upstream_timeout",
+            Self::Unreachable { .. } => "upstream_unreachable",
+            _ => "other",
+        }
+    }
+
     /// The field to correct.
     #[must_use]
     pub fn param(&self) -> Option<&str> {

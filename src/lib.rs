@@ -9,7 +9,7 @@
 //! | 1 | [`codec`] | JSON kept as it was written, server-sent events; pure |
 //! | 2 | [`dialect`] | the wire formats and the hub they meet in; pure |
 //! | 3 | [`providers`] | the static table, one row per provider |
-//! | 4 | [`config`], [`routing`] | the environment; model name to provider |
+//! | 4 | [`config`], [`routing`], [`meter`], [`store`] | the environment; model name to provider; counters; what providers want back |
 //! | 5 | [`upstream`], [`scripted`] | one attempt at a provider; scripted ones for demo and tests |
 //! | 6 | [`access`], [`worker`] | who may call; the actor that owns one provider |
 //! | 7 | [`flow`] | the one way through, a function per endpoint |
@@ -28,7 +28,9 @@ pub mod dialect;
 pub mod providers;
 
 pub mod config;
+pub mod meter;
 pub mod routing;
+pub mod store;
 
 pub mod scripted;
 pub mod upstream;

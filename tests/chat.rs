@@ -45,7 +45,7 @@ async fn a_model_that_needs_no_prefix_leaves_every_byte_as_it_was() {
 
 #[actix_web::test]
 async fn the_bytes_of_a_whole_answer_go_through_untouched() {
-    let theirs = "{ \"id\":\"x\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"\\u00e9\"}}],\"vendor\":9007199254740993123 }";
+    let theirs = "{ \"id\":\"x\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"\\u00e9\",\"refusal\":null},\"logprobs\":null,\"finish_reason\":\"stop\"}],\"vendor\":9007199254740993123 }";
     let (_server, gateway) = always(Script::whole(
         200,
         &[("content-type", "application/json")],
@@ -58,7 +58,10 @@ async fn the_bytes_of_a_whole_answer_go_through_untouched() {
 
 #[actix_web::test]
 async fn the_bytes_of_a_stream_go_through_untouched() {
-    let events = "data: {\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":null}],\"vendor\":1.0}\r\n\r\n: a comment\n\ndata:{\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    let who = "\"id\":\"x\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\"";
+    let events = format!(
+        "data: {{{who},\"choices\":[{{\"index\":0,\"delta\":{{\"role\":\"assistant\",\"content\":\"a\"}},\"finish_reason\":null}}],\"vendor\":1.0}}\r\n\r\n: a comment\n\ndata:{{\"choices\":[{{\"delta\":{{}}, \"index\":0 ,\"finish_reason\":\"stop\"}}],{who}}}\n\ndata: [DONE]\n\n"
+    );
     let (_server, gateway) = always(
         Script::stream()
             .chunk(&events[..50])
@@ -620,22 +623,26 @@ async fn providers_tell_the_anonymous_nothing_about_keys_and_addresses() {
 
 #[actix_web::test]
 async fn a_large_stream_arrives_whole() {
-    let piece = format!(
-        "data: {{\"choices\":[{{\"delta\":{{\"content\":\"{}\"}},\"finish_reason\":null}}]}}\n\n",
-        "x".repeat(1000)
-    );
-    let mut script = Script::stream();
+    let who = "\"id\":\"x\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\"";
+    let chunk = |delta: &str, finish: &str| {
+        format!(
+            "data: {{{who},\"choices\":[{{\"index\":0,\"delta\":{{{delta}}},\"finish_reason\":{finish}}}]}}\n\n"
+        )
+    };
+    let mut all = chunk("\"role\":\"assistant\"", "null");
+    let piece = chunk(&format!("\"content\":\"{}\"", "x".repeat(1000)), "null");
+    let mut script = Script::stream().chunk(&all);
     for _ in 0..2000 {
         script = script.chunk(&piece);
+        all.push_str(&piece);
     }
-    let (_server, gateway) = always(script.chunk("data: [DONE]\n\n").end());
+    let end = chunk("", "\"stop\"") + "data: [DONE]\n\n";
+    all.push_str(&end);
+    let (_server, gateway) = always(script.chunk(&end).end());
     let mut body = hello("gpt-4o-mini");
     body["stream"] = json!(true);
     let answer = gateway.chat(body).await;
-    assert_eq!(
-        answer.body.len(),
-        piece.len() * 2000 + "data: [DONE]\n\n".len()
-    );
+    assert_eq!(answer.body, all.as_bytes());
 }
 
 #[actix_web::test]

@@ -33,9 +33,8 @@ fn completion() -> Script {
     )
 }
 
-const DELTA: &str = "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"},\"finish_reason\":null}]}\n\n";
-const FINISH: &str =
-    "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+const DELTA: &str = "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"gpt-4o\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"Hi\"},\"finish_reason\":null}]}\n\n";
+const FINISH: &str = "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"gpt-4o\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
 const DONE: &str = "data: [DONE]\n\n";
 
 /// A server that answers the n-th request with the n-th script, and the last from then on.
@@ -422,7 +421,11 @@ async fn a_stream_that_ended_is_complete_however_it_says_so() {
         ),
         (
             "with [DONE] and a cut",
-            Script::stream().chunk(DELTA).chunk(DONE).then(Step::Close),
+            Script::stream()
+                .chunk(DELTA)
+                .chunk(FINISH)
+                .chunk(DONE)
+                .then(Step::Close),
         ),
     ] {
         let server = in_turn(vec![script]);
@@ -432,6 +435,8 @@ async fn a_stream_that_ended_is_complete_however_it_says_so() {
             "{what}: {}",
             answer.text()
         );
+        let end = answer.text().trim_end();
+        assert!(end.ends_with("data: [DONE]"), "{what}: {end}");
     }
 }
 
@@ -836,10 +841,7 @@ async fn keys_in_a_providers_errors_do_not_reach_the_client() {
 
 #[actix_web::test]
 async fn b19_a_large_event_is_delivered_and_an_endless_one_is_not() {
-    let large = format!(
-        "data: {{\"choices\":[{{\"delta\":{{\"content\":\"{}\"}}}}]}}\n\n",
-        "x".repeat(8 << 20)
-    );
+    let large = DELTA.replace("Hi", &"x".repeat(8 << 20));
     let server = in_turn(vec![
         Script::stream()
             .chunk(&large)

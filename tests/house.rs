@@ -18,7 +18,7 @@ const ROWS: [&[&str]; 10] = [
     &["codec"],
     &["dialect"],
     &["providers"],
-    &["config", "routing"],
+    &["config", "meter", "routing", "store"],
     &["scripted", "upstream"],
     &["access", "worker"],
     &["flow"],

@@ -8,16 +8,17 @@
     reason = "a test that fails says so by panicking"
 )]
 
+mod contract;
+
 use ai_gateway::codec::json::Object;
 use ai_gateway::codec::sse::{self, Framer};
 use ai_gateway::dialect::anthropic::MessagesProvider;
 use ai_gateway::dialect::hub::NoMemory;
 use ai_gateway::dialect::openai::{
-    self, ChatClient, ChatProvider, ChatWatch, ResponsesWatch, Watch, envelope, read_error,
-    whole_error,
+    self, ChatClient, ChatProvider, ChatRelay, envelope, read_error, whole_error,
 };
-use ai_gateway::dialect::responses::{self, ResponsesClient};
-use ai_gateway::dialect::{Egress, Ingress, Report, Stamp, models};
+use ai_gateway::dialect::responses::{self, ResponsesClient, ResponsesRelay};
+use ai_gateway::dialect::{Egress, Ingress, Relay, Report, Stamp, models};
 use ai_gateway::error::Error;
 use ai_gateway::providers::{PROVIDERS, Speaks};
 use bytes::Bytes;
@@ -264,6 +265,84 @@ fn told(error: &Error) {
     assert!(!text["error"]["message"].as_str().unwrap().is_empty());
 }
 
+fn chat_client() -> ChatClient {
+    ChatClient {
+        stamp: stamp(),
+        model: "m".to_owned(),
+        include_usage: true,
+        functions: false,
+        json_object: false,
+    }
+}
+
+type NewRelay = fn() -> Box<dyn Relay>;
+
+fn relays() -> [NewRelay; 2] {
+    [
+        || Box::new(ChatRelay::new(&CHAT, "groq", chat_client())),
+        || Box::new(ResponsesRelay::new("groq")),
+    ]
+}
+
+/// A chunk as some provider or other may write it.
+fn any_chunk() -> impl Strategy<Value = Value> {
+    let call = (
+        prop::option::of(0..3_u64),
+        prop::option::of(prop::sample::select(vec!["", "a", "b", "call_0", "null"])),
+        prop::option::of(prop::sample::select(vec!["", "f", "g"])),
+        prop::sample::select(vec![json!(null), json!(""), json!("{}"), json!({"x": 1})]),
+    )
+        .prop_map(|(index, id, name, arguments)| {
+            let mut call = json!({"function": {"arguments": arguments}});
+            if let Some(index) = index {
+                call["index"] = json!(index);
+            }
+            if let Some(id) = id {
+                call["id"] = json!(id);
+            }
+            if let Some(name) = name {
+                call["function"]["name"] = json!(name);
+            }
+            call
+        });
+    let delta = prop_oneof![
+        Just(json!({"role": "assistant"})),
+        Just(json!({"content": "a"})),
+        Just(json!({"content": null, "reasoning": "r"})),
+        Just(
+            json!({"content": [{"type": "thinking", "thinking": [{"text": "t"}]}, {"text": "x"}]})
+        ),
+        Just(json!({"content": "<reasoning>t</reasoning>x"})),
+        Just(json!(null)),
+        prop::collection::vec(call, 1..3).prop_map(|calls| json!({"tool_calls": calls})),
+    ];
+    let finish = prop::sample::select(vec![
+        json!(null),
+        json!(null),
+        json!(null),
+        json!(""),
+        json!("stop"),
+        json!("length"),
+        json!("tool_calls"),
+        json!("model_length"),
+        json!("error"),
+        json!("SAFETY"),
+    ]);
+    let usage = prop::sample::select(vec![
+        json!(null),
+        json!({"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 9,
+               "completion_tokens_details": {"reasoning_tokens": 4}}),
+    ]);
+    let id = prop::sample::select(vec![json!(null), json!(""), json!("c1"), json!("c2")]);
+    (delta, finish, usage, id, 0..20_u8).prop_map(|(delta, finish, usage, id, kind)| match kind {
+        0 => json!({"error": {"message": "no"}}),
+        1 => json!({"id": "", "choices": [], "prompt_filter_results": []}),
+        2 => json!({"id": "c1", "choices": [], "usage": usage}),
+        _ => json!({"id": id, "created": 7, "model": "m", "vendor": 1, "usage": usage,
+            "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}),
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
@@ -366,11 +445,53 @@ proptest! {
                 prop_assert_eq!(ends, 1, "{}", String::from_utf8_lossy(&out));
             }
         }
-        let whole = Bytes::from(bytes);
-        for mut watch in [Box::<ChatWatch>::default() as Box<dyn Watch>, Box::<ResponsesWatch>::default()] {
-            watch.look(&whole);
-            watch.complete(true);
-            prop_assert!(!watch.failure(&Error::Truncated).is_empty());
+        let mut framer = Framer::new(1 << 20);
+        let whole = framer.push(Bytes::from(bytes)).unwrap();
+        for relay in relays() {
+            let mut relay = relay();
+            let mut out = relay.pass(whole.clone()).to_vec();
+            if relay.ended().is_none() {
+                match relay.end(true) {
+                    Ok(rest) => out.extend(rest),
+                    Err(error) => out.extend(relay.failure(&error)),
+                }
+            }
+            let ends = |event: &sse::Event<'_>| {
+                event.data == "[DONE]" || event.data.contains("\"error\"") || event.data.contains("\"response.")
+            };
+            prop_assert!(sse::events(&out).any(|event| ends(&event)));
+        }
+    }
+
+    #[test]
+    fn relayed_chunks_keep_the_contract_whatever_comes(
+        chunks in prop::collection::vec(any_chunk(), 0..12),
+        cut in 1..60_usize,
+        done in any::<bool>(),
+    ) {
+        let mut bytes = Vec::new();
+        for chunk in &chunks {
+            sse::write(&mut bytes, None, &chunk.to_string());
+        }
+        if done {
+            bytes.extend_from_slice(b"data: [DONE]\n\n");
+        }
+        for provider in &PROVIDERS {
+            let Speaks::Chat(chat) = provider.speaks else { continue };
+            let mut relay = ChatRelay::new(chat, "groq", chat_client());
+            let mut framer = Framer::new(1 << 20);
+            let mut out = Vec::new();
+            for piece in bytes.chunks(cut) {
+                let whole = framer.push(Bytes::copy_from_slice(piece)).unwrap();
+                out.extend_from_slice(&relay.pass(whole));
+            }
+            if relay.ended().is_none() {
+                match relay.end(true) {
+                    Ok(rest) => out.extend(rest),
+                    Err(error) => out.extend(relay.failure(&error)),
+                }
+            }
+            contract::chat(&out);
         }
     }
 

@@ -164,7 +164,8 @@ async fn the_bytes_of_a_native_stream_go_through_and_a_cut_one_fails() {
         let (_server, gateway) = always(script);
         let answer = gateway.responses(ask.clone()).await;
         let events = answer.events();
-        assert_eq!(events.len(), 2, "{}", answer.text());
+        assert_eq!(events.len(), 3, "{}", answer.text());
+        assert_eq!(events[2]["response"]["status"], "failed");
         assert_eq!(events[1]["type"], "error");
         assert_eq!(events[1]["sequence_number"], 1);
         assert_eq!(events[1]["error"]["code"], "upstream_stream_truncated");

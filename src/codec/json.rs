@@ -123,6 +123,15 @@ impl<'a> Object<'a> {
     }
 }
 
+/// Gives a member a value, where it stands or at the end.
+pub fn put<'a>(object: &mut Object<'a>, name: impl Into<Cow<'a, str>>, value: Box<RawValue>) {
+    let name = name.into();
+    match object.fields.iter_mut().find(|field| field.name == name) {
+        Some(field) => field.value = Cow::Owned(value),
+        None => object.push(name, Cow::Owned(value)),
+    }
+}
+
 /// A type that a JSON value can be read as, and its name in an error.
 pub trait Expected: for<'de> Deserialize<'de> {
     /// What a client reads after "expected", as in "a string".

@@ -105,33 +105,36 @@ pub struct Event<'a> {
 
 /// The events of a text that [`Framer::push`] returned. Comments and events without data are
 /// passed over, as the specification asks.
+pub fn events(bytes: &[u8]) -> impl Iterator<Item = Event<'_>> {
+    blocks(bytes).filter_map(|(_, event)| event)
+}
+
+/// The blocks of a text that [`Framer::push`] returned, each up to and with its empty line, and the
+/// event that it is, if any.
 #[must_use]
-pub fn events(bytes: &[u8]) -> Events<'_> {
-    Events { rest: bytes }
+pub fn blocks(bytes: &[u8]) -> Blocks<'_> {
+    Blocks { bytes, at: 0 }
 }
 
-/// See [`events`].
+/// See [`blocks`].
 #[derive(Debug)]
-pub struct Events<'a> {
-    rest: &'a [u8],
+pub struct Blocks<'a> {
+    bytes: &'a [u8],
+    at: usize,
 }
 
-impl<'a> Iterator for Events<'a> {
-    type Item = Event<'a>;
+impl<'a> Iterator for Blocks<'a> {
+    type Item = (&'a [u8], Option<Event<'a>>);
 
     fn next(&mut self) -> Option<Self::Item> {
+        let start = self.at;
         let mut name = None;
         let mut data: Option<Cow<'a, str>> = None;
-        while !self.rest.is_empty() {
-            let line = self.line();
+        while let Some(line) = self.line() {
             // One byte order mark may open the stream.
             let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
             if line.is_empty() {
-                if let Some(data) = data {
-                    return Some(Event { name, data });
-                }
-                name = None;
-                continue;
+                break;
             }
             let (field, value) = match memchr::memchr(b':', line) {
                 Some(at) => {
@@ -158,20 +161,24 @@ impl<'a> Iterator for Events<'a> {
                 _ => {}
             }
         }
-        data.map(|data| Event { name, data })
+        let block = self.bytes.get(start..self.at).filter(|b| !b.is_empty())?;
+        Some((block, data.map(|data| Event { name, data })))
     }
 }
 
-impl<'a> Events<'a> {
+impl<'a> Blocks<'a> {
     /// Takes one line off the rest, without its end.
-    fn line(&mut self) -> &'a [u8] {
-        let end = memchr2(b'\n', b'\r', self.rest).unwrap_or(self.rest.len());
-        let (line, rest) = self.rest.split_at_checked(end).unwrap_or((self.rest, &[]));
-        self.rest = match rest {
-            [b'\r', b'\n', rest @ ..] | [_, rest @ ..] => rest,
-            [] => rest,
+    fn line(&mut self) -> Option<&'a [u8]> {
+        let rest = self.bytes.get(self.at..).filter(|rest| !rest.is_empty())?;
+        let end = memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
+        let (line, behind) = rest.split_at_checked(end).unwrap_or((rest, &[]));
+        let ending = match behind {
+            [b'\r', b'\n', ..] => 2,
+            [_, ..] => 1,
+            [] => 0,
         };
-        line
+        self.at += end + ending;
+        Some(line)
     }
 }
 

@@ -239,6 +239,12 @@ pub fn from_lookup(lookup: &Lookup<'_>) -> Result<Config, Mistakes> {
     config.max_answer = read.number("MAX_ANSWER_BYTES", config.max_answer, 1024, 1 << 32);
     config.models_cache = read.seconds("MODELS_CACHE_SECS", config.models_cache, 0);
     config.strict_translation = read.switch("STRICT_TRANSLATION", config.strict_translation);
+    config.reasoning_memory = read.number(
+        "REASONING_MEMORY_BYTES",
+        config.reasoning_memory,
+        0,
+        1 << 36,
+    );
     read_gateway_keys(&mut read, &mut config);
     for entry in &mut config.providers {
         let provider = entry.provider;

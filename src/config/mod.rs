@@ -55,6 +55,8 @@ pub struct Config {
     pub shutdown_timeout: Duration,
     /// Whether a request is refused where a translation would leave out or change a parameter.
     pub strict_translation: bool,
+    /// What may be kept of reasoning for clients that do not keep it, in bytes; 0 for nothing.
+    pub reasoning_memory: u64,
     /// The proxy for `https:` base URLs.
     pub proxy: Option<Proxy>,
 }
@@ -186,6 +188,7 @@ impl Default for Config {
             models_timeout: Duration::from_secs(5),
             shutdown_timeout: Duration::from_secs(30),
             strict_translation: false,
+            reasoning_memory: 32 << 20,
             proxy: None,
         }
     }

@@ -11,10 +11,12 @@ pub mod responses;
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
+
 use crate::codec::sse;
 use crate::error::{Error, ProviderError};
 use crate::secret::{Secret, redact};
-use hub::{Answer, Event, Memory, Request};
+use hub::{Answer, Event, Kept, Memory, Request};
 
 /// What a client speaks.
 pub trait Ingress {
@@ -46,6 +48,9 @@ pub trait Egress: Sync {
     /// A text about what is wrong with the shape of the answer.
     fn answer(&self, body: &[u8]) -> Result<Answer, String>;
 
+    /// Whether answers of this model hold something that the provider wants back.
+    fn wants_back(&self, model: &str) -> bool;
+
     /// The state machine that reads a streamed answer of the provider so named.
     fn stream(&self, provider: &'static str) -> Box<dyn StreamIn>;
 
@@ -65,6 +70,31 @@ pub trait StreamIn {
     fn finish(&mut self, out: &mut Vec<Event>);
 }
 
+/// Sees to a stream that goes through to a client which speaks what the provider does.
+pub trait Relay {
+    /// Looks at whole events; gives what to pass on: the same bytes where nothing is wrong.
+    fn pass(&mut self, events: Bytes) -> Bytes;
+
+    /// The code of the error event that ended the stream, if one did; nothing follows it.
+    fn ended(&self) -> Option<&'static str>;
+
+    /// The provider's stream ended; what is still to be said. `clean` says that the provider ended
+    /// it, and that it was not cut: then more counts as an end.
+    ///
+    /// # Errors
+    /// `Truncated` where the answer is not complete.
+    fn end(&mut self, clean: bool) -> Result<Vec<u8>, Error>;
+
+    /// The event that tells the client that its stream failed. Nothing follows it.
+    fn failure(&mut self, error: &Error) -> Vec<u8>;
+
+    /// How many events were repaired so far.
+    fn repaired(&self) -> u64;
+
+    /// Of a complete answer, the ids of its calls and what its provider wants back with them.
+    fn kept(&mut self) -> Option<(Vec<String>, Kept)>;
+}
+
 /// A request body for a provider.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Translated {
@@ -72,6 +102,8 @@ pub struct Translated {
     pub body: Vec<u8>,
     /// What it does not say as the client did.
     pub report: Report,
+    /// Stands for the conversation, where ids of calls do not tell it; see [`hub::Memory`].
+    pub talk: u64,
 }
 
 /// What a translation did to the parameters of a request.

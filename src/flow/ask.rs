@@ -119,6 +119,7 @@ impl Ask<'_> {
         provider: &'static Provider,
         path: &str,
         body: Bytes,
+        headers: Vec<(&'static str, String)>,
         stream: bool,
     ) -> Result<(Reply, Secret), Refused> {
         let key = self.caller.key_for(&state.config, provider)?;
@@ -129,7 +130,7 @@ impl Ask<'_> {
             body,
             key: key.clone(),
             stream,
-            headers: self.forwarded(provider),
+            headers: self.forwarded(provider, headers),
             deadline: self.arrived + state.config.request_timeout,
             read_error: if native { openai_error } else { dialect_error },
             find_error: if native {
@@ -144,12 +145,30 @@ impl Ask<'_> {
         }
     }
 
-    fn forwarded(&self, provider: &Provider) -> Vec<(&'static str, String)> {
-        ALWAYS_FORWARDED
-            .iter()
-            .chain(provider.forwards)
-            .filter_map(|name| Some((*name, (self.header)(name)?)))
-            .collect()
+    /// Headers of the client that the provider is given, and our own. Of a header that both have
+    /// the values are a list.
+    fn forwarded(
+        &self,
+        provider: &Provider,
+        mut own: Vec<(&'static str, String)>,
+    ) -> Vec<(&'static str, String)> {
+        for name in ALWAYS_FORWARDED.iter().chain(provider.forwards) {
+            let Some(theirs) = (self.header)(name) else {
+                continue;
+            };
+            match own.iter_mut().find(|(own, _)| own == name) {
+                Some((_, value)) => *value = format!("{theirs},{value}"),
+                None => own.push((name, theirs)),
+            }
+        }
+        own
+    }
+
+    /// Whose answers the caller's key for a provider may recall.
+    pub(super) fn owner(&self, state: &AppState, provider: &'static Provider) -> u64 {
+        self.caller
+            .key_for(&state.config, provider)
+            .map_or(0, |key| state.store.owner(provider.name, &key))
     }
 }
 

@@ -7,8 +7,7 @@ use super::plan::{Answer, Plan};
 use super::{AppState, Refused, Reply};
 use crate::codec::json::{self, Object};
 use crate::dialect::Report;
-use crate::dialect::hub::NoMemory;
-use crate::dialect::openai::{ChatClient, ChatWatch, read_request};
+use crate::dialect::openai::{ChatClient, read_request};
 use crate::error::Error;
 use crate::providers::Speaks;
 
@@ -17,16 +16,16 @@ use crate::providers::Speaks;
 /// # Errors
 /// Why there is no answer.
 pub async fn chat(state: &AppState, ask: Ask<'_>) -> Result<Reply, Refused> {
-    plan(&ask)?.carry_out(state, &ask).await
+    plan(state, &ask)?.carry_out(state, &ask).await
 }
 
-fn plan(ask: &Ask<'_>) -> Result<Plan, Error> {
+fn plan(state: &AppState, ask: &Ask<'_>) -> Result<Plan, Error> {
     let mut object = Object::from_body(&ask.body)?;
     let (asked, target) = target(&object)?;
     let stream = wants_stream(&object)?;
     check_messages(&object)?;
     let provider = target.provider;
-    let client = Box::new(ChatClient {
+    let client = ChatClient {
         stamp: stamp(),
         model: target.model.to_string(),
         include_usage: stream && wants_usage(&object)?,
@@ -34,36 +33,44 @@ fn plan(ask: &Ask<'_>) -> Result<Plan, Error> {
         json_object: object
             .get("response_format")
             .is_some_and(|format| format.get().contains("\"json_object\"")),
-    });
-    let (body, report, answer) = match provider.speaks {
+    };
+    let memory = state.store.of(ask.owner(state, provider));
+    let (body, report, answer, talk) = match provider.speaks {
         Speaks::Chat(chat) if chat.functions || !client.functions => {
             let mut report = Report::default();
-            let body = if chat.edit(&mut object, &target.model, &NoMemory, &mut report)? {
+            let edited = chat.edit(&mut object, &target.model, &memory, &mut report)?;
+            let body = if edited.anew {
                 rewritten(&object, &target.model)
             } else {
                 relayed(&ask.body, &object, &asked, &target.model)
             };
             report.settle();
-            let answer = Answer::Relayed {
-                watch: Box::<ChatWatch>::default(),
-                otherwise: Some(client),
-            };
-            (body, report, answer)
+            (body, report, Answer::Chat { chat, client }, edited.talk)
         }
         Speaks::Chat(_) | Speaks::Other { .. } => {
+            let from = provider.dialect();
+            let keeps = from.wants_back(&target.model);
             let mut request = read_request(object, target.model)?;
-            let translated = provider.dialect().request(&mut request, &NoMemory)?;
+            let translated = from.request(&mut request, &memory)?;
             let body = Bytes::from(translated.body);
-            (body, translated.report, Answer::Translated(client))
+            let answer = Answer::Translated {
+                from,
+                client: Box::new(client),
+                keeps,
+            };
+            (body, translated.report, answer, translated.talk)
         }
     };
     Ok(Plan {
         provider,
         path: provider.chat_path(),
         body,
+        headers: Vec::new(),
         stream,
         report,
         answer,
+        talk,
+        second: None,
     })
 }
 

@@ -20,7 +20,9 @@ pub use responses::responses;
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::meter::Meter;
 use crate::providers::{PROVIDERS, Provider};
+use crate::store::Store;
 use crate::upstream::Tls;
 use crate::worker::{Gate, Handle};
 
@@ -31,6 +33,8 @@ pub struct Shared {
     tls: Tls,
     gates: Arc<Vec<Arc<Gate>>>,
     models: Arc<ModelsCache>,
+    meter: Arc<Meter>,
+    store: Arc<Store>,
 }
 
 impl Shared {
@@ -43,6 +47,8 @@ impl Shared {
             .collect();
         Self {
             models: Arc::new(ModelsCache::new(config.models_cache)),
+            meter: Arc::new(Meter::new()),
+            store: Arc::new(Store::new(config.reasoning_memory)),
             config: Arc::new(config),
             tls,
             gates: Arc::new(gates),
@@ -60,8 +66,11 @@ impl Shared {
 pub struct AppState {
     /// The configuration.
     pub config: Arc<Config>,
+    /// What is counted.
+    pub meter: Arc<Meter>,
     handles: Vec<Handle>,
     models: Arc<ModelsCache>,
+    store: Arc<Store>,
 }
 
 impl AppState {
@@ -84,6 +93,8 @@ impl AppState {
             config: Arc::clone(&shared.config),
             handles,
             models: Arc::clone(&shared.models),
+            meter: Arc::clone(&shared.meter),
+            store: Arc::clone(&shared.store),
         })
     }
 

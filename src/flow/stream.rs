@@ -10,36 +10,56 @@ use futures_util::Stream;
 use memchr::memmem;
 use tokio::time::Sleep;
 
+use super::plan::Aside;
 use crate::codec::sse;
-use crate::dialect::hub::Event;
-use crate::dialect::openai::Watch;
-use crate::dialect::{StreamIn, StreamOut, clean};
+use crate::dialect::hub::{Contract, Event, Kept};
+use crate::dialect::{Relay, StreamIn, StreamOut, clean};
 use crate::error::Error;
 use crate::secret::{Secret, redact};
 use crate::worker::Events;
 
-/// A stream whose bytes go through untouched, each event as soon as it is there.
+/// A stream that goes through in its own dialect, each event as soon as it is there.
 pub(super) struct Relayed {
     events: Box<Events>,
-    watch: Box<dyn Watch>,
+    relay: Box<dyn Relay>,
     key: Secret,
+    aside: Aside,
     done: bool,
 }
 
 impl Relayed {
-    pub(super) fn new(events: Box<Events>, watch: Box<dyn Watch>, key: Secret) -> Self {
+    pub(super) fn new(
+        events: Box<Events>,
+        relay: Box<dyn Relay>,
+        key: Secret,
+        aside: Aside,
+    ) -> Self {
         Self {
             events,
-            watch,
+            relay,
             key,
+            aside,
             done: false,
         }
     }
 
     fn fail(&mut self, error: &Error) -> Poll<Option<Bytes>> {
         self.done = true;
-        log::warn!("a stream failed: {error}");
-        Poll::Ready(Some(Bytes::from(self.watch.failure(error))))
+        self.aside.broken(error.class());
+        log::warn!("{}: a stream failed: {error}", self.aside.provider());
+        Poll::Ready(Some(Bytes::from(self.relay.failure(error))))
+    }
+
+    /// The provider's stream is at its end.
+    fn end(&mut self, clean: bool, error: Option<Error>) -> Poll<Option<Bytes>> {
+        match self.relay.end(clean) {
+            Ok(rest) => {
+                self.done = true;
+                self.aside.keep(self.relay.kept());
+                Poll::Ready(Some(Bytes::from(rest)).filter(|rest| !rest.is_empty()))
+            }
+            Err(cut) => self.fail(&error.unwrap_or(cut)),
+        }
     }
 
     /// An error that a provider sends inside its stream may repeat the key, in any spelling that
@@ -70,22 +90,32 @@ impl Stream for Relayed {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let this = self.get_mut();
-        if this.done {
-            return Poll::Ready(None);
-        }
-        match Pin::new(&mut *this.events).poll_next(cx) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Some(Ok(events))) => {
-                this.watch.look(&events);
-                Poll::Ready(Some(this.clean(events)))
-            }
-            Poll::Ready(Some(Err(error))) if !this.watch.complete(false) => this.fail(&error),
-            Poll::Ready(None) if !this.watch.complete(true) => this.fail(&Error::Truncated),
-            Poll::Ready(Some(Err(_)) | None) => {
+        while !this.done {
+            let events = match Pin::new(&mut *this.events).poll_next(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Some(Ok(events))) => events,
+                Poll::Ready(Some(Err(error))) => return this.end(false, Some(error)),
+                Poll::Ready(None) => return this.end(true, None),
+            };
+            let out = this.relay.pass(events);
+            // Before the client can ask again.
+            this.aside.keep(this.relay.kept());
+            if let Some(code) = this.relay.ended() {
                 this.done = true;
-                Poll::Ready(None)
+                this.aside.broken(code);
+                log::warn!("{}: a stream failed: {code}", this.aside.provider());
+            }
+            if !out.is_empty() {
+                return Poll::Ready(Some(this.clean(out)));
             }
         }
+        Poll::Ready(None)
+    }
+}
+
+impl Drop for Relayed {
+    fn drop(&mut self) {
+        self.aside.repaired(self.relay.repaired());
     }
 }
 
@@ -95,6 +125,10 @@ pub(super) struct Translated {
     from: Box<dyn StreamIn>,
     to: Box<dyn StreamOut>,
     key: Secret,
+    aside: Aside,
+    /// What the provider wants back, and the calls to find it by.
+    kept: Option<(Vec<String>, Kept)>,
+    contract: Contract,
     steps: Vec<Event>,
     done: bool,
     linger: Option<Pin<Box<Sleep>>>,
@@ -110,12 +144,17 @@ impl Translated {
         from: Box<dyn StreamIn>,
         to: Box<dyn StreamOut>,
         key: Secret,
+        aside: Aside,
+        keeps: bool,
     ) -> Self {
         Self {
             events,
             from,
             to,
             key,
+            aside,
+            kept: keeps.then(Default::default),
+            contract: Contract::default(),
             steps: Vec::new(),
             done: false,
             linger: None,
@@ -145,18 +184,37 @@ impl Translated {
     fn write(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
         for mut step in self.steps.drain(..) {
+            if let Err(reason) = self.contract.check(&step) {
+                step = Event::Failed(Error::BadAnswer {
+                    provider: self.aside.provider(),
+                    reason: reason.to_owned(),
+                });
+            }
+            if let Some((calls, kept)) = &mut self.kept {
+                kept.see(&step, calls);
+            }
             match &mut step {
-                Event::End => self.done = true,
+                Event::End => {
+                    self.done = true;
+                    let kept = self.kept.take();
+                    // Before the client can ask again.
+                    self.aside
+                        .keep(kept.filter(|(calls, kept)| !calls.is_empty() && !kept.is_empty()));
+                }
                 Event::Failed(error) => {
                     self.done = true;
                     if let Error::Provider(theirs) = error {
                         clean(theirs, &self.key);
                     }
-                    log::warn!("a stream failed: {error}");
+                    self.aside.broken(error.class());
+                    log::warn!("{}: a stream failed: {error}", self.aside.provider());
                 }
                 _ => {}
             }
             self.to.push(step, &mut out);
+            if self.done {
+                break;
+            }
         }
         out
     }

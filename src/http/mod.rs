@@ -4,6 +4,7 @@ mod caller;
 mod chat;
 mod failure;
 mod health;
+mod metrics;
 mod models;
 mod openapi;
 mod providers;

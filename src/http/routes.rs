@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, Resource, ResponseError, web};
 
 use super::failure::Failure;
-use super::{chat, health, models, openapi, providers, responses, ui};
+use super::{chat, health, metrics, models, openapi, providers, responses, ui};
 use crate::error::Error;
 
 /// A path.
@@ -58,7 +58,7 @@ macro_rules! get {
 }
 
 /// All paths. What a caller without a key may ask is said here and nowhere else.
-pub const ROUTES: [Route; 11] = [
+pub const ROUTES: [Route; 12] = [
     open("/", get!(ui::index)),
     open("/static/{file}", get!(ui::file)),
     open("/healthz", get!(health::check)),
@@ -67,6 +67,7 @@ pub const ROUTES: [Route; 11] = [
     open("/swagger-ui", get!(ui::to_swagger)),
     open("/swagger-ui/{file:.*}", get!(ui::swagger)),
     open("/providers", get!(providers::list)),
+    keyed("/metrics", GET, get!(metrics::text)),
     keyed("/v1/models", GET, get!(models::list)),
     keyed("/v1/chat/completions", POST, |resource| {
         resource.route(web::post().to(chat::create))

@@ -100,6 +100,7 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
                 arguments: block
                     .input
                     .map_or_else(|| "{}".to_owned(), |input| compact(input.get())),
+                extra: None,
             }),
             _ => {}
         }

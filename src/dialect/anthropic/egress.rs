@@ -120,7 +120,11 @@ pub(super) fn request(request: &mut Request<'_>) -> Result<Translated, Error> {
             .map(|field| field.name.to_string()),
     );
     report.settle();
-    Ok(Translated { body, report })
+    Ok(Translated {
+        body,
+        report,
+        talk: 0,
+    })
 }
 
 /// Most cache markers that the provider takes in a request.

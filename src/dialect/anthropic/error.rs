@@ -49,7 +49,9 @@ pub(super) fn read(status: u16, body: &[u8]) -> ProviderError {
     let status = if status < 400 { usual } else { status };
     error.upstream_status = status;
     error.status = client_status(status);
-    error.message = wire.message;
+    if !wire.message.trim().is_empty() {
+        error.message = wire.message;
+    }
     kind.clone_into(&mut error.kind);
     if error.code.as_deref() != Some("context_length_exceeded") {
         error.code = code.map(str::to_owned).or(named);

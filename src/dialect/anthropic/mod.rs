@@ -38,6 +38,10 @@ impl Egress for MessagesProvider {
         answer::answer(body)
     }
 
+    fn wants_back(&self, _model: &str) -> bool {
+        true
+    }
+
     fn stream(&self, provider: &'static str) -> Box<dyn StreamIn> {
         Box::new(stream_in::FromMessages::new(provider))
     }

@@ -23,7 +23,7 @@ pub(super) fn remember(message: &mut Message<'_>, memory: &dyn Memory) {
     let Some(call) = message.tool_calls.first().filter(|_| !kept_by_client) else {
         return;
     };
-    let Some(kept) = memory.recall(&call.id) else {
+    let Some(kept) = memory.recall(&call.id, 0) else {
         return;
     };
     if let Some(blocks) = kept.raw_blocks {

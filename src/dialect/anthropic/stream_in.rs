@@ -201,6 +201,7 @@ impl FromMessages {
                     index: call,
                     id,
                     name,
+                    extra: None,
                 });
                 Block::Tool {
                     index: call,

@@ -56,7 +56,7 @@ impl Finish {
 }
 
 /// A call of a function tool.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ToolCall {
     /// The provider's id of the call.
     pub id: String,
@@ -64,6 +64,8 @@ pub struct ToolCall {
     pub name: String,
     /// The arguments: JSON text, `{}` where there are none.
     pub arguments: String,
+    /// What the provider sent along with the call, to have it back: `extra_content`.
+    pub extra: Option<Box<RawValue>>,
 }
 
 /// A piece of reasoning with what its provider needs to take it back.
@@ -116,10 +118,48 @@ impl Kept {
     }
 }
 
+impl Kept {
+    /// Takes a step of a stream in; `calls` gets the ids of its calls.
+    pub fn see(&mut self, event: &Event, calls: &mut Vec<String>) {
+        match event {
+            Event::Reasoning(text) => self.reasoning.get_or_insert_default().push_str(text),
+            Event::Detail(detail) => {
+                if let Some(text) = &detail.text {
+                    self.reasoning.get_or_insert_default().push_str(text);
+                }
+                Detail::join(&mut self.details, detail.clone());
+            }
+            Event::ToolCall { id, extra, .. } => {
+                calls.push(id.clone());
+                if let Some(extra) = extra {
+                    self.extras.push((id.clone(), extra.clone()));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Detail {
+    /// Adds a fragment to a list of details: fragments of one block become one entry again.
+    pub fn join(list: &mut Vec<Self>, fragment: Self) {
+        match list.last_mut() {
+            Some(last) if last.index == fragment.index && last.kind == fragment.kind => {
+                if let Some(text) = fragment.text {
+                    last.text.get_or_insert_default().push_str(&text);
+                }
+                last.signature = fragment.signature.or(last.signature.take());
+            }
+            _ => list.push(fragment),
+        }
+    }
+}
+
 /// Knows of earlier answers what clients may not have kept.
 pub trait Memory {
-    /// What was kept of the answer with the call of this id.
-    fn recall(&self, call_id: &str) -> Option<Kept>;
+    /// What was kept of the answer with the call of this id. `talk` stands for the conversation
+    /// before it, for ids that are not like no other.
+    fn recall(&self, call_id: &str, talk: u64) -> Option<Kept>;
 }
 
 /// Knows nothing.
@@ -127,7 +167,7 @@ pub trait Memory {
 pub struct NoMemory;
 
 impl Memory for NoMemory {
-    fn recall(&self, _call_id: &str) -> Option<Kept> {
+    fn recall(&self, _call_id: &str, _talk: u64) -> Option<Kept> {
         None
     }
 }
@@ -195,6 +235,23 @@ impl Answer {
 }
 
 impl Answer {
+    /// The ids of its calls, and what its provider wants back with them.
+    #[must_use]
+    pub fn kept(&self) -> Option<(Vec<String>, Kept)> {
+        let calls: Vec<String> = self.tool_calls.iter().map(|call| call.id.clone()).collect();
+        let extras = self.tool_calls.iter().filter_map(|call| {
+            let extra = call.extra.clone()?;
+            Some((call.id.clone(), extra))
+        });
+        let kept = Kept {
+            reasoning: self.reasoning.clone(),
+            details: self.details.clone(),
+            raw_blocks: self.raw_blocks.clone(),
+            extras: extras.collect(),
+        };
+        (!calls.is_empty() && !kept.is_empty()).then_some((calls, kept))
+    }
+
     /// The answer as the steps of a stream, for a client that asked for one.
     #[must_use]
     pub fn into_events(self) -> Vec<Event> {
@@ -217,6 +274,7 @@ impl Answer {
                 index,
                 id: call.id,
                 name: call.name,
+                extra: call.extra,
             });
             out.push(Event::Arguments {
                 index,
@@ -264,6 +322,8 @@ pub enum Event {
         id: String,
         /// The function's name.
         name: String,
+        /// What the provider sent along with the call, to have it back: `extra_content`.
+        extra: Option<Box<RawValue>>,
     },
     /// A fragment of a call's arguments.
     Arguments {

@@ -1,7 +1,9 @@
 //! The shape all dialects meet in: request, answer, stream events, usage. Pure.
 
 mod answer;
+mod contract;
 mod request;
 
 pub use answer::{Answer, Detail, Event, Finish, Kept, Memory, NoMemory, ToolCall, Usage};
+pub use contract::Contract;
 pub use request::{CallIn, Message, Part, Place, Request, Role, Tool, ToolChoice, is_default};

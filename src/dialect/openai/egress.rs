@@ -5,14 +5,16 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::calls::is_position;
 use super::loose::{Content, Function, call_id};
 use super::provider::ChatProvider;
 use super::read_usage;
+use super::tags::Tags;
 use crate::codec::json::{Object, raw};
 use crate::dialect::hub::{
     Answer, CallIn, Finish, Memory, Message, Part, Request, Role, Tool, ToolCall, ToolChoice,
 };
-use crate::dialect::{Report, Translated, place_of};
+use crate::dialect::{Report, Translated, place_of, provider_error};
 use crate::error::Error;
 
 /// Writes a request. Nothing is dropped by that: this is the shape the hub is made after. What the
@@ -54,7 +56,9 @@ pub(super) fn request(
         dropped: std::mem::take(&mut request.dropped),
         changed: Vec::new(),
     };
-    provider.edit(&mut out, &request.model, memory, &mut report)?;
+    let talk = provider
+        .edit(&mut out, &request.model, memory, &mut report)?
+        .talk;
     report.settle();
     Ok(Translated {
         body: serde_json::to_vec(&out).map_err(|e| Error::InvalidJson {
@@ -62,6 +66,7 @@ pub(super) fn request(
             message: e.to_string(),
         })?,
         report,
+        talk,
     })
 }
 
@@ -273,6 +278,17 @@ struct Called {
     #[serde(default)]
     id: Option<String>,
     function: Function,
+    #[serde(default)]
+    extra_content: Option<Box<RawValue>>,
+}
+
+/// DeepSeek's word for an answer that it had to break off.
+pub(super) const OUT_OF_RESOURCES: &str = "insufficient_system_resource";
+
+/// The error that an answer is which was broken off before anything was said.
+pub(super) fn out_of_resources() -> Error {
+    let text = "the provider is out of resources";
+    Error::Provider(Box::new(provider_error(503, text.to_owned())))
 }
 
 /// Reads `finish_reason`; the second value is the provider's word where ours says less.
@@ -280,17 +296,22 @@ pub(super) fn finish(reason: Option<&str>, called: bool) -> (Finish, Option<Stri
     match reason {
         // Some providers end a turn of calls with the word for an ordinary end.
         Some("stop" | "") | None if called => (Finish::ToolCalls, None),
+        // A client would wait for a call that it was not told.
+        Some(word @ "tool_calls") if !called => (Finish::Stop, Some(word.to_owned())),
         Some("tool_calls" | "function_call") => (Finish::ToolCalls, None),
         Some("stop" | "") | None => (Finish::Stop, None),
         Some("length") => (Finish::Length, None),
         Some("content_filter") => (Finish::ContentFilter, None),
-        Some(other @ "model_length") => (Finish::Length, Some(other.to_owned())),
+        Some(other @ ("model_length" | OUT_OF_RESOURCES)) => {
+            (Finish::Length, Some(other.to_owned()))
+        }
+        Some(other) if called => (Finish::ToolCalls, Some(other.to_owned())),
         Some(other) => (Finish::Stop, Some(other.to_owned())),
     }
 }
 
-/// Reads a whole completion.
-pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
+/// Reads a whole completion of a provider.
+pub(super) fn answer(body: &[u8], provider: &ChatProvider) -> Result<Answer, String> {
     let completion: Completion = serde_json::from_slice(body)
         .map_err(|error| format!("it is no completion ({})", place_of(&error)))?;
     let Some(choice) = completion.choices.into_iter().next() else {
@@ -310,8 +331,10 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
         tool_calls.push(ToolCall {
             id: call
                 .id
-                .filter(|id| !id.is_empty())
+                .filter(|id| !id.is_empty() && *id != "null")
+                .filter(|id| !(provider.positional_ids && is_position(id)))
                 .unwrap_or_else(|| call_id(id.as_deref(), i)),
+            extra: call.extra_content.filter(|raw| raw.get() != "null"),
             name: call.function.name.ok_or("a call in it has no name")?,
             arguments: if arguments.trim().is_empty() {
                 "{}".to_owned()
@@ -320,7 +343,13 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
             },
         });
     }
-    let content = said.content.map(Content::split);
+    let content = said.content.map(Content::split).map(|(text, thought)| {
+        if !provider.reasoning_tags {
+            return (text, thought);
+        }
+        let (text, tagged) = Tags::split(&text);
+        (text, thought + &tagged)
+    });
     let thought = content.as_ref().map(|(_, thought)| thought.clone());
     let (finish, native_finish) = finish(choice.finish_reason.as_deref(), !tool_calls.is_empty());
     Ok(Answer {

@@ -1,25 +1,29 @@
 //! OpenAI Chat Completions (API of August 2026): spoken by clients and by most providers. Pure.
 
+mod calls;
 mod edits;
 mod egress;
 mod error;
+mod hidden;
 mod ingress;
 mod loose;
 mod provider;
+mod relay;
 mod stream_in;
 mod stream_out;
-mod watch;
+mod tags;
 
 use serde_json::value::RawValue;
 
 use crate::dialect::hub::{Answer, Usage};
 use crate::dialect::{Ingress, Stamp, StreamOut};
 
-pub use edits::gemini_schema;
+pub use edits::{Edited, gemini_schema};
 pub use error::{envelope, read_error};
+pub use hidden::{chat_error, responses_error, whole_error};
 pub use ingress::{read_message, read_request, read_tool_choice};
 pub use provider::{CallIds, ChatProvider, Effort, Forced, Names, Nulls, WantsBack};
-pub use watch::{ChatWatch, ResponsesWatch, Watch, chat_error, responses_error, whole_error};
+pub use relay::{ChatRelay, mend};
 
 /// The `format` of reasoning that its provider gives and takes as plain `reasoning_content`.
 pub const REASONING_FORMAT: &str = "reasoning-content-v1";

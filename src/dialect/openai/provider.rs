@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{egress, read_error, stream_in, watch};
+use super::{egress, hidden, read_error, stream_in};
 use crate::dialect::hub::{Answer, Memory, Request};
 use crate::dialect::{Egress, StreamIn, Translated};
 use crate::error::{Error, ProviderError};
@@ -178,11 +178,15 @@ impl Egress for ChatProvider {
     }
 
     fn answer(&self, body: &[u8]) -> Result<Answer, String> {
-        egress::answer(body)
+        egress::answer(body, self)
+    }
+
+    fn wants_back(&self, model: &str) -> bool {
+        (self.wants_back)(model) != WantsBack::Nothing
     }
 
     fn stream(&self, provider: &'static str) -> Box<dyn StreamIn> {
-        Box::new(stream_in::FromChat::new(provider))
+        Box::new(stream_in::FromChat::new(provider, self))
     }
 
     fn error(&self, status: u16, body: &[u8]) -> ProviderError {
@@ -190,6 +194,6 @@ impl Egress for ChatProvider {
     }
 
     fn stream_error(&self, events: &[u8]) -> Option<ProviderError> {
-        watch::chat_error(events)
+        hidden::chat_error(events)
     }
 }

@@ -1,13 +1,13 @@
 //! Chat Completions chunks -> hub events; one state machine per stream. Pure.
 
-use std::collections::HashMap;
-
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::egress::finish;
-use super::loose::{Content, Function, call_id};
+use super::calls::{Calls, Fragment};
+use super::egress::{OUT_OF_RESOURCES, finish, out_of_resources};
+use super::loose::{Content, Function};
+use super::provider::ChatProvider;
+use super::tags::Tags;
 use super::{read_error, read_usage};
 use crate::codec::sse;
 use crate::dialect::hub::{Event, Usage};
@@ -29,6 +29,15 @@ struct Chunk {
     usage: Option<Box<RawValue>>,
     #[serde(default)]
     error: Option<Box<RawValue>>,
+    #[serde(default)]
+    x_groq: Option<Elsewhere>,
+}
+
+/// Where Groq also puts its count of tokens.
+#[derive(Deserialize)]
+struct Elsewhere {
+    #[serde(default)]
+    usage: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -39,6 +48,8 @@ struct Choice {
     delta: Option<Delta>,
     #[serde(default)]
     finish_reason: Option<String>,
+    #[serde(default)]
+    usage: Option<Box<RawValue>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -65,34 +76,12 @@ struct Call {
     id: Option<String>,
     #[serde(default)]
     function: Option<Function>,
-}
-
-/// A call that was begun.
-#[derive(Default)]
-struct Open {
-    id: Option<String>,
-    name: Option<String>,
-    /// Its position among the calls that the client knows, once its name came.
-    told: Option<usize>,
-    /// The arguments so far.
-    text: String,
-}
-
-impl Open {
-    /// Whether a fragment with this name begins another call: a different function, or the same
-    /// once more after its arguments were complete.
-    fn is_over(&self, name: Option<&str>) -> bool {
-        let Some(name) = name.filter(|name| !name.is_empty()) else {
-            return false;
-        };
-        self.name.as_deref().is_some_and(|own| {
-            own != name
-                || (!self.text.is_empty() && serde_json::from_str::<IgnoredAny>(&self.text).is_ok())
-        })
-    }
+    #[serde(default)]
+    extra_content: Option<Box<RawValue>>,
 }
 
 /// Reads the chunks of one stream.
+#[expect(clippy::struct_excessive_bools, reason = "each was seen or was not")]
 pub(super) struct FromChat {
     provider: &'static str,
     started: bool,
@@ -101,15 +90,15 @@ pub(super) struct FromChat {
     ended: bool,
     id: Option<String>,
     usage: Option<Usage>,
-    calls: Vec<Open>,
-    by_index: HashMap<u64, usize>,
-    by_id: HashMap<String, usize>,
-    told: usize,
+    calls: Calls,
+    tags: Option<Tags>,
+    positional_ids: bool,
+    said: bool,
 }
 
 impl FromChat {
-    /// `provider` is whose stream it is, for error texts.
-    pub(super) fn new(provider: &'static str) -> Self {
+    /// `provider` is whose stream it is, for error texts; `chat` how it writes.
+    pub(super) fn new(provider: &'static str, chat: &ChatProvider) -> Self {
         Self {
             provider,
             started: false,
@@ -117,10 +106,10 @@ impl FromChat {
             ended: false,
             id: None,
             usage: None,
-            calls: Vec::new(),
-            by_index: HashMap::new(),
-            by_id: HashMap::new(),
-            told: 0,
+            calls: Calls::default(),
+            tags: chat.reasoning_tags.then(Tags::default),
+            positional_ids: chat.positional_ids,
+            said: false,
         }
     }
 
@@ -139,19 +128,20 @@ impl FromChat {
         if self.finish.as_deref() == Some("error") {
             return self.broken("it ended with an error", out);
         }
+        if self.finish.as_deref() == Some(OUT_OF_RESOURCES) && !self.said {
+            return self.fail(out_of_resources(), out);
+        }
         // A limit may cut a call before its name.
         let cut = self.finish.as_deref() == Some("length");
-        if !cut && self.calls.iter().any(|call| call.told.is_none()) {
+        if !cut && self.calls.has_nameless() {
             return self.broken("a call in it has no name", out);
         }
         self.ended = true;
-        for call in self.calls.iter().filter(|call| call.text.is_empty()) {
-            if let Some(index) = call.told {
-                out.push(Event::Arguments {
-                    index,
-                    fragment: "{}".to_owned(),
-                });
-            }
+        for index in self.calls.without_arguments() {
+            out.push(Event::Arguments {
+                index,
+                fragment: "{}".to_owned(),
+            });
         }
         let (reason, native) = finish(self.finish.as_deref(), !self.calls.is_empty());
         out.push(Event::Finish { reason, native });
@@ -161,71 +151,55 @@ impl FromChat {
         out.push(Event::End);
     }
 
-    /// Which of our calls a delta belongs to; `None` for a new one.
-    fn position(&self, call: &Call) -> Option<usize> {
-        let id = call.id.as_deref().filter(|id| !id.is_empty());
-        let by_id = id.and_then(|id| self.by_id.get(id).copied());
-        let at = match call.index {
-            Some(index) => {
-                let at = *self.by_index.get(&index)?;
-                let known = self.calls.get(at).and_then(|open| open.id.as_deref());
-                // Several providers give every call index 0; a different id is a different call.
-                if known.is_some() && id.is_some() && known != id {
-                    return by_id;
-                }
-                at
-            }
-            None if id.is_some() => return by_id,
-            None => self.calls.len().checked_sub(1)?,
-        };
-        let name = call.function.as_ref().and_then(|f| f.name.as_deref());
-        (!self.calls.get(at)?.is_over(name)).then_some(at)
-    }
-
     fn call(&mut self, call: Call, out: &mut Vec<Event>) {
-        let at = self.position(&call).unwrap_or_else(|| {
-            self.calls.push(Open::default());
-            self.calls.len() - 1
-        });
-        if let Some(index) = call.index {
-            self.by_index.insert(index, at);
-        }
         let function = call.function.unwrap_or_default();
-        let Some(fragment) = function.arguments() else {
+        let Some(arguments) = function.arguments() else {
             return self.broken("the arguments of a call cannot be read", out);
         };
-        let next = self.told;
-        let Some(open) = self.calls.get_mut(at) else {
+        let fragment = Fragment {
+            index: call.index,
+            id: call.id.as_deref(),
+            name: function.name.as_deref(),
+            arguments: &arguments,
+        };
+        let told = self
+            .calls
+            .take(fragment, self.id.as_deref(), self.positional_ids);
+        let Some(told) = told else {
             return;
         };
-        if let (None, Some(id)) = (&open.id, call.id.filter(|id| !id.is_empty())) {
-            self.by_id.insert(id.clone(), at);
-            open.id = Some(id);
+        let index = told.index;
+        if let Some((id, name)) = told.begins {
+            let extra = call.extra_content.filter(|raw| raw.get() != "null");
+            out.push(Event::ToolCall {
+                index,
+                id,
+                name,
+                extra,
+            });
         }
-        open.text.push_str(&fragment);
-        let name = function.name.filter(|name| !name.is_empty());
-        let (index, fragment) = match (open.told, name) {
-            (Some(index), _) => (index, fragment),
-            // What comes before the name is told with it.
-            (None, None) => return,
-            (None, Some(name)) => {
-                open.told = Some(next);
-                open.name = Some(name.clone());
-                self.told += 1;
-                out.push(Event::ToolCall {
-                    index: next,
-                    id: open
-                        .id
-                        .clone()
-                        .unwrap_or_else(|| call_id(self.id.as_deref(), next)),
-                    name,
-                });
-                (next, open.text.clone())
-            }
+        if !told.arguments.is_empty() {
+            out.push(Event::Arguments {
+                index,
+                fragment: told.arguments,
+            });
+        }
+    }
+
+    /// What was said and thought, after the tags that some models write.
+    fn split(&mut self, content: Option<Content>, ends: bool) -> (String, String) {
+        let (said, thought) = content.map(Content::split).unwrap_or_default();
+        let Some(tags) = &mut self.tags else {
+            return (said, thought);
         };
-        if !fragment.is_empty() {
-            out.push(Event::Arguments { index, fragment });
+        let (mut said, more) = tags.push(&said);
+        let mut thought = thought + &more;
+        if ends {
+            let (rest, more) = tags.finish();
+            said.push_str(&rest);
+            thought.push_str(&more);
         }
+        (said, thought)
     }
 }
 
@@ -275,7 +249,8 @@ impl StreamIn for FromChat {
                 continue;
             }
             let delta = choice.delta.unwrap_or_default();
-            let (said, thought) = delta.content.map(Content::split).unwrap_or_default();
+            let ends = choice.finish_reason.is_some();
+            let (said, thought) = self.split(delta.content, ends);
             let reasoning = delta.reasoning_content.or(delta.reasoning);
             for text in [reasoning.unwrap_or_default(), thought] {
                 if !text.is_empty() {
@@ -283,6 +258,7 @@ impl StreamIn for FromChat {
                 }
             }
             if !said.is_empty() {
+                self.said = true;
                 out.push(Event::Text(said));
             }
             if let Some(text) = delta.refusal.filter(|text| !text.is_empty()) {
@@ -292,13 +268,18 @@ impl StreamIn for FromChat {
                 out.push(Event::Annotations(list));
             }
             for call in delta.tool_calls.unwrap_or_default() {
+                self.said = true;
                 self.call(call, out);
+            }
+            if let Some(usage) = choice.usage.as_deref().and_then(read_usage) {
+                self.usage = Some(usage);
             }
             if let Some(word) = choice.finish_reason {
                 self.finish = Some(word);
             }
         }
-        if let Some(usage) = chunk.usage.as_deref().and_then(read_usage) {
+        let elsewhere = chunk.x_groq.and_then(|own| own.usage);
+        if let Some(usage) = chunk.usage.or(elsewhere).as_deref().and_then(read_usage) {
             self.usage = Some(usage);
         }
     }
@@ -321,7 +302,7 @@ mod tests {
     use super::*;
 
     fn read(lines: &[&str]) -> String {
-        let mut stream = FromChat::new("groq");
+        let mut stream = FromChat::new("groq", &ChatProvider::PLAIN);
         let mut out = Vec::new();
         for data in lines {
             let event = sse::Event {
@@ -339,7 +320,9 @@ mod tests {
             Event::Start { id, .. } => format!("start({})", id.as_deref().unwrap_or("-")),
             Event::Text(text) => format!("text({text})"),
             Event::Reasoning(text) => format!("think({text})"),
-            Event::ToolCall { index, id, name } => format!("call{index}({id},{name})"),
+            Event::ToolCall {
+                index, id, name, ..
+            } => format!("call{index}({id},{name})"),
             Event::Arguments { index, fragment } => format!("args{index}({fragment})"),
             Event::Finish { reason, native } => {
                 format!("{}{}", reason.name(), native.as_deref().unwrap_or(""))

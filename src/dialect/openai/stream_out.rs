@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::ChatClient;
-use super::watch::failure_event;
+use super::hidden::failure_event;
 use crate::codec::json::{Object, fields, raw};
 use crate::codec::sse;
 use crate::dialect::StreamOut;
@@ -82,11 +82,15 @@ pub(super) fn answer(client: &ChatClient, answer: Answer) -> String {
             .tool_calls
             .iter()
             .map(|call| {
-                json!({
+                let mut out = fields!({
                     "id": call.id,
                     "type": "function",
-                    "function": {"name": call.name, "arguments": call.arguments},
-                })
+                    "function": json!({"name": call.name, "arguments": call.arguments}),
+                });
+                if let Some(extra) = &call.extra {
+                    out.push("extra_content", Cow::Owned(extra.clone()));
+                }
+                out
             })
             .collect();
         put("tool_calls", raw(&calls));
@@ -273,14 +277,22 @@ impl StreamOut for ToChat {
                 let call = fields!({"arguments": fragment});
                 self.delta(&fields!({"function_call": call}), out);
             }
-            Event::ToolCall { index, id, name } => {
-                let call = json!({
+            Event::ToolCall {
+                index,
+                id,
+                name,
+                extra,
+            } => {
+                let mut call = fields!({
                     "index": index,
                     "id": id,
                     "type": "function",
-                    "function": {"name": name, "arguments": ""},
+                    "function": json!({"name": name, "arguments": ""}),
                 });
-                self.delta(&json!({"tool_calls": [call]}), out);
+                if let Some(extra) = extra {
+                    call.push("extra_content", Cow::Owned(extra));
+                }
+                self.delta(&fields!({"tool_calls": [call]}), out);
             }
             Event::Arguments { index, fragment } => {
                 let call = json!({"index": index, "function": {"arguments": fragment}});
@@ -402,6 +414,7 @@ mod tests {
             id: "a".to_owned(),
             name: "f".to_owned(),
             arguments: "{}".to_owned(),
+            extra: None,
         });
         let called: Value = serde_json::from_str(&answer(&client(false), called)).unwrap();
         assert_eq!(called["choices"][0]["message"]["content"], Value::Null);

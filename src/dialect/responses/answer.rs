@@ -11,6 +11,7 @@ use super::wire::{
 use super::{ResponsesClient, SEALED};
 use crate::codec::json::raw;
 use crate::dialect::hub::{Answer, Detail, Finish, Usage};
+use crate::error::Error;
 
 /// Counters behind the ids of one response.
 #[derive(Default)]
@@ -97,6 +98,15 @@ pub(super) fn outcome(finish: Finish, refused: bool) -> (&'static str, Option<&'
         Finish::Length => ("incomplete", Some("max_output_tokens")),
         Finish::ContentFilter if !refused => ("incomplete", Some("content_filter")),
         Finish::Stop | Finish::ToolCalls | Finish::ContentFilter => ("completed", None),
+    }
+}
+
+/// The code of a failed response, from the closed list of the specification.
+pub(super) fn failure_code(error: &Error) -> &'static str {
+    match error.status() {
+        429 => "rate_limit_exceeded",
+        400 | 413 | 422 => "invalid_prompt",
+        _ => "server_error",
     }
 }
 

@@ -5,6 +5,7 @@ mod answer;
 mod ingress;
 mod items;
 mod names;
+mod relay;
 mod stream_out;
 mod tools;
 mod wire;
@@ -14,6 +15,7 @@ use crate::dialect::{Ingress, Stamp, StreamOut};
 
 pub use ingress::read_request;
 pub use names::own_name;
+pub use relay::ResponsesRelay;
 
 /// Responses as a client speaks it; holds what its answer repeats of the request.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::ResponsesClient;
-use super::answer::{Ids, State, flat_annotation, outcome, response, seal};
+use super::answer::{Ids, State, failure_code, flat_annotation, outcome, response, seal};
 use super::wire::{Failure, Item, Part};
 use crate::codec::json::{fields, raw};
 use crate::codec::sse;
@@ -399,16 +399,7 @@ impl ToResponses {
 
     fn detail(&mut self, detail: Detail, out: &mut Vec<u8>) {
         self.reasoning(detail.text.as_deref().filter(|text| !text.is_empty()), out);
-        // Fragments of one block become one entry again.
-        match self.details.last_mut() {
-            Some(last) if last.index == detail.index && last.kind == detail.kind => {
-                if let Some(text) = detail.text {
-                    last.text.get_or_insert_default().push_str(&text);
-                }
-                last.signature = detail.signature.or(last.signature.take());
-            }
-            _ => self.details.push(detail),
-        }
+        Detail::join(&mut self.details, detail);
     }
 
     fn call(&mut self, id: String, name: String, out: &mut Vec<u8>) {
@@ -532,14 +523,5 @@ impl StreamOut for ToResponses {
             }
             Event::Failed(error) => self.fail(&error, out),
         }
-    }
-}
-
-/// The code of a failed response, from the closed list of the specification.
-fn failure_code(error: &Error) -> &'static str {
-    match error.status() {
-        429 => "rate_limit_exceeded",
-        400 | 413 | 422 => "invalid_prompt",
-        _ => "server_error",
     }
 }

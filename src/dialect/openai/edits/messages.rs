@@ -1,6 +1,7 @@
 //! Messages as a provider takes them. Pure.
 
 use std::borrow::Cow;
+use std::hash::{Hash, Hasher};
 
 use memchr::memmem;
 use serde_json::Value;
@@ -25,7 +26,7 @@ impl<'a> Edit<'_> {
         }
         let Some(list) = request
             .get("messages")
-            .filter(|list| concerns(self.provider, wants, list.get()))
+            .filter(|list| wants != WantsBack::Nothing || concerns(self.provider, list.get()))
         else {
             return Ok(());
         };
@@ -43,6 +44,9 @@ impl<'a> Edit<'_> {
             };
             self.edited = false;
             self.message(&mut message, wants, &mut ids, i == last)?;
+            if wants != WantsBack::Nothing {
+                text.get().hash(&mut self.talk);
+            }
             if self.edited {
                 any = true;
                 out.push(Cow::Owned(raw(&message)));
@@ -219,7 +223,8 @@ impl<'a> Edit<'_> {
             .transpose()?
             .or_else(|| text_of_details(message));
         let text = own.or_else(|| {
-            let kept = first_id(message).and_then(|id| self.memory.recall(&id))?;
+            let kept =
+                first_id(message).and_then(|id| self.memory.recall(&id, self.talk.finish()))?;
             kept.reasoning.filter(|text| !text.is_empty())
         });
         message.take(NAME);
@@ -242,7 +247,7 @@ impl<'a> Edit<'_> {
             return Ok(());
         }
         let mut calls = json::array(list, &"messages.tool_calls")?;
-        let kept = first_id(message).and_then(|id| self.memory.recall(&id));
+        let kept = first_id(message).and_then(|id| self.memory.recall(&id, self.talk.finish()));
         let mut signed = false;
         for slot in &mut calls {
             let mut call = json::object(slot, &"messages.tool_calls")?;
@@ -323,14 +328,13 @@ fn first_id(message: &Object<'_>) -> Option<String> {
 }
 
 /// Whether a list of messages may hold something to edit; reads no JSON.
-fn concerns(provider: &ChatProvider, wants: WantsBack, messages: &str) -> bool {
+fn concerns(provider: &ChatProvider, messages: &str) -> bool {
     let has = |word: &str| memmem::find(messages.as_bytes(), word.as_bytes()).is_some();
     (!provider.developer && has("developer\""))
         || (provider.names != Names::All && has("\"name\""))
         || (provider.nulls != Nulls::Taken && has("null"))
         || (provider.markers_in_parts && has("\"cache_control\""))
         || (provider.prefix && has("\"assistant\""))
-        || (wants != WantsBack::Nothing && has("\"assistant\""))
         || provider.refuses_in_messages.iter().any(|name| has(name))
         || provider.refuses_in_calls.iter().any(|name| has(name))
         || match provider.call_ids {

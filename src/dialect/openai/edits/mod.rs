@@ -9,6 +9,7 @@ mod schema;
 mod tools;
 
 use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hasher};
 
 use serde_json::value::RawValue;
 
@@ -28,12 +29,21 @@ struct Edit<'e> {
     report: &'e mut Report,
     /// Whether anything was written anew.
     edited: bool,
+    /// Stands for the messages so far.
+    talk: DefaultHasher,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Edited {
+    /// Whether anything was written anew; where not, the body can go as it came.
+    pub anew: bool,
+    /// Stands for the conversation, where its answer wants something back.
+    pub talk: u64,
 }
 
 impl ChatProvider {
     /// Edits a request for `model`. `memory` knows what clients did not keep of earlier answers.
-    ///
-    /// Returns whether anything was written anew; where not, the body can go as it came.
     ///
     /// # Errors
     /// Names the field that this provider cannot be given.
@@ -43,13 +53,14 @@ impl ChatProvider {
         model: &str,
         memory: &dyn Memory,
         report: &mut Report,
-    ) -> Result<bool, Error> {
+    ) -> Result<Edited, Error> {
         let mut edit = Edit {
             provider: self,
             model,
             memory,
             report,
             edited: false,
+            talk: DefaultHasher::new(),
         };
         edit.nulls(request);
         edit.one_answer(request)?;
@@ -60,7 +71,10 @@ impl ChatProvider {
         edit.tool_choice(request);
         edit.tools(request)?;
         edit.messages(request)?;
-        Ok(edit.edited)
+        Ok(Edited {
+            anew: edit.edited,
+            talk: edit.talk.finish(),
+        })
     }
 }
 

@@ -1,0 +1,234 @@
+//! What is wrong with a chunk, and the chunk written anew without it. Pure.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::super::calls::Told;
+use crate::codec::json::{self, Object, Raw, put, raw};
+use crate::codec::sse;
+
+/// What is to be written otherwise.
+#[derive(Default)]
+pub(super) struct Fixes {
+    pub identity: bool,
+    /// Members that are added.
+    pub held: Vec<(String, Box<RawValue>)>,
+    pub choices: Vec<ChoiceFix>,
+    pub usage: UsageFix,
+}
+
+#[derive(Default)]
+pub(super) enum UsageFix {
+    #[default]
+    Keep,
+    Null,
+    Set(Box<RawValue>),
+}
+
+#[derive(Default)]
+pub(super) struct ChoiceFix {
+    pub index: Option<u64>,
+    /// Whether a delta is missing.
+    pub delta: bool,
+    /// Whether the role is added, or taken out.
+    pub role: Option<bool>,
+    pub content: Option<String>,
+    pub reasoning: Option<String>,
+    /// One for each fragment of a call.
+    pub calls: Vec<CallFix>,
+    pub finish: FinishFix,
+}
+
+#[derive(Default)]
+pub(super) enum FinishFix {
+    #[default]
+    Keep,
+    Null,
+    /// The right word, and the provider's own.
+    Word(&'static str, Option<String>),
+}
+
+pub(super) enum CallFix {
+    Keep,
+    Skip,
+    Write(Told),
+}
+
+impl Fixes {
+    pub(super) fn needed(&self) -> bool {
+        self.identity
+            || !self.held.is_empty()
+            || !matches!(self.usage, UsageFix::Keep)
+            || self.choices.iter().any(ChoiceFix::needed)
+    }
+}
+
+impl ChoiceFix {
+    pub(super) fn needed(&self) -> bool {
+        self.index.is_some()
+            || self.role.is_some()
+            || self.content.is_some()
+            || self.reasoning.is_some()
+            || !matches!(self.finish, FinishFix::Keep)
+            || self.delta
+            || self.calls.iter().any(|fix| !matches!(fix, CallFix::Keep))
+    }
+}
+
+/// The members of a chunk that no specification knows.
+pub(super) fn extensions(data: &str) -> Vec<(String, Box<RawValue>)> {
+    const KNOWN: [&str; 8] = [
+        "id",
+        "object",
+        "created",
+        "model",
+        "choices",
+        "usage",
+        "system_fingerprint",
+        "service_tier",
+    ];
+    let Ok(object) = serde_json::from_str::<Object<'_>>(data) else {
+        return Vec::new();
+    };
+    object
+        .fields
+        .into_iter()
+        .filter(|field| !KNOWN.contains(&&*field.name) && field.name != "obfuscation")
+        .map(|field| (field.name.into_owned(), field.value.into_owned()))
+        .collect()
+}
+
+/// The chunk as an event, written anew.
+pub(super) fn apply(
+    data: &str,
+    fixes: &Fixes,
+    who: Option<[(&'static str, Box<RawValue>); 4]>,
+) -> Vec<u8> {
+    let mut out = Vec::new();
+    let Ok(mut chunk) = serde_json::from_str::<Object<'_>>(data) else {
+        sse::write(&mut out, None, data);
+        return out;
+    };
+    if fixes.identity {
+        for (name, value) in who.into_iter().flatten() {
+            put(&mut chunk, name, value);
+        }
+    }
+    for (name, value) in &fixes.held {
+        put(&mut chunk, name.clone(), value.clone());
+    }
+    match &fixes.usage {
+        UsageFix::Keep => {}
+        UsageFix::Null => put(&mut chunk, "usage", raw(&None::<()>)),
+        UsageFix::Set(usage) => put(&mut chunk, "usage", usage.clone()),
+    }
+    if fixes.choices.iter().any(ChoiceFix::needed)
+        && let Some(list) = chunk.get("choices")
+        && let Ok(list) = json::array(list, &"choices")
+    {
+        let written: Vec<Raw<'_>> = list
+            .into_iter()
+            .zip(&fixes.choices)
+            .map(|(text, fix)| match json::object(&text, &"choices") {
+                Ok(choice) if fix.needed() => Cow::Owned(raw(&fixed_choice(choice, fix))),
+                _ => text,
+            })
+            .collect();
+        let written = raw(&written);
+        put(&mut chunk, "choices", written);
+    }
+    sse::write(&mut out, None, raw(&chunk).get());
+    out
+}
+
+fn fixed_choice<'a>(mut choice: Object<'a>, fix: &ChoiceFix) -> Object<'a> {
+    if let Some(index) = fix.index {
+        put(&mut choice, "index", raw(&index));
+    }
+    match &fix.finish {
+        FinishFix::Keep => {}
+        FinishFix::Null => put(&mut choice, "finish_reason", raw(&None::<()>)),
+        FinishFix::Word(reason, native) => {
+            put(&mut choice, "finish_reason", raw(*reason));
+            if let Some(native) = native {
+                put(&mut choice, "native_finish_reason", raw(native));
+            }
+        }
+    }
+    let delta = choice.get("delta").cloned();
+    let mut delta = delta
+        .as_ref()
+        .and_then(|delta| json::object(delta, &"delta").ok())
+        .unwrap_or_default();
+    match fix.role {
+        Some(true) => delta.fields.insert(
+            0,
+            json::Field {
+                name: Cow::Borrowed("role"),
+                value: Cow::Owned(raw("assistant")),
+            },
+        ),
+        Some(false) => {
+            delta.fields.retain(|field| field.name != "role");
+        }
+        None => {}
+    }
+    if let Some(text) = &fix.content {
+        put(&mut delta, "content", raw(text));
+    }
+    if let Some(text) = &fix.reasoning {
+        put(&mut delta, "reasoning_content", raw(text));
+    }
+    if fix.calls.iter().any(|fix| !matches!(fix, CallFix::Keep)) {
+        let list = delta.get("tool_calls").cloned();
+        let list = list
+            .as_ref()
+            .and_then(|list| json::array(list, &"tool_calls").ok())
+            .unwrap_or_default();
+        let calls: Vec<Raw<'_>> = list
+            .into_iter()
+            .zip(&fix.calls)
+            .filter_map(|(text, fix)| match fix {
+                CallFix::Keep => Some(text),
+                CallFix::Skip => None,
+                CallFix::Write(told) => Some(Cow::Owned(raw(&fixed_call(&text, told)))),
+            })
+            .collect();
+        if calls.is_empty() {
+            delta.fields.retain(|field| field.name != "tool_calls");
+        } else {
+            let calls = raw(&calls);
+            put(&mut delta, "tool_calls", calls);
+        }
+    }
+    let delta = raw(&delta);
+    put(&mut choice, "delta", delta);
+    choice
+}
+
+fn fixed_call<'a>(text: &Raw<'a>, told: &Told) -> Object<'a> {
+    let mut call = json::object(text, &"tool_calls").unwrap_or_default();
+    put(&mut call, "index", raw(&told.index));
+    let function = call.get("function").cloned();
+    let mut function = function
+        .as_ref()
+        .and_then(|function| json::object(function, &"function").ok())
+        .unwrap_or_default();
+    match &told.begins {
+        Some((id, name)) => {
+            put(&mut call, "id", raw(id));
+            put(&mut call, "type", raw("function"));
+            put(&mut function, "name", raw(name));
+        }
+        // Clients join what they are told twice.
+        None => {
+            call.fields.retain(|field| field.name != "id");
+            function.fields.retain(|field| field.name != "name");
+        }
+    }
+    put(&mut function, "arguments", raw(&told.arguments));
+    let function = raw(&function);
+    put(&mut call, "function", function);
+    call
+}

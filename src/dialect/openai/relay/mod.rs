@@ -1,0 +1,631 @@
+//! Chat Completions on their way from a provider to a client that speaks them as well. Pure.
+//!
+//! An event in which nothing is wrong goes through as the bytes that came. One that breaks the
+//! contract of the stream is written anew where the right answer is known, with everything else in
+//! it kept; where it is not known the stream ends with an error.
+
+mod fix;
+mod probe;
+mod usage;
+mod whole;
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+
+use super::calls::{Calls, Fragment};
+use super::egress::{OUT_OF_RESOURCES, finish, out_of_resources};
+use super::hidden::failure_event;
+use super::loose::Content;
+use super::provider::{ChatProvider, WantsBack};
+use super::tags::Tags;
+use super::{ChatClient, read_error};
+use crate::codec::json::{fields, raw};
+use crate::codec::sse;
+use crate::dialect::hub::{Finish, Kept};
+use crate::dialect::{Relay, place_of};
+use crate::error::Error;
+use fix::{CallFix, ChoiceFix, FinishFix, Fixes, UsageFix};
+use probe::{Probe, ProbeCall, ProbeChoice};
+
+pub use whole::mend;
+
+/// The contract of a streamed completion: one identity, a role once, calls with dense indexes that
+/// are opened once, one finish for each choice, the tokens once and last, then `[DONE]`.
+pub struct ChatRelay {
+    provider: &'static ChatProvider,
+    name: &'static str,
+    client: ChatClient,
+    keeps: bool,
+    who: Option<Who>,
+    /// What a first chunk without choices said beside.
+    held: Vec<(String, Box<RawValue>)>,
+    choices: Vec<Choice>,
+    usage: Option<Box<RawValue>>,
+    usage_told: bool,
+    done: bool,
+    failed: Option<&'static str>,
+    repaired: u64,
+    kept: Kept,
+}
+
+/// Whose answer it is: the same in each chunk.
+struct Who {
+    id: String,
+    created: String,
+    model: String,
+}
+
+#[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each was seen or was not")]
+struct Choice {
+    index: u64,
+    role: bool,
+    said: bool,
+    calls: Calls,
+    tags: Tags,
+    finished: bool,
+    /// Whether the provider wrote an empty text where it should have written why it ended.
+    blank: bool,
+}
+
+const NAMELESS: &str = "a call in it has no name";
+
+/// What becomes of an event.
+enum Verdict {
+    Same,
+    Instead(Vec<u8>),
+}
+
+impl ChatRelay {
+    /// `name` is the provider's, for error texts.
+    #[must_use]
+    pub fn new(provider: &'static ChatProvider, name: &'static str, client: ChatClient) -> Self {
+        let keeps = (provider.wants_back)(&client.model) != WantsBack::Nothing;
+        Self {
+            provider,
+            name,
+            client,
+            keeps,
+            who: None,
+            held: Vec::new(),
+            choices: Vec::new(),
+            usage: None,
+            usage_told: false,
+            done: false,
+            failed: None,
+            repaired: 0,
+            kept: Kept::default(),
+        }
+    }
+
+    fn event(&mut self, data: &str) -> Verdict {
+        let data = data.trim();
+        // Nothing follows the end, and an event without data is an error to clients.
+        if self.done || data.is_empty() {
+            return Verdict::Instead(Vec::new());
+        }
+        if data == "[DONE]" {
+            return match self.close() {
+                Err(error) => self.fail(&error),
+                Ok(more) if more.is_empty() => Verdict::Same,
+                Ok(mut more) => {
+                    more.extend_from_slice(b"data: [DONE]\n\n");
+                    Verdict::Instead(more)
+                }
+            };
+        }
+        let probe: Probe = match serde_json::from_str(data) {
+            Ok(probe) => probe,
+            Err(error) if error.is_data() => return Verdict::Same,
+            Err(error) => {
+                let reason = format!("an event of its stream is no chunk ({})", place_of(&error));
+                return self.broken(reason);
+            }
+        };
+        if probe.error.is_some_and(|error| error.get() != "null") {
+            let error = read_error(200, data.as_bytes());
+            return self.fail(&Error::Provider(Box::new(error)));
+        }
+        self.chunk(&probe, data)
+    }
+
+    fn chunk(&mut self, probe: &Probe<'_>, data: &str) -> Verdict {
+        let usage = probe.usage.filter(|usage| usage.get() != "null");
+        let choices = probe.choices.as_deref().unwrap_or_default();
+        if choices.is_empty() && usage.is_none() {
+            // Clients look for a choice in each chunk. What a vendor says beside, as a report of
+            // its filters, goes along with the next.
+            self.held.extend(fix::extensions(data));
+            self.repaired += 1;
+            return Verdict::Instead(Vec::new());
+        }
+        let mut fixes = Fixes {
+            identity: self.identify(probe),
+            held: std::mem::take(&mut self.held),
+            ..Fixes::default()
+        };
+        if choices.is_empty() {
+            return self.tokens(usage, data, fixes);
+        }
+        if choices.iter().all(|choice| self.is_over(choice)) {
+            return self.late(choices, usage, data, fixes);
+        }
+        let mut after = Vec::new();
+        let mut count = usage;
+        for choice in choices {
+            match self.choice(choice, &mut after) {
+                Ok(fix) => fixes.choices.push(fix),
+                Err(error) => return self.fail(&error),
+            }
+            count = count.or(choice.usage.filter(|usage| usage.get() != "null"));
+        }
+        let count = count.or_else(|| probe.x_groq.as_ref()?.usage);
+        if let Some(count) = count {
+            let fixed = usage::fixed(count);
+            if self.client.include_usage {
+                // The last count is told once, after the last choice.
+                self.usage = Some(fixed.unwrap_or_else(|| count.to_owned()));
+                if usage.is_some() {
+                    fixes.usage = UsageFix::Null;
+                }
+            } else if let (Some(fixed), Some(_)) = (fixed, usage) {
+                fixes.usage = UsageFix::Set(fixed);
+            }
+        }
+        if !fixes.needed() {
+            return Verdict::Same;
+        }
+        self.repaired += 1;
+        let who = self.who.as_ref().map(Who::fields);
+        let mut out = fix::apply(data, &fixes, who);
+        out.append(&mut after);
+        Verdict::Instead(out)
+    }
+
+    /// Whether a choice has ended before this.
+    fn is_over(&self, choice: &ProbeChoice<'_>) -> bool {
+        let index = choice.index.unwrap_or(0);
+        self.choices
+            .iter()
+            .any(|known| known.index == index && known.finished)
+    }
+
+    /// A chunk of choices that have ended: nothing may be said in it any more, but the tokens may
+    /// come.
+    fn late(
+        &mut self,
+        choices: &[ProbeChoice<'_>],
+        usage: Option<&RawValue>,
+        data: &str,
+        mut fixes: Fixes,
+    ) -> Verdict {
+        if choices.iter().any(ProbeChoice::says_something) {
+            return self.broken("it goes on after its end".to_owned());
+        }
+        self.repaired += 1;
+        self.held.append(&mut fixes.held);
+        self.held.extend(fix::extensions(data));
+        if let Some(usage) = usage.filter(|_| self.client.include_usage) {
+            self.usage = Some(usage::fixed(usage).unwrap_or_else(|| usage.to_owned()));
+        }
+        Verdict::Instead(Vec::new())
+    }
+
+    /// A chunk with nothing but the tokens.
+    fn tokens(&mut self, usage: Option<&RawValue>, data: &str, mut fixes: Fixes) -> Verdict {
+        let Some(usage) = usage else {
+            return Verdict::Same;
+        };
+        if !self.client.include_usage || self.usage_told {
+            // Nobody asked for it; a client that did not know of it would look for choices.
+            self.held.append(&mut fixes.held);
+            self.held.extend(fix::extensions(data));
+            self.repaired += 1;
+            return Verdict::Instead(Vec::new());
+        }
+        let fixed = usage::fixed(usage);
+        // It comes last, whenever the provider sends it.
+        if !self.choices.iter().any(|choice| choice.finished) {
+            self.usage = Some(fixed.unwrap_or_else(|| usage.to_owned()));
+            self.held.append(&mut fixes.held);
+            self.held.extend(fix::extensions(data));
+            self.repaired += 1;
+            return Verdict::Instead(Vec::new());
+        }
+        self.usage = None;
+        self.usage_told = true;
+        if let Some(fixed) = fixed {
+            fixes.usage = UsageFix::Set(fixed);
+        }
+        if !fixes.needed() {
+            return Verdict::Same;
+        }
+        self.repaired += 1;
+        let who = self.who.as_ref().map(Who::fields);
+        Verdict::Instead(fix::apply(data, &fixes, who))
+    }
+
+    /// Sees whose answer it is; whether the chunk says otherwise, or does not say.
+    fn identify(&mut self, probe: &Probe<'_>) -> bool {
+        let id = probe.id.as_deref().filter(|id| !id.is_empty());
+        let model = probe.model.as_deref().filter(|model| !model.is_empty());
+        let created = probe
+            .created
+            .map(RawValue::get)
+            .filter(|at| at.parse::<u64>().is_ok_and(|at| at > 0));
+        let object = probe.object.as_deref() == Some("chat.completion.chunk");
+        let client = &self.client;
+        let who = self.who.get_or_insert_with(|| Who {
+            id: id.map_or_else(|| client.stamp.id("chatcmpl-", 1), str::to_owned),
+            created: created.map_or_else(|| client.stamp.created.to_string(), str::to_owned),
+            model: model.unwrap_or(&client.model).to_owned(),
+        });
+        !object || id != Some(&who.id) || created != Some(&who.created) || model != Some(&who.model)
+    }
+
+    /// Sees to a choice; `after` gets what is to be said behind the event.
+    fn choice(&mut self, probe: &ProbeChoice<'_>, after: &mut Vec<u8>) -> Result<ChoiceFix, Error> {
+        let mut fix = ChoiceFix::default();
+        let index = probe.index.unwrap_or(0);
+        if probe.index.is_none() {
+            fix.index = Some(index);
+        }
+        let at = self
+            .choices
+            .iter()
+            .position(|choice| choice.index == index)
+            .unwrap_or_else(|| {
+                self.choices.push(Choice {
+                    index,
+                    ..Choice::default()
+                });
+                self.choices.len() - 1
+            });
+        let broken = |reason: &str| Error::BadAnswer {
+            provider: self.name,
+            reason: reason.to_owned(),
+        };
+        let answer_id = self.who.as_ref().map(|who| who.id.clone());
+        let Some(choice) = self.choices.get_mut(at) else {
+            return Ok(fix);
+        };
+        let finish_word = probe.finish_reason.as_deref();
+        let ends = finish_word.is_some_and(|word| !word.is_empty());
+        match &probe.delta {
+            None => {
+                fix.delta = true;
+                fix.role = (!choice.role).then_some(true);
+                choice.role = true;
+            }
+            Some(delta) => {
+                if delta.role.is_some() == choice.role {
+                    fix.role = Some(!choice.role);
+                }
+                choice.role = true;
+                let (said, thought) = content(delta.content, self.provider, choice, ends, &mut fix);
+                choice.said |= said || delta.tool_calls.is_some();
+                // One member has the readable reasoning, whoever wrote it.
+                let own = delta.reasoning_content.as_deref().unwrap_or_default();
+                let other = delta.reasoning.as_deref().unwrap_or_default();
+                let text = match (own.is_empty(), other.is_empty()) {
+                    (true, false) => other,
+                    _ => own,
+                };
+                if !thought.is_empty() || (own.is_empty() && !other.is_empty()) {
+                    fix.reasoning = Some(format!("{text}{thought}"));
+                }
+                if self.keeps {
+                    let kept = self.kept.reasoning.get_or_insert_default();
+                    kept.push_str(text);
+                    kept.push_str(&thought);
+                }
+                for call in delta.tool_calls.iter().flatten() {
+                    let fixed = call_fix(call, choice, self.provider, answer_id.as_deref())
+                        .ok_or_else(|| broken("the arguments of a call cannot be read"))?;
+                    if let (true, Some(extra)) = (self.keeps, call.extra_content)
+                        && let Some(id) = choice.calls.ids().last()
+                    {
+                        self.kept.extras.push((id.to_owned(), extra.to_owned()));
+                    }
+                    fix.calls.push(fixed);
+                }
+            }
+        }
+        if let Some(word) = finish_word {
+            if word == "error" {
+                return Err(broken("it ended with an error"));
+            }
+            if word == OUT_OF_RESOURCES && !choice.said {
+                return Err(out_of_resources());
+            }
+            let empty = choice.finish(word, &mut fix, &broken)?;
+            if !empty.is_empty() {
+                // The arguments of a call come before the end, and may not come before the call.
+                let (reason, native) = match std::mem::replace(&mut fix.finish, FinishFix::Null) {
+                    FinishFix::Word(reason, native) => (reason.to_owned(), native),
+                    FinishFix::Keep | FinishFix::Null => (word.to_owned(), None),
+                };
+                for call in empty {
+                    after.extend(self.no_arguments(index, call));
+                }
+                let mut choice = fields!({
+                    "index": index, "delta": fields!({}), "finish_reason": reason,
+                });
+                if let Some(native) = native {
+                    choice.push("native_finish_reason", Cow::Owned(raw(&native)));
+                }
+                after.extend(self.own_chunk(&raw(&[choice]), None));
+            }
+        }
+        Ok(fix)
+    }
+
+    /// Says that a call has no arguments.
+    fn no_arguments(&mut self, choice: u64, call: usize) -> Vec<u8> {
+        let delta = fields!({"tool_calls": [fields!({
+            "index": call, "function": fields!({"arguments": "{}"}),
+        })]});
+        let choices = [fields!({
+            "index": choice, "delta": delta, "finish_reason": None::<()>,
+        })];
+        self.own_chunk(&raw(&choices), None)
+    }
+
+    /// A chunk of our own, with what is still to be said beside.
+    fn own_chunk(&mut self, choices: &RawValue, usage: Option<&RawValue>) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut chunk = crate::codec::json::Object::default();
+        if let Some(who) = &self.who {
+            for (name, value) in who.fields() {
+                chunk.push(name, Cow::Owned(value));
+            }
+        }
+        chunk.push("choices", Cow::Borrowed(choices));
+        if let Some(usage) = usage {
+            chunk.push("usage", Cow::Borrowed(usage));
+        }
+        for (name, value) in self.held.drain(..) {
+            chunk.push(name, Cow::Owned(value));
+        }
+        sse::write(&mut out, None, raw(&chunk).get());
+        out
+    }
+
+    /// What is still to be said before the end.
+    fn close(&mut self) -> Result<Vec<u8>, Error> {
+        let mut out = Vec::new();
+        let mut late = Vec::new();
+        for choice in self.choices.iter_mut().filter(|c| !c.finished && c.blank) {
+            choice.finished = true;
+            let called = !choice.calls.is_empty();
+            if choice.calls.has_nameless() {
+                return Err(Error::BadAnswer {
+                    provider: self.name,
+                    reason: NAMELESS.to_owned(),
+                });
+            }
+            let empty = choice.calls.without_arguments();
+            late.push((choice.index, finish(None, called).0, empty));
+        }
+        for (index, reason, empty) in late {
+            for call in empty {
+                out.extend(self.no_arguments(index, call));
+            }
+            let choices = [fields!({
+                "index": index, "delta": fields!({}), "finish_reason": reason.name(),
+            })];
+            out.extend(self.own_chunk(&raw(&choices), None));
+        }
+        if !self.choices.iter().any(|choice| choice.finished) {
+            return Err(Error::Truncated);
+        }
+        let usage = self.usage.take().filter(|_| !self.usage_told);
+        if usage.is_some() || !self.held.is_empty() {
+            self.usage_told = true;
+            out.extend(self.own_chunk(&raw::<[(); 0]>(&[]), usage.as_deref()));
+        }
+        self.repaired += u64::from(!out.is_empty());
+        self.done = true;
+        Ok(out)
+    }
+
+    fn broken(&mut self, reason: String) -> Verdict {
+        let provider = self.name;
+        self.fail(&Error::BadAnswer { provider, reason })
+    }
+
+    fn fail(&mut self, error: &Error) -> Verdict {
+        self.done = true;
+        self.failed = Some(error.class());
+        Verdict::Instead(failure_event(error))
+    }
+}
+
+impl Who {
+    fn fields(&self) -> [(&'static str, Box<RawValue>); 4] {
+        let number = RawValue::from_string(self.created.clone()).unwrap_or_else(|_| raw(&0));
+        [
+            ("id", raw(&self.id)),
+            ("object", raw("chat.completion.chunk")),
+            ("created", number),
+            ("model", raw(&self.model)),
+        ]
+    }
+}
+
+impl Choice {
+    /// Sees why the choice ended; the calls that got no arguments.
+    fn finish(
+        &mut self,
+        word: &str,
+        fix: &mut ChoiceFix,
+        broken: &dyn Fn(&str) -> Error,
+    ) -> Result<Vec<usize>, Error> {
+        if self.finished || word.is_empty() {
+            self.blank |= word.is_empty();
+            fix.finish = FinishFix::Null;
+            return Ok(Vec::new());
+        }
+        self.finished = true;
+        let called = !self.calls.is_empty();
+        if called && self.calls.has_nameless() && word != "length" {
+            return Err(broken(NAMELESS));
+        }
+        let (reason, native) = finish(Some(word), called);
+        let right = reason.name();
+        if right != word && word != "function_call" {
+            fix.finish = FinishFix::Word(right, native);
+        }
+        Ok(if reason == Finish::Length {
+            Vec::new()
+        } else {
+            self.calls.without_arguments()
+        })
+    }
+}
+
+/// Sees to the text of a delta: whether there is any, and what of it is reasoning.
+fn content(
+    value: Option<&RawValue>,
+    provider: &ChatProvider,
+    choice: &mut Choice,
+    ends: bool,
+    fix: &mut ChoiceFix,
+) -> (bool, String) {
+    let text = value.map_or("null", RawValue::get);
+    let plain = !text.starts_with('[');
+    if plain && !provider.reasoning_tags {
+        return (!matches!(text, "null" | "\"\""), String::new());
+    }
+    let split = serde_json::from_str::<Option<Content>>(text).ok().flatten();
+    let (said, mut thought) = split.map(Content::split).unwrap_or_default();
+    let mut out = said.clone();
+    if provider.reasoning_tags {
+        let (text, tagged) = choice.tags.push(&said);
+        out = text;
+        thought.push_str(&tagged);
+        if ends {
+            let (text, tagged) = choice.tags.finish();
+            out.push_str(&text);
+            thought.push_str(&tagged);
+        }
+    }
+    let any = !out.is_empty();
+    if !plain || out != said {
+        fix.content = Some(out);
+    }
+    (any, thought)
+}
+
+/// What is wrong with a fragment of a call; `None` where it cannot be read.
+fn call_fix(
+    call: &ProbeCall<'_>,
+    choice: &mut Choice,
+    provider: &ChatProvider,
+    answer: Option<&str>,
+) -> Option<CallFix> {
+    // Calls of the client's own grammar have their own members.
+    if call.custom.is_some() || call.kind.as_deref().is_some_and(|kind| kind == "custom") {
+        return Some(CallFix::Keep);
+    }
+    let function = call.function.as_ref();
+    let written = function.and_then(|f| f.arguments).map(RawValue::get);
+    let arguments: Cow<'_, str> = match written {
+        None | Some("null") => Cow::Borrowed(""),
+        Some(text) if text.starts_with('"') => {
+            Cow::Owned(serde_json::from_str::<String>(text).ok()?)
+        }
+        Some(object) => Cow::Borrowed(object),
+    };
+    let name = function.and_then(|f| f.name.as_deref());
+    let fragment = Fragment {
+        index: call.index,
+        id: call.id.as_deref(),
+        name,
+        arguments: &arguments,
+    };
+    let Some(told) = choice.calls.take(fragment, answer, provider.positional_ids) else {
+        return Some(CallFix::Skip);
+    };
+    let is_text = written.is_none_or(|text| text.starts_with('"'));
+    let same = call.index == u64::try_from(told.index).ok()
+        && told.arguments == arguments
+        && match &told.begins {
+            Some((id, new)) => {
+                is_text
+                    && written.is_some()
+                    && call.id.as_deref() == Some(id)
+                    && name == Some(new)
+                    && call.kind.as_deref() == Some("function")
+            }
+            None => is_text && call.id.is_none() && name.is_none(),
+        };
+    Some(if same {
+        CallFix::Keep
+    } else {
+        CallFix::Write(told)
+    })
+}
+
+impl Relay for ChatRelay {
+    fn pass(&mut self, events: Bytes) -> Bytes {
+        let mut out: Option<Vec<u8>> = None;
+        let mut same = 0;
+        for (block, event) in sse::blocks(&events) {
+            let verdict = match event {
+                Some(_) if self.failed.is_some() => Verdict::Instead(Vec::new()),
+                Some(event) => self.event(&event.data),
+                None => Verdict::Same,
+            };
+            match verdict {
+                Verdict::Same => match &mut out {
+                    Some(out) => out.extend_from_slice(block),
+                    None => same += block.len(),
+                },
+                Verdict::Instead(bytes) => out
+                    .get_or_insert_with(|| events.get(..same).unwrap_or_default().to_vec())
+                    .extend(bytes),
+            }
+        }
+        out.map_or(events, Bytes::from)
+    }
+
+    fn ended(&self) -> Option<&'static str> {
+        self.failed
+    }
+
+    fn end(&mut self, clean: bool) -> Result<Vec<u8>, Error> {
+        if self.done {
+            return Ok(Vec::new());
+        }
+        if !clean {
+            return Err(Error::Truncated);
+        }
+        // Not all providers send the mark; a finish reason and a clean end are as good.
+        let mut out = self.close()?;
+        out.extend_from_slice(b"data: [DONE]\n\n");
+        self.repaired += 1;
+        Ok(out)
+    }
+
+    fn failure(&mut self, error: &Error) -> Vec<u8> {
+        failure_event(error)
+    }
+
+    fn repaired(&self) -> u64 {
+        self.repaired
+    }
+
+    fn kept(&mut self) -> Option<(Vec<String>, Kept)> {
+        let finished = self.done && self.failed.is_none();
+        if !self.keeps || !finished {
+            return None;
+        }
+        let calls = &self.choices.first()?.calls;
+        let ids: Vec<String> = calls.ids().map(str::to_owned).collect();
+        let kept = std::mem::take(&mut self.kept);
+        (!ids.is_empty() && !kept.is_empty()).then_some((ids, kept))
+    }
+}

@@ -1,0 +1,102 @@
+//! The members of a chunk that the contract speaks of, borrowed from its text. Pure.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+/// `chat.completion.chunk`.
+#[derive(Deserialize)]
+pub(super) struct Probe<'a> {
+    #[serde(borrow, default)]
+    pub id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub object: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub created: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub model: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub choices: Option<Vec<ProbeChoice<'a>>>,
+    #[serde(borrow, default)]
+    pub usage: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub error: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub x_groq: Option<Elsewhere<'a>>,
+}
+
+/// Where Groq also puts its count of tokens.
+#[derive(Deserialize)]
+pub(super) struct Elsewhere<'a> {
+    #[serde(borrow, default)]
+    pub usage: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ProbeChoice<'a> {
+    #[serde(default)]
+    pub index: Option<u64>,
+    #[serde(borrow, default)]
+    pub delta: Option<ProbeDelta<'a>>,
+    #[serde(borrow, default)]
+    pub finish_reason: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub usage: Option<&'a RawValue>,
+}
+
+impl ProbeChoice<'_> {
+    /// Whether there is any text, reasoning or call in it.
+    pub(super) fn says_something(&self) -> bool {
+        let text = |text: &Option<Cow<'_, str>>| text.as_deref().is_some_and(|t| !t.is_empty());
+        self.delta.as_ref().is_some_and(|delta| {
+            let content = delta.content.map_or("null", RawValue::get);
+            !matches!(content, "null" | "\"\"" | "[]")
+                || text(&delta.reasoning)
+                || text(&delta.reasoning_content)
+                || delta
+                    .tool_calls
+                    .as_ref()
+                    .is_some_and(|calls| !calls.is_empty())
+        })
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct ProbeDelta<'a> {
+    #[serde(borrow, default)]
+    pub role: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub content: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub reasoning: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub reasoning_content: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub tool_calls: Option<Vec<ProbeCall<'a>>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ProbeCall<'a> {
+    #[serde(default)]
+    pub index: Option<u64>,
+    #[serde(borrow, default)]
+    pub id: Option<Cow<'a, str>>,
+    #[serde(borrow, default, rename = "type")]
+    pub kind: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub function: Option<ProbeFunction<'a>>,
+    #[serde(default)]
+    pub custom: Option<IgnoredAny>,
+    #[serde(borrow, default)]
+    pub extra_content: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ProbeFunction<'a> {
+    #[serde(borrow, default)]
+    pub name: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub arguments: Option<&'a RawValue>,
+}

@@ -1,0 +1,345 @@
+//! A whole completion with what is missing added and what is wrong repaired. Pure.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::usage;
+use crate::codec::json::{self, Object, Raw, put, raw};
+use crate::dialect::hub::Kept;
+use crate::dialect::openai::ChatClient;
+use crate::dialect::openai::calls::is_position;
+use crate::dialect::openai::egress::{OUT_OF_RESOURCES, finish};
+use crate::dialect::openai::loose::{Content, call_id};
+use crate::dialect::openai::provider::{ChatProvider, WantsBack};
+use crate::dialect::openai::tags::Tags;
+
+/// What became of a whole completion.
+pub struct Mended {
+    /// The completion written anew, where anything was wrong with it.
+    pub body: Option<Vec<u8>>,
+    /// Ids of its calls and what its provider wants back with them.
+    pub kept: Option<(Vec<String>, Kept)>,
+}
+
+/// Mends a whole completion.
+///
+/// # Errors
+/// What is wrong with it that cannot be mended.
+pub fn mend(body: &[u8], provider: &ChatProvider, client: &ChatClient) -> Result<Mended, String> {
+    let mut untouched = Mended {
+        body: None,
+        kept: None,
+    };
+    let text = std::str::from_utf8(body).map_err(|_| "it is not UTF-8".to_owned())?;
+    // What is no completion is for the client to see.
+    let Ok(mut completion) = serde_json::from_str::<Object<'_>>(text) else {
+        return Ok(untouched);
+    };
+    let Some(list) = completion.get("choices").cloned() else {
+        return Ok(untouched);
+    };
+    let Ok(list) = json::array(&list, &"choices") else {
+        return Ok(untouched);
+    };
+    let mut changed = who(&mut completion, client);
+    let id = completion
+        .get("id")
+        .and_then(|id| json::text(id, &"id").ok())
+        .unwrap_or_default()
+        .into_owned();
+    let keeps = (provider.wants_back)(&client.model) != WantsBack::Nothing;
+    let mut kept = Kept::default();
+    let mut ids = Vec::new();
+    let mut count = None;
+    let mut choices: Vec<Raw<'_>> = Vec::with_capacity(list.len());
+    let mut any = false;
+    for (i, text) in list.into_iter().enumerate() {
+        let Ok(mut choice) = json::object(&text, &"choices") else {
+            choices.push(text);
+            continue;
+        };
+        let mut mend = Choice {
+            provider,
+            answer: &id,
+            changed: false,
+            ids: Vec::new(),
+            kept: Kept::default(),
+        };
+        mend.mend(&mut choice, i)?;
+        count = count.or_else(|| choice.get("usage").cloned().map(Cow::into_owned));
+        if i == 0 && keeps {
+            ids = std::mem::take(&mut mend.ids);
+            kept = std::mem::take(&mut mend.kept);
+        }
+        any |= mend.changed;
+        choices.push(if mend.changed {
+            Cow::Owned(raw(&choice))
+        } else {
+            text
+        });
+    }
+    if any {
+        changed = true;
+        let choices = raw(&choices);
+        put(&mut completion, "choices", choices);
+    }
+    changed |= tokens(&mut completion, count.as_deref());
+    if !ids.is_empty() && !kept.is_empty() {
+        untouched.kept = Some((ids, kept));
+    }
+    if changed {
+        untouched.body = serde_json::to_vec(&completion).ok();
+    }
+    Ok(untouched)
+}
+
+/// Sees that the completion says who answered, and when.
+fn who(completion: &mut Object<'_>, client: &ChatClient) -> bool {
+    let missing = |completion: &Object<'_>, name: &str| {
+        completion
+            .get(name)
+            .is_none_or(|value| matches!(value.get(), "\"\"" | "0"))
+    };
+    let mut changed = false;
+    for (name, value) in [
+        ("id", raw(&client.stamp.id("chatcmpl-", 1))),
+        ("object", raw("chat.completion")),
+        ("created", raw(&client.stamp.created)),
+        ("model", raw(&client.model)),
+    ] {
+        if missing(completion, name) {
+            put(completion, name, value);
+            changed = true;
+        }
+    }
+    changed
+}
+
+fn tokens(completion: &mut Object<'_>, of_choice: Option<&RawValue>) -> bool {
+    let own = completion.get("usage").cloned();
+    let elsewhere = || {
+        let groq = completion.get("x_groq")?;
+        json::object(groq, &"x_groq").ok()?.take("usage")
+    };
+    let (count, moved) = match own {
+        Some(count) => (count.into_owned(), false),
+        None => match of_choice
+            .map(ToOwned::to_owned)
+            .or_else(|| elsewhere().map(Cow::into_owned))
+        {
+            Some(count) => (count, true),
+            None => return false,
+        },
+    };
+    match usage::fixed(&count) {
+        Some(fixed) => put(completion, "usage", fixed),
+        None if moved => put(completion, "usage", count),
+        None => return false,
+    }
+    true
+}
+
+struct Choice<'p> {
+    provider: &'p ChatProvider,
+    answer: &'p str,
+    changed: bool,
+    ids: Vec<String>,
+    kept: Kept,
+}
+
+impl Choice<'_> {
+    fn mend(&mut self, choice: &mut Object<'_>, i: usize) -> Result<(), String> {
+        if choice.get("index").is_none() {
+            put(choice, "index", raw(&i));
+            self.changed = true;
+        }
+        if !choice.fields.iter().any(|field| field.name == "logprobs") {
+            put(choice, "logprobs", raw(&None::<()>));
+            self.changed = true;
+        }
+        let mut said = false;
+        let mut called = false;
+        if let Some(message) = choice.get("message").cloned()
+            && let Ok(mut message) = json::object(&message, &"message")
+        {
+            let before = std::mem::take(&mut self.changed);
+            said = self.text(&mut message);
+            called = self.calls(&mut message)?;
+            if self.changed {
+                let message = raw(&message);
+                put(choice, "message", message);
+            }
+            self.changed |= before;
+        }
+        let word = choice
+            .get("finish_reason")
+            .and_then(|word| json::text(word, &"finish_reason").ok())
+            .map(Cow::into_owned);
+        match word.as_deref() {
+            Some("error") => return Err("it ended with an error".to_owned()),
+            Some(OUT_OF_RESOURCES) if !said && !called => {
+                return Err("the provider is out of resources".to_owned());
+            }
+            _ => {}
+        }
+        let (reason, native) = finish(word.as_deref(), called);
+        let right = reason.name();
+        if word.as_deref() != Some(right) && word.as_deref() != Some("function_call") {
+            put(choice, "finish_reason", raw(right));
+            if let Some(native) = native {
+                put(choice, "native_finish_reason", raw(&native));
+            }
+            self.changed = true;
+        }
+        Ok(())
+    }
+
+    /// Sees to the text and the reasoning; whether anything was said.
+    fn text(&mut self, message: &mut Object<'_>) -> bool {
+        if message.get("role").is_none() {
+            put(message, "role", raw("assistant"));
+            self.changed = true;
+        }
+        let content = message
+            .get("content")
+            .map(|content| content.get().to_owned());
+        let content = content.unwrap_or_else(|| "null".to_owned());
+        let mut thought = String::new();
+        let mut said = !matches!(content.as_str(), "null" | "\"\"");
+        if content.starts_with('[') || (self.provider.reasoning_tags && content != "null") {
+            let split = serde_json::from_str::<Content>(&content).ok();
+            let (mut text, own) = split.map(Content::split).unwrap_or_default();
+            thought = own;
+            if self.provider.reasoning_tags {
+                let (rest, tagged) = Tags::split(&text);
+                text = rest;
+                thought.push_str(&tagged);
+            }
+            said = !text.is_empty();
+            if raw(&text).get() != content {
+                put(message, "content", raw(&text));
+                self.changed = true;
+            }
+        } else if content == "null" && !message.fields.iter().any(|f| f.name == "content") {
+            put(message, "content", raw(&None::<()>));
+            self.changed = true;
+        }
+        let member = |message: &Object<'_>, name: &str| {
+            message
+                .get(name)
+                .filter(|text| text.get().starts_with('"'))
+                .and_then(|text| json::text(text, &name).ok().map(Cow::into_owned))
+                .filter(|text| !text.is_empty())
+        };
+        let own = member(message, "reasoning_content");
+        let text = own
+            .clone()
+            .or_else(|| member(message, "reasoning"))
+            .unwrap_or_default()
+            + &thought;
+        if !text.is_empty() && own.as_deref() != Some(&text) {
+            put(message, "reasoning_content", raw(&text));
+            self.changed = true;
+        }
+        self.kept.reasoning = Some(text);
+        // Absence and null are two things to strict clients.
+        if !message.fields.iter().any(|field| field.name == "refusal") {
+            put(message, "refusal", raw(&None::<()>));
+            self.changed = true;
+        }
+        let count = message.fields.len();
+        message.fields.retain(|field| {
+            field.value.get() != "null" || !matches!(&*field.name, "tool_calls" | "function_call")
+        });
+        self.changed |= message.fields.len() != count;
+        said
+    }
+
+    /// Sees to the calls; whether there are any.
+    fn calls(&mut self, message: &mut Object<'_>) -> Result<bool, String> {
+        let Some(list) = message.get("tool_calls").cloned() else {
+            return Ok(false);
+        };
+        let Ok(mut list) = json::array(&list, &"tool_calls") else {
+            return Ok(false);
+        };
+        let mut any = false;
+        for (i, slot) in list.iter_mut().enumerate() {
+            let Ok(mut call) = json::object(slot, &"tool_calls") else {
+                continue;
+            };
+            let id = call
+                .get("id")
+                .and_then(|id| json::text(id, &"id").ok())
+                .filter(|id| !id.is_empty() && id != "null")
+                .filter(|id| !(self.provider.positional_ids && is_position(id)));
+            let new = match id {
+                Some(id) => {
+                    self.ids.push(id.into_owned());
+                    false
+                }
+                None => {
+                    let id = call_id(Some(self.answer), i);
+                    put(&mut call, "id", raw(&id));
+                    self.ids.push(id);
+                    true
+                }
+            };
+            if let (Some(extra), Some(id)) = (call.get("extra_content"), self.ids.last()) {
+                let extra = (**extra).to_owned();
+                self.kept.extras.push((id.clone(), extra));
+            }
+            let mut changed = new;
+            if call.get("type").is_none() {
+                put(&mut call, "type", raw("function"));
+                changed = true;
+            }
+            changed |= arguments(&mut call)?;
+            if changed {
+                any = true;
+                *slot = Cow::Owned(raw(&call));
+            }
+        }
+        if any {
+            let list = raw(&list);
+            put(message, "tool_calls", list);
+            self.changed = true;
+        }
+        Ok(!list.is_empty())
+    }
+}
+
+/// Sees that the arguments of a call are JSON text.
+fn arguments(call: &mut Object<'_>) -> Result<bool, String> {
+    #[derive(Deserialize)]
+    struct Function {
+        #[serde(default)]
+        arguments: Option<Box<RawValue>>,
+    }
+    let Some(function) = call.get("function").cloned() else {
+        return Ok(false);
+    };
+    let Ok(read) = serde_json::from_str::<Function>(function.get()) else {
+        return Ok(false);
+    };
+    let written = read.arguments.as_ref().map_or("null", |raw| raw.get());
+    let right = if written.starts_with('"') {
+        let text: String = serde_json::from_str(written)
+            .map_err(|_| "the arguments of a call cannot be read".to_owned())?;
+        if !text.trim().is_empty() {
+            return Ok(false);
+        }
+        "{}".to_owned()
+    } else if written == "null" {
+        "{}".to_owned()
+    } else {
+        written.to_owned()
+    };
+    let mut function = json::object(&function, &"function").unwrap_or_default();
+    put(&mut function, "arguments", raw(&right));
+    let function = raw(&function);
+    put(call, "function", function);
+    Ok(true)
+}

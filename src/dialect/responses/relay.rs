@@ -1,0 +1,484 @@
+//! Responses on their way from a provider that has them to the client. Pure.
+//!
+//! An event in which nothing is wrong goes through as the bytes that came. One that breaks the
+//! contract of the stream is written anew where the right answer is known; where it is not known
+//! the stream ends with an error.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::answer::failure_code;
+use crate::codec::json::{self, Object, Raw, fields, put, raw};
+use crate::codec::sse;
+use crate::dialect::hub::Kept;
+use crate::dialect::openai::whole_error;
+use crate::dialect::{Relay, place_of};
+use crate::error::Error;
+
+/// The contract of a streamed response: one id, items with dense indexes that keep their ids, are
+/// opened once and closed, numbers without a gap, one last event.
+#[derive(Default)]
+pub struct ResponsesRelay {
+    provider: &'static str,
+    next: Option<u64>,
+    id: Option<String>,
+    /// The response as the first event told it, for telling that it failed.
+    begun: Option<Box<RawValue>>,
+    items: Vec<Item>,
+    by_index: HashMap<u64, usize>,
+    complete: bool,
+    /// Whether an error was told, which one more event may follow.
+    erred: bool,
+    failed: Option<&'static str>,
+    repaired: u64,
+}
+
+struct Item {
+    id: Option<String>,
+    open: bool,
+}
+
+#[derive(Deserialize)]
+struct Probe<'a> {
+    #[serde(borrow, rename = "type", default)]
+    kind: Option<Cow<'a, str>>,
+    #[serde(default)]
+    sequence_number: Option<u64>,
+    #[serde(default)]
+    output_index: Option<u64>,
+    #[serde(borrow, default)]
+    item_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    item: Option<ProbeItem<'a>>,
+    #[serde(borrow, default)]
+    response: Option<ProbeResponse<'a>>,
+}
+
+#[derive(Deserialize)]
+struct ProbeItem<'a> {
+    #[serde(borrow, default)]
+    id: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct ProbeResponse<'a> {
+    #[serde(borrow, default)]
+    id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    output: Option<Vec<ProbeItem<'a>>>,
+}
+
+const FAILED: &str = "response.failed";
+
+/// What is wrong with an event.
+#[derive(Default)]
+struct Fixes {
+    sequence: Option<u64>,
+    index: Option<usize>,
+    item_id: Option<String>,
+    item: Option<String>,
+    response: Option<String>,
+    /// Right ids of the items of a finished response.
+    output: bool,
+}
+
+enum Verdict {
+    Same,
+    Instead(Vec<u8>),
+}
+
+impl ResponsesRelay {
+    /// `provider` is whose stream it is, for error texts.
+    #[must_use]
+    pub fn new(provider: &'static str) -> Self {
+        Self {
+            provider,
+            ..Self::default()
+        }
+    }
+
+    fn event(&mut self, data: &str) -> Verdict {
+        let data = data.trim();
+        if data == "[DONE]" {
+            return Verdict::Same;
+        }
+        if data.is_empty() {
+            return Verdict::Instead(Vec::new());
+        }
+        let probe: Probe = match serde_json::from_str(data) {
+            Ok(probe) => probe,
+            Err(error) if error.is_data() => return Verdict::Same,
+            Err(error) => {
+                let reason = format!("an event of its stream is no JSON ({})", place_of(&error));
+                let provider = self.provider;
+                return self.fail(&Error::BadAnswer { provider, reason });
+            }
+        };
+        let kind = probe.kind.as_deref().unwrap_or_default();
+        // One event is the last, but that an error may be followed by what it did.
+        if self.complete && !(self.erred && kind == "response.failed") {
+            self.repaired += 1;
+            return Verdict::Instead(Vec::new());
+        }
+        if kind.is_empty() {
+            // An error in the shape of another dialect ends the stream as well.
+            if let Some(error) = whole_error(data.as_bytes()) {
+                return self.fail(&Error::Provider(Box::new(error)));
+            }
+            return Verdict::Same;
+        }
+        let mut before = Vec::new();
+        let mut fixes = Fixes::default();
+        if let Some(response) = &probe.response {
+            self.response(response, &mut fixes);
+            if self.begun.is_none() {
+                self.begun = member(data, "response");
+            }
+        }
+        if let Err(error) = self.item(&probe, kind, data, &mut before, &mut fixes) {
+            return self.fail(&error);
+        }
+        match kind {
+            "response.completed" | "response.incomplete" => {
+                self.close_items(&probe, data, &mut before);
+                self.complete = true;
+            }
+            "response.failed" => {
+                self.complete = true;
+                self.erred = false;
+            }
+            "error" => {
+                self.complete = true;
+                self.erred = true;
+            }
+            _ => {}
+        }
+        let number = self.number(probe.sequence_number);
+        if probe.sequence_number != Some(number) {
+            fixes.sequence = Some(number);
+        }
+        if !fixes.needed() {
+            if before.is_empty() {
+                return Verdict::Same;
+            }
+            sse::write(&mut before, Some(kind), data);
+            return Verdict::Instead(before);
+        }
+        self.repaired += 1;
+        let name = kind.to_owned();
+        let text = self.apply(data, &fixes);
+        sse::write(&mut before, Some(&name), &text);
+        Verdict::Instead(before)
+    }
+
+    /// The number of the next event. A stream may begin with any.
+    fn number(&mut self, theirs: Option<u64>) -> u64 {
+        let next = self.next.unwrap_or_else(|| theirs.unwrap_or(0));
+        self.next = Some(next.saturating_add(1));
+        next
+    }
+
+    fn response(&mut self, response: &ProbeResponse<'_>, fixes: &mut Fixes) {
+        let Some(id) = response.id.as_deref() else {
+            return;
+        };
+        match &self.id {
+            None => self.id = Some(id.to_owned()),
+            Some(own) if own != id => fixes.response = Some(own.clone()),
+            Some(_) => {}
+        }
+        for (item, own) in response.output.iter().flatten().zip(&self.items) {
+            let (theirs, own) = (item.id.as_deref(), own.id.as_deref());
+            fixes.output |= own.is_some() && theirs.is_some() && theirs != own;
+        }
+    }
+
+    fn item(
+        &mut self,
+        probe: &Probe<'_>,
+        kind: &str,
+        data: &str,
+        before: &mut Vec<u8>,
+        fixes: &mut Fixes,
+    ) -> Result<(), Error> {
+        let Some(index) = probe.output_index else {
+            return Ok(());
+        };
+        let item_id = probe.item.as_ref().and_then(|item| item.id.as_deref());
+        let id = probe.item_id.as_deref().or(item_id);
+        let at = match self.by_index.get(&index) {
+            Some(&at) if kind != "response.output_item.added" => at,
+            // Opened a second time.
+            Some(_) if self.is_known(index, id) => {
+                return Err(self.breach("it opens an item twice"));
+            }
+            _ => {
+                let at = self.items.len();
+                self.by_index.insert(index, at);
+                self.items.push(Item {
+                    id: id.map(str::to_owned),
+                    open: true,
+                });
+                if kind != "response.output_item.added" {
+                    self.open(kind, at, id, data, before)?;
+                }
+                at
+            }
+        };
+        if u64::try_from(at) != Ok(index) {
+            fixes.index = Some(at);
+        }
+        let Some(item) = self.items.get_mut(at) else {
+            return Ok(());
+        };
+        if kind == "response.output_item.done" {
+            item.open = false;
+        }
+        match (&item.id, id) {
+            (None, Some(id)) => item.id = Some(id.to_owned()),
+            (Some(own), Some(id)) if own != id => {
+                if probe.item_id.is_some() {
+                    fixes.item_id = Some(own.clone());
+                }
+                if item_id.is_some() {
+                    fixes.item = Some(own.clone());
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn is_known(&self, index: u64, id: Option<&str>) -> bool {
+        self.by_index
+            .get(&index)
+            .and_then(|&at| self.items.get(at))
+            .is_some_and(|item| item.id.as_deref() == id)
+    }
+
+    /// Opens an item that the provider goes on with without having opened it.
+    fn open(
+        &mut self,
+        kind: &str,
+        at: usize,
+        id: Option<&str>,
+        data: &str,
+        before: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        let of_message = ["output_text", "refusal", "content_part"]
+            .iter()
+            .any(|part| kind.contains(part));
+        let item = if kind == "response.output_item.done" {
+            member(data, "item")
+        } else if of_message {
+            Some(raw(&fields!({
+                "id": id, "type": "message", "role": "assistant",
+                "status": "in_progress", "content": [(); 0],
+            })))
+        } else {
+            None
+        };
+        let Some(item) = item else {
+            return Err(self.breach("it goes on with an item that it did not open"));
+        };
+        self.emit("response.output_item.added", at, &item, before);
+        Ok(())
+    }
+
+    /// Closes the items that the provider left open, as the finished response has them.
+    fn close_items(&mut self, probe: &Probe<'_>, data: &str, before: &mut Vec<u8>) {
+        let open: Vec<usize> = (0..self.items.len())
+            .filter(|&at| self.items.get(at).is_some_and(|item| item.open))
+            .collect();
+        if open.is_empty() || probe.response.is_none() {
+            return;
+        }
+        let output = member(data, "response")
+            .and_then(|response| member(response.get(), "output"))
+            .unwrap_or_else(|| raw::<[(); 0]>(&[]));
+        let list = json::array(&Cow::Borrowed(&*output), &"output").unwrap_or_default();
+        for at in open {
+            if let Some(item) = list.get(at) {
+                self.emit("response.output_item.done", at, item, before);
+            }
+            if let Some(item) = self.items.get_mut(at) {
+                item.open = false;
+            }
+        }
+    }
+
+    /// An event of our own about an item.
+    fn emit(&mut self, kind: &str, at: usize, item: &RawValue, out: &mut Vec<u8>) {
+        self.repaired += 1;
+        let number = self.number(None);
+        let event = fields!({
+            "type": kind, "sequence_number": number, "output_index": at, "item": item,
+        });
+        sse::write(out, Some(kind), raw(&event).get());
+    }
+
+    fn apply(&self, data: &str, fixes: &Fixes) -> String {
+        let Ok(mut event) = serde_json::from_str::<Object<'_>>(data) else {
+            return data.to_owned();
+        };
+        if let Some(number) = fixes.sequence {
+            put(&mut event, "sequence_number", raw(&number));
+        }
+        if let Some(index) = fixes.index {
+            put(&mut event, "output_index", raw(&index));
+        }
+        if let Some(id) = &fixes.item_id {
+            put(&mut event, "item_id", raw(id));
+        }
+        if let Some(id) = &fixes.item {
+            with_id(&mut event, "item", id);
+        }
+        if let Some(id) = &fixes.response {
+            with_id(&mut event, "response", id);
+        }
+        if fixes.output
+            && let Some(response) = event.get("response").cloned()
+            && let Ok(mut response) = json::object(&response, &"response")
+        {
+            let list = response.get("output").cloned();
+            let list = list.map(|list| json::array(&list, &"output").unwrap_or_default());
+            let list: Vec<Raw<'_>> = list
+                .unwrap_or_default()
+                .into_iter()
+                .enumerate()
+                .map(|(at, text)| {
+                    let own = self.items.get(at).and_then(|item| item.id.as_ref());
+                    match (own, json::object(&text, &"output")) {
+                        (Some(own), Ok(mut item)) if item.get("id").is_some() => {
+                            put(&mut item, "id", raw(own));
+                            Cow::Owned(raw(&item))
+                        }
+                        _ => text,
+                    }
+                })
+                .collect();
+            put(&mut response, "output", raw(&list));
+            let response = raw(&response);
+            put(&mut event, "response", response);
+        }
+        raw(&event).get().to_owned()
+    }
+
+    fn breach(&self, reason: &str) -> Error {
+        Error::BadAnswer {
+            provider: self.provider,
+            reason: reason.to_owned(),
+        }
+    }
+
+    fn fail(&mut self, error: &Error) -> Verdict {
+        self.failed = Some(error.class());
+        Verdict::Instead(self.failure(error))
+    }
+}
+
+impl Fixes {
+    fn needed(&self) -> bool {
+        self.sequence.is_some()
+            || self.index.is_some()
+            || self.item_id.is_some()
+            || self.item.is_some()
+            || self.response.is_some()
+            || self.output
+    }
+}
+
+fn with_id(event: &mut Object<'_>, name: &str, id: &str) {
+    if let Some(inner) = event.get(name).cloned()
+        && let Ok(mut inner) = json::object(&inner, &name)
+    {
+        put(&mut inner, "id", raw(id));
+        let inner = raw(&inner);
+        put(event, name.to_owned(), inner);
+    }
+}
+
+/// A member of an object that is there as text.
+fn member(text: &str, name: &str) -> Option<Box<RawValue>> {
+    let object: Object<'_> = serde_json::from_str(text).ok()?;
+    object.get(name).map(|value| (**value).to_owned())
+}
+
+impl Relay for ResponsesRelay {
+    fn pass(&mut self, events: Bytes) -> Bytes {
+        let mut out: Option<Vec<u8>> = None;
+        let mut same = 0;
+        for (block, event) in sse::blocks(&events) {
+            let verdict = match event {
+                Some(_) if self.failed.is_some() => Verdict::Instead(Vec::new()),
+                Some(event) => self.event(&event.data),
+                None => Verdict::Same,
+            };
+            match verdict {
+                Verdict::Same => match &mut out {
+                    Some(out) => out.extend_from_slice(block),
+                    None => same += block.len(),
+                },
+                Verdict::Instead(bytes) => out
+                    .get_or_insert_with(|| events.get(..same).unwrap_or_default().to_vec())
+                    .extend(bytes),
+            }
+        }
+        out.map_or(events, Bytes::from)
+    }
+
+    fn ended(&self) -> Option<&'static str> {
+        self.failed
+    }
+
+    fn end(&mut self, _clean: bool) -> Result<Vec<u8>, Error> {
+        if self.complete {
+            Ok(Vec::new())
+        } else {
+            Err(Error::Truncated)
+        }
+    }
+
+    fn failure(&mut self, error: &Error) -> Vec<u8> {
+        let mut out = Vec::new();
+        // Flat as the specification has it, nested as SDKs look for it.
+        let event = fields!({
+            "type": "error",
+            "sequence_number": self.number(None),
+            "code": error.code(),
+            "message": error.to_string(),
+            "param": error.param(),
+            "error": fields!({
+                "type": error.kind(),
+                "code": error.code(),
+                "message": error.to_string(),
+                "param": error.param(),
+            }),
+        });
+        sse::write(&mut out, Some("error"), raw(&event).get());
+        let begun = self.begun.take();
+        if let Some(begun) = &begun
+            && let Ok(mut response) = serde_json::from_str::<Object<'_>>(begun.get())
+        {
+            put(&mut response, "status", raw("failed"));
+            let why = fields!({"code": failure_code(error), "message": error.to_string()});
+            put(&mut response, "error", raw(&why));
+            let number = self.number(None);
+            let event = fields!({"type": FAILED, "sequence_number": number, "response": response});
+            sse::write(&mut out, Some(FAILED), raw(&event).get());
+        }
+        out
+    }
+
+    fn repaired(&self) -> u64 {
+        self.repaired
+    }
+
+    fn kept(&mut self) -> Option<(Vec<String>, Kept)> {
+        None
+    }
+}

@@ -1,0 +1,31 @@
+//! `GET /metrics`.
+
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::caller::{Admitted, state};
+use super::openapi::ListErrors;
+use super::reply::NO_SNIFF;
+
+/// Counters in the text format of `OpenMetrics`, for Prometheus: what translations left out or put
+/// otherwise, what had to be repaired, what broke.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "Gateway",
+    operation_id = "metrics",
+    responses(
+        (status = 200, description = "OpenMetrics text 1.0.", body = String, content_type = "application/openmetrics-text",
+         example = json!("gateway_translation_params_total{provider=\"groq\",effect=\"dropped\",param=\"seed\"} 2\n# EOF\n")),
+        ListErrors
+    ),
+    security(("bearer" = []))
+)]
+pub async fn text(_: Admitted, request: HttpRequest) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((
+            "content-type",
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        ))
+        .insert_header(NO_SNIFF)
+        .body(state(&request).meter.text())
+}

@@ -1,0 +1,190 @@
+//! What providers want back of their answers, kept for clients that do not keep it: bounded, in
+//! memory, of this process alone.
+//!
+//! A client that drops what it does not know loses the reasoning of a turn that called tools, and
+//! its provider refuses the next turn or thinks worse. What is kept is found by the id of the call,
+//! for the same provider key only. Where it is gone, after a restart or on another replica, the
+//! provider is told what it takes for "there is none".
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::sync::Cache;
+
+use crate::dialect::hub::{Kept, Memory};
+use crate::secret::Secret;
+
+/// How long something is kept that nobody asks for.
+const IDLE: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// Least length of an id that is like no other.
+const UNIQUE: usize = 12;
+
+/// The memory of all workers.
+pub struct Store {
+    kept: Option<Cache<Key, Arc<Kept>>>,
+    hasher: RandomState,
+}
+
+/// Whose call: a provider and its key, the id, and the conversation where the id alone does not
+/// tell.
+#[derive(PartialEq, Eq, Hash)]
+struct Key {
+    owner: u64,
+    call: Box<str>,
+    talk: u64,
+}
+
+impl Store {
+    /// `limit` is what may be kept altogether, in bytes; nothing is where it is 0.
+    #[must_use]
+    pub fn new(limit: u64) -> Self {
+        let kept = (limit > 0).then(|| {
+            Cache::builder()
+                .max_capacity(limit)
+                .weigher(|key: &Key, kept: &Arc<Kept>| {
+                    u32::try_from(size(kept) + key.call.len()).unwrap_or(u32::MAX)
+                })
+                .time_to_idle(IDLE)
+                .build()
+        });
+        Self {
+            kept,
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Whose answers a provider key may recall.
+    #[must_use]
+    pub fn owner(&self, provider: &str, key: &Secret) -> u64 {
+        self.hasher.hash_one((provider, key.expose()))
+    }
+
+    /// Keeps what the answer with these calls wants back. `talk` stands for the conversation that
+    /// was answered.
+    pub fn keep(&self, owner: u64, talk: u64, calls: Vec<String>, kept: Kept) {
+        let Some(cache) = &self.kept else {
+            return;
+        };
+        let kept = Arc::new(kept);
+        for call in calls {
+            cache.insert(key(owner, call, talk), Arc::clone(&kept));
+        }
+    }
+
+    /// The memory as one owner sees it.
+    #[must_use]
+    pub fn of(&self, owner: u64) -> Owned<'_> {
+        Owned { store: self, owner }
+    }
+}
+
+/// See [`Store::of`].
+pub struct Owned<'s> {
+    store: &'s Store,
+    owner: u64,
+}
+
+impl Memory for Owned<'_> {
+    fn recall(&self, call_id: &str, talk: u64) -> Option<Kept> {
+        let cache = self.store.kept.as_ref()?;
+        let kept = cache.get(&key(self.owner, call_id.to_owned(), talk))?;
+        Some((*kept).clone())
+    }
+}
+
+fn key(owner: u64, call: String, talk: u64) -> Key {
+    // Some providers count their calls, as in `search:0`: the same id in every conversation.
+    let counted = call
+        .rsplit([':', '_'])
+        .next()
+        .is_some_and(|end| end.len() < 4 && end.bytes().all(|b| b.is_ascii_digit()));
+    let unique = call.len() >= UNIQUE && !(counted && call.contains(':'));
+    Key {
+        owner,
+        call: call.into_boxed_str(),
+        talk: if unique { 0 } else { talk },
+    }
+}
+
+/// What something kept takes, in bytes.
+fn size(kept: &Kept) -> usize {
+    let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let details: usize = kept
+        .details
+        .iter()
+        .map(|d| 128 + text(&d.text) + text(&d.signature) + text(&d.data))
+        .sum();
+    let extras: usize = kept
+        .extras
+        .iter()
+        .map(|(id, extra)| 64 + id.len() + extra.get().len())
+        .sum();
+    let blocks = kept.raw_blocks.as_ref().map_or(0, |raw| raw.get().len());
+    256 + text(&kept.reasoning) + details + extras + blocks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn thought(text: &str) -> Kept {
+        Kept {
+            reasoning: Some(text.to_owned()),
+            ..Kept::default()
+        }
+    }
+
+    fn recalled(store: &Store, owner: u64, call: &str, talk: u64) -> Option<String> {
+        store.of(owner).recall(call, talk)?.reasoning
+    }
+
+    #[test]
+    fn what_is_kept_is_found_by_the_call_and_by_its_owner_only() {
+        let store = Store::new(1 << 20);
+        let calls = vec![
+            "toolu_01A09q90qw90".to_owned(),
+            "toolu_01B09q90qw90".to_owned(),
+        ];
+        store.keep(1, 7, calls, thought("Hm."));
+        for call in ["toolu_01A09q90qw90", "toolu_01B09q90qw90"] {
+            assert_eq!(recalled(&store, 1, call, 9).as_deref(), Some("Hm."));
+            assert_eq!(recalled(&store, 2, call, 7), None);
+        }
+        assert_eq!(recalled(&store, 1, "toolu_other_id_1", 7), None);
+        let one = store.owner("kimi", &Secret::new("a"));
+        assert_eq!(one, store.owner("kimi", &Secret::new("a")));
+        assert_ne!(one, store.owner("kimi", &Secret::new("b")));
+        assert_ne!(one, store.owner("deepseek", &Secret::new("a")));
+    }
+
+    #[test]
+    fn an_id_that_repeats_is_found_in_its_own_conversation_only() {
+        let store = Store::new(1 << 20);
+        for call in ["functions.get_weather:0", "call_0", "get:12"] {
+            store.keep(1, 7, vec![call.to_owned()], thought("Hm."));
+            assert_eq!(recalled(&store, 1, call, 7).as_deref(), Some("Hm."));
+            assert_eq!(recalled(&store, 1, call, 8), None, "{call}");
+        }
+    }
+
+    #[test]
+    fn the_memory_is_bounded_and_can_be_off() {
+        let off = Store::new(0);
+        off.keep(1, 0, vec!["toolu_01A09q90qw90".to_owned()], thought("x"));
+        assert_eq!(recalled(&off, 1, "toolu_01A09q90qw90", 0), None);
+        let store = Store::new(100_000);
+        for n in 0..1000 {
+            let calls = vec![format!("toolu_01A09q90qw90{n}")];
+            store.keep(1, 0, calls, thought(&"x".repeat(1000)));
+        }
+        let cache = store.kept.as_ref().unwrap();
+        cache.run_pending_tasks();
+        assert!(
+            cache.weighted_size() <= 100_000,
+            "{}",
+            cache.weighted_size()
+        );
+    }
+}
