@@ -243,7 +243,7 @@ fn stamp() -> Stamp {
 
 fn responses_client() -> ResponsesClient {
     let object = Object::from_body(b"{\"input\":\"x\",\"include\":[\"reasoning.encrypted_content\"],\"reasoning\":{\"summary\":\"auto\"}}").unwrap();
-    responses::read_request(object, "m".into(), "groq", stamp())
+    responses::read_request(object, "m".into(), "groq", &CHAT, stamp())
         .unwrap()
         .1
 }
@@ -367,7 +367,7 @@ proptest! {
                     Ok(out) => prop_assert!(serde_json::from_slice::<Value>(&out.body).is_ok()),
                     Err(error) => told(&error),
                 }
-                match responses::read_request(object.clone(), model.into(), "groq", stamp())
+                match responses::read_request(object.clone(), model.into(), "groq", dialect, stamp())
                     .and_then(|(mut request, client)| {
                         let out = dialect.request(&mut request, &NoMemory)?;
                         client.answer(ai_gateway::dialect::hub::Answer::empty(
@@ -535,7 +535,7 @@ fn depth_is_no_way_to_a_panic() {
                     let _ = dialect.request(&mut request, &NoMemory);
                 }
                 if let Ok((mut request, client)) =
-                    responses::read_request(object.clone(), "m".into(), "groq", stamp())
+                    responses::read_request(object.clone(), "m".into(), "groq", &CHAT, stamp())
                 {
                     let _ = dialect.request(&mut request, &NoMemory);
                     let mut out = Vec::new();

@@ -120,7 +120,7 @@ fn responses_client() -> ResponsesClient {
         "reasoning": {"summary": "auto"}, "tools": [{"type": "function", "name": "f"}]});
     let body = body.to_string();
     let object = Object::from_body(body.as_bytes()).unwrap();
-    read_request(object, "asked".into(), "groq", stamp())
+    read_request(object, "asked".into(), "groq", &CHAT, stamp())
         .unwrap()
         .1
 }

@@ -8,6 +8,7 @@
 )]
 
 mod common;
+mod contract;
 
 use ai_gateway::providers::{PROVIDERS, Responses};
 use ai_gateway::scripted::{Script, Step};
@@ -108,7 +109,7 @@ async fn all_providers_answer_whole_and_streamed() {
     }
     let native = PROVIDERS
         .iter()
-        .filter(|p| matches!(p.responses, Responses::Native))
+        .filter(|p| matches!(p.responses, Responses::Native | Responses::NativeAtFirst))
         .count();
     assert_eq!(native, 7);
 }
@@ -585,5 +586,202 @@ async fn e1_the_limit_on_the_answer_has_each_providers_name() {
             _ => "max_completion_tokens",
         };
         assert_eq!(seen[name], 64, "{}: {seen}", provider.name);
+    }
+}
+
+#[actix_web::test]
+async fn tools_that_take_any_text_are_functions_to_the_provider_and_back() {
+    let (server, gateway) = gateway();
+    let custom = json!({"type": "custom", "name": "run", "description": "Runs code.",
+        "format": {"type": "grammar", "syntax": "lark", "definition": "start: /.+/"}});
+    for model in ["claude-opus-5-5", "gemini/gemini-3-pro", "kimi-k2"] {
+        for stream in [false, true] {
+            let ask =
+                json!({"model": model, "stream": stream, "input": "Run it", "tools": [custom]});
+            let answer = gateway.responses(ask).await;
+            assert_eq!(answer.header("x-gateway-changed-params"), Some("tools[0]"));
+            let seen = server.requests().pop().unwrap().json();
+            let function = match model {
+                "claude-opus-5-5" => &seen["tools"][0],
+                _ => &seen["tools"][0]["function"],
+            };
+            assert_eq!(function["name"], "run", "{seen}");
+            let told = function["description"].as_str().unwrap();
+            assert!(
+                told.starts_with("Runs code.") && told.contains("start: /.+/"),
+                "{told}"
+            );
+            let response = if stream {
+                check_stream(&answer);
+                contract::responses(&answer.body)
+            } else {
+                answer.json()
+            };
+            let call = response["output"].as_array().unwrap().last().unwrap();
+            assert_eq!(call["type"], "custom_tool_call", "{response}");
+            assert_eq!(
+                (&call["name"], &call["input"]),
+                (&json!("run"), &json!("Rome"))
+            );
+            assert_eq!(response["tools"][0], custom);
+            // And its result goes back under the same call.
+            let ask = json!({"model": model, "tools": [custom], "input": [
+                {"role": "user", "content": "Run it"}, call,
+                {"type": "custom_tool_call_output", "call_id": call["call_id"], "output": "done"}]});
+            let answer = gateway.responses(ask).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            let said = answer.text().to_owned();
+            assert!(said.contains("The tool says: done"), "{said}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn tools_of_a_namespace_keep_their_two_names() {
+    let (server, gateway) = gateway();
+    let function = json!({"type": "function", "name": "list", "parameters": {"type": "object", "properties": {}}});
+    let tools = json!([{"type": "namespace", "name": "files", "description": "Files.", "tools": [function]}, function]);
+    for stream in [false, true] {
+        let ask =
+            json!({"model": "claude-opus-5-5", "stream": stream, "input": "List", "tools": tools});
+        let answer = gateway.responses(ask).await;
+        let seen = server.requests().pop().unwrap().json();
+        let names = [&seen["tools"][0]["name"], &seen["tools"][1]["name"]];
+        assert_eq!(names, [&json!("files__list"), &json!("list")]);
+        let response = if stream {
+            contract::responses(&answer.body)
+        } else {
+            answer.json()
+        };
+        assert_eq!(response["tools"], {
+            let mut echoed = tools.clone();
+            echoed[1] = json!({"type": "function", "name": "list", "description": null,
+                "parameters": {"type": "object", "properties": {}}, "strict": false});
+            echoed
+        });
+        let calls: Vec<_> = response["output"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|item| item["type"] == "function_call")
+            .collect();
+        assert_eq!(calls[0]["namespace"], "files");
+        assert_eq!(calls[0]["name"], "list");
+        assert_eq!(calls[1].get("namespace"), None);
+        let ask = json!({"model": "claude-opus-5-5", "tools": tools, "input": [
+            {"role": "user", "content": "List"}, calls[0],
+            {"type": "function_call_output", "call_id": calls[0]["call_id"], "output": "a.txt"}]});
+        gateway.responses(ask).await;
+        let seen = server.requests().pop().unwrap().json();
+        let said = seen["messages"][1]["content"].as_array().unwrap();
+        assert_eq!(said.last().unwrap()["name"], "files__list", "{seen}");
+    }
+}
+
+#[actix_web::test]
+async fn f9_what_cannot_be_run_is_refused_by_name() {
+    let (server, gateway) = gateway();
+    for kind in [
+        "file_search",
+        "code_interpreter",
+        "image_generation",
+        "computer_use_preview",
+        "mcp",
+        "local_shell",
+        "shell",
+        "apply_patch",
+        "tool_search",
+        "web_search",
+        "web_search_preview",
+    ] {
+        let ask = json!({"model": "gemini-3-pro", "input": "x", "tools": [{"type": kind}]});
+        let answer = gateway.responses(ask).await;
+        assert_eq!(
+            answer.refusal(),
+            (
+                400,
+                "tools[0].type".to_owned(),
+                "unsupported_value".to_owned()
+            ),
+            "{kind}"
+        );
+        let message = answer.error()["message"].as_str().unwrap().to_owned();
+        assert!(
+            message.contains(kind) && message.contains("gemini"),
+            "{message}"
+        );
+    }
+    for (name, value) in [
+        ("background", json!(true)),
+        ("previous_response_id", json!("resp_1")),
+        ("conversation", json!("conv_1")),
+        ("prompt", json!({"id": "p"})),
+    ] {
+        for model in [
+            "gemini-3-pro",
+            "claude-opus-5-5",
+            "vertex/x",
+            "cohere/x",
+            "kimi-k2",
+            "deepseek/x",
+        ] {
+            let mut ask = json!({"model": model, "input": "x"});
+            ask[name] = value.clone();
+            let answer = gateway.responses(ask).await;
+            assert_eq!(
+                answer.refusal(),
+                (400, name.to_owned(), "unsupported_parameter".to_owned()),
+                "{model}"
+            );
+        }
+    }
+    assert_eq!(server.requests().len(), 0);
+}
+
+#[actix_web::test]
+async fn anthropic_searches_the_web_with_a_tool_of_its_own() {
+    let (server, gateway) = gateway();
+    let tool = json!({"type": "web_search", "search_context_size": "low",
+        "filters": {"allowed_domains": ["x.example"]},
+        "user_location": {"type": "approximate", "city": "Rome"}});
+    let ask = json!({"model": "claude-opus-5-5", "input": "News?", "tools": [tool]});
+    let answer = gateway.responses(ask).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(
+        server.requests()[0].json()["tools"],
+        json!([{"type": "web_search_20250305", "name": "web_search", "max_uses": 1,
+            "user_location": {"type": "approximate", "city": "Rome"}, "allowed_domains": ["x.example"]}])
+    );
+    assert_eq!(answer.json()["tools"], json!([tool]));
+}
+
+#[actix_web::test]
+async fn e18_one_schema_gives_one_body_through_either_endpoint() {
+    let (server, gateway) = gateway();
+    let schema =
+        json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]});
+    for model in [
+        "claude-opus-5-5",
+        "gemini/gemini-3-pro",
+        "deepseek/deepseek-chat",
+        "vertex/x",
+        "cohere/c",
+    ] {
+        let ask = json!({"model": model, "messages": [{"role": "user", "content": "x"}], "response_format":
+            {"type": "json_schema", "json_schema": {"name": "n", "schema": schema, "strict": true}}});
+        gateway.chat(ask).await;
+        let ask = json!({"model": model, "input": "x", "text": {"format":
+            {"type": "json_schema", "name": "n", "schema": schema, "strict": true}}});
+        gateway.responses(ask).await;
+        let seen: Vec<_> = server
+            .requests()
+            .iter()
+            .rev()
+            .take(2)
+            .map(ai_gateway::scripted::Request::json)
+            .collect();
+        for name in ["response_format", "output_config", "messages"] {
+            assert_eq!(seen[0].get(name), seen[1].get(name), "{model}: {name}");
+        }
     }
 }

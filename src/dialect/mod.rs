@@ -13,10 +13,11 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
+use crate::codec::json::Object;
 use crate::codec::sse;
 use crate::error::{Error, ProviderError};
 use crate::secret::{Secret, redact};
-use hub::{Answer, Event, Kept, Memory, Request};
+use hub::{Answer, Event, Kept, Memory, Request, Tool};
 
 /// What a client speaks.
 pub trait Ingress {
@@ -51,8 +52,19 @@ pub trait Egress: Sync {
     /// Whether answers of this model hold something that the provider wants back.
     fn wants_back(&self, model: &str) -> bool;
 
+    /// The provider's own tool for searching the web that does what this one of Responses does, if
+    /// it has one.
+    fn web_search<'a>(&self, _tool: &Object<'a>) -> Option<Tool<'a>> {
+        None
+    }
+
     /// The state machine that reads a streamed answer of the provider so named.
     fn stream(&self, provider: &'static str) -> Box<dyn StreamIn>;
+
+    /// The request in another form, where this refusal of it has a reason that can be mended.
+    fn mend(&self, _body: &[u8], _refusal: &ProviderError) -> Option<Mended> {
+        None
+    }
 
     /// Reads the body of an error answer.
     fn error(&self, status: u16, body: &[u8]) -> ProviderError;
@@ -69,6 +81,22 @@ pub trait StreamIn {
     /// The stream ended; appends [`Event::End`] or, where it was cut, [`Event::Failed`].
     fn finish(&mut self, out: &mut Vec<Event>);
 }
+
+/// A request in another form, after a refusal whose reason is known.
+#[derive(Debug)]
+pub struct Mended {
+    /// The JSON text.
+    pub body: Vec<u8>,
+    /// Headers that go with it.
+    pub headers: Vec<(&'static str, &'static str)>,
+    /// The parameter that is left out by it, in the hub's words.
+    pub dropped: &'static str,
+    /// Why, in a word, for counting.
+    pub reason: &'static str,
+}
+
+/// The `format` of reasoning that OpenAI's Responses sealed.
+pub const RESPONSES_FORMAT: &str = "openai-responses-v1";
 
 /// Sees to a stream that goes through to a client which speaks what the provider does.
 pub trait Relay {

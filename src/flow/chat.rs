@@ -1,15 +1,20 @@
 //! `POST /v1/chat/completions`.
 
+use std::rc::Rc;
+
 use bytes::Bytes;
 
 use super::ask::{Ask, relayed, rewritten, stamp, target, wants_stream};
 use super::plan::{Answer, Plan};
 use super::{AppState, Refused, Reply};
 use crate::codec::json::{self, Object};
-use crate::dialect::Report;
+use crate::dialect::hub::{Memory, Tool};
 use crate::dialect::openai::{ChatClient, read_request};
+use crate::dialect::responses::ResponsesProvider;
+use crate::dialect::{Egress, Report};
 use crate::error::Error;
-use crate::providers::Speaks;
+use crate::providers::{Bridge, Speaks};
+use crate::routing::Target;
 
 /// Answers a Chat Completions request.
 ///
@@ -35,6 +40,9 @@ fn plan(state: &AppState, ask: &Ask<'_>) -> Result<Plan, Error> {
             .is_some_and(|format| format.get().contains("\"json_object\"")),
     };
     let memory = state.store.of(ask.owner(state, provider));
+    if let Some(plan) = bridged(&object, &target, stream, &client, &memory) {
+        return plan;
+    }
     let (body, report, answer, talk) = match provider.speaks {
         Speaks::Chat(chat) if chat.functions || !client.functions => {
             let mut report = Report::default();
@@ -55,7 +63,7 @@ fn plan(state: &AppState, ask: &Ask<'_>) -> Result<Plan, Error> {
             let body = Bytes::from(translated.body);
             let answer = Answer::Translated {
                 from,
-                client: Box::new(client),
+                client: Rc::new(client),
                 keeps,
             };
             (body, translated.report, answer, translated.talk)
@@ -70,8 +78,55 @@ fn plan(state: &AppState, ask: &Ask<'_>) -> Result<Plan, Error> {
         report,
         answer,
         talk,
-        second: None,
+        mends: Some(provider.dialect()),
+        instead: None,
     })
+}
+
+/// A plan for what the model takes as Responses only: functions together with reasoning.
+fn bridged(
+    object: &Object<'_>,
+    target: &Target<'static>,
+    stream: bool,
+    client: &ChatClient,
+    memory: &dyn Memory,
+) -> Option<Result<Plan, Error>> {
+    let effort = object.get("reasoning_effort").map(|effort| effort.get());
+    let needed = match (target.provider.bridges)(&target.model) {
+        Bridge::Never => false,
+        Bridge::WhenReasoning => effort.is_some_and(|effort| effort != "\"none\""),
+        Bridge::UnlessOff => effort != Some("\"none\""),
+    };
+    let offers = object.get("tools").or_else(|| object.get("functions"));
+    if !needed || offers.is_none_or(|tools| tools.get() == "[]") {
+        return None;
+    }
+    // What cannot be read is relayed, so that the provider says what is wrong with it.
+    let mut request = read_request(object.clone(), target.model.clone()).ok()?;
+    let functions = |tool: &Tool<'_>| matches!(tool, Tool::Function { .. });
+    if !request.tools.iter().all(functions) {
+        return None;
+    }
+    Some(
+        ResponsesProvider
+            .request(&mut request, memory)
+            .map(|translated| Plan {
+                provider: target.provider,
+                path: "/responses",
+                body: Bytes::from(translated.body),
+                headers: Vec::new(),
+                stream,
+                report: translated.report,
+                answer: Answer::Translated {
+                    from: &ResponsesProvider,
+                    client: Rc::new(client.clone()),
+                    keeps: true,
+                },
+                talk: 0,
+                mends: Some(&ResponsesProvider),
+                instead: None,
+            }),
+    )
 }
 
 /// A relayed body is not taken apart; that it has messages is seen without.

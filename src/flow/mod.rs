@@ -70,7 +70,7 @@ pub struct AppState {
     pub meter: Arc<Meter>,
     handles: Vec<Handle>,
     models: Arc<ModelsCache>,
-    store: Arc<Store>,
+    pub(crate) store: Arc<Store>,
 }
 
 impl AppState {

@@ -1,5 +1,6 @@
 //! A planned call, carried out in the same way for every endpoint.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,8 +10,9 @@ use super::stream::{Relayed, Translated};
 use super::{AppState, Content, Refused, Reply};
 use crate::dialect::hub::Kept;
 use crate::dialect::openai::{ChatClient, ChatProvider, ChatRelay, mend};
-use crate::dialect::{Egress, Ingress, Relay, Report};
-use crate::error::{Error, ProviderError};
+use crate::dialect::responses::ResponsesRelay;
+use crate::dialect::{Egress, Ingress, Report};
+use crate::error::Error;
 use crate::meter::Meter;
 use crate::providers::Provider;
 use crate::secret::Secret;
@@ -35,14 +37,17 @@ pub(super) struct Plan {
     pub answer: Answer,
     /// Stands for the conversation in the memory of reasoning.
     pub talk: u64,
-    /// What else to try, once, where the provider refuses for a reason that is known.
-    pub second: Option<Second>,
+    /// Whose dialect the request is in, where it can be mended after a refusal.
+    pub mends: Option<&'static dyn Egress>,
+    /// What to try instead, where the provider cannot do what was asked in this way.
+    pub instead: Option<Instead>,
 }
 
-/// What else to try, and why, given the provider's refusal.
-pub(super) type Second = Box<dyn FnOnce(&ProviderError) -> Option<(Plan, &'static str)>>;
+/// What to try instead.
+pub(super) type Instead = Box<dyn FnOnce() -> Result<Plan, Error>>;
 
 /// What becomes of a provider's answer.
+#[derive(Clone)]
 pub(super) enum Answer {
     /// Chat Completions both ways: its bytes go through, repaired where something is wrong.
     Chat {
@@ -52,13 +57,13 @@ pub(super) enum Answer {
         client: ChatClient,
     },
     /// Responses both ways: its bytes go through, repaired where something is wrong.
-    Responses(Box<dyn Relay>),
+    Responses,
     /// It is read in one dialect and written in another.
     Translated {
         /// How the provider writes.
         from: &'static dyn Egress,
         /// How the client reads.
-        client: Box<dyn Ingress>,
+        client: Rc<dyn Ingress>,
         /// Whether the provider wants something of it back.
         keeps: bool,
     },
@@ -71,50 +76,67 @@ impl Plan {
         let mut before = 0;
         loop {
             ask.check_strict(state, &plan.report)?;
-            state.meter.report(plan.provider.name, &plan.report);
-            let second = plan.second.take();
-            let provider = plan.provider;
+            let name = plan.provider.name;
+            state.meter.report(name, &plan.report);
             match plan.attempt(state, ask).await {
                 Ok(mut reply) => {
                     reply.attempts += before;
                     return Ok(reply);
                 }
                 Err(mut refused) => {
-                    let next = match &refused.error {
-                        Error::Provider(theirs) => second.and_then(|second| second(theirs)),
-                        _ => None,
-                    };
-                    let Some((next, reason)) = next else {
+                    let Some(reason) = plan.other_form(&refused.error) else {
                         refused.attempts += before;
                         return Err(refused);
                     };
-                    log::info!(
-                        "{}: {}; trying another form ({reason})",
-                        provider.name,
-                        refused.error
-                    );
-                    state.meter.second_try(provider.name, reason);
+                    log::info!("{name}: {}; trying another form ({reason})", refused.error);
+                    state.meter.second_try(name, reason);
                     before += refused.attempts;
-                    plan = next;
                 }
             }
         }
     }
 
-    async fn attempt(self, state: &AppState, ask: &Ask<'_>) -> Result<Reply, Refused> {
+    /// Puts the plan in another form, where the provider refused it for a reason that is known;
+    /// why, in a word. Each form is tried once.
+    fn other_form(&mut self, error: &Error) -> Option<&'static str> {
+        let Error::Provider(theirs) = error else {
+            return None;
+        };
+        if let Some(dialect) = self.mends
+            && let Some(mended) = dialect.mend(&self.body, theirs)
+        {
+            self.mends = None;
+            self.body = Bytes::from(mended.body);
+            let headers = mended.headers.into_iter();
+            self.headers
+                .extend(headers.map(|(name, value)| (name, value.to_owned())));
+            self.report.dropped.push(mended.dropped.to_owned());
+            self.report.settle();
+            return Some(mended.reason);
+        }
+        if matches!(theirs.upstream_status, 400 | 404)
+            && let Some(instead) = self.instead.take()
+            && let Ok(plan) = instead()
+        {
+            *self = plan;
+            return Some("responses_not_taken");
+        }
+        None
+    }
+
+    async fn attempt(&self, state: &AppState, ask: &Ask<'_>) -> Result<Reply, Refused> {
         let Self {
             provider,
             path,
-            body,
-            headers,
             stream,
             report,
-            answer,
             talk,
-            second: _,
+            ..
         } = self;
+        let (body, headers, answer) =
+            (self.body.clone(), self.headers.clone(), self.answer.clone());
         let (reply, key) = ask
-            .call(state, provider, path, body, headers, stream)
+            .call(state, provider, path, body, headers, *stream)
             .await?;
         let (attempts, mut headers) = (reply.attempts, reply.headers);
         let aside = Aside {
@@ -122,11 +144,15 @@ impl Plan {
             store: Arc::clone(&state.store),
             provider: provider.name,
             owner: state.store.owner(provider.name, &key),
-            talk,
+            talk: *talk,
         };
-        match content(answer, reply.content, stream, key, aside) {
+        match content(answer, reply.content, *stream, key, aside) {
             Ok(content) => {
-                tell(&report, &mut headers);
+                tell(report, &mut headers);
+                if *path != provider.chat_path() && matches!(self.answer, Answer::Translated { .. })
+                {
+                    headers.push(("x-gateway-bridged".to_owned(), "responses".to_owned()));
+                }
                 Ok(Reply {
                     provider,
                     attempts,
@@ -191,7 +217,7 @@ fn content(
             aside.repaired(u64::from(mended.body.is_some()));
             Ok(Content::Json(mended.body.map_or(body, Bytes::from)))
         }
-        (worker::Content::Whole(body), false, Answer::Responses(_)) => Ok(Content::Json(body)),
+        (worker::Content::Whole(body), false, Answer::Responses) => Ok(Content::Json(body)),
         (
             worker::Content::Whole(body),
             false,
@@ -213,7 +239,7 @@ fn content(
         (worker::Content::Whole(body), true, Answer::Translated { from, client, .. }) => {
             as_stream(&*client, from, &body, &aside)
         }
-        (worker::Content::Whole(_), true, Answer::Responses(_)) => {
+        (worker::Content::Whole(_), true, Answer::Responses) => {
             Err("it is one object, where a stream was asked for".to_owned())
         }
         (worker::Content::Events(_), false, _) => {
@@ -224,7 +250,8 @@ fn content(
             let stream = Relayed::new(events, relay, key, aside);
             Ok(Content::Events(Box::pin(stream)))
         }
-        (worker::Content::Events(events), true, Answer::Responses(relay)) => {
+        (worker::Content::Events(events), true, Answer::Responses) => {
+            let relay = Box::new(ResponsesRelay::new(aside.provider));
             let stream = Relayed::new(events, relay, key, aside);
             Ok(Content::Events(Box::pin(stream)))
         }

@@ -1,15 +1,20 @@
 //! `POST /v1/responses`.
 
+use std::borrow::Cow;
+use std::rc::Rc;
+use std::sync::Arc;
+
 use bytes::Bytes;
 
-use super::ask::{Ask, relayed, stamp, target, wants_stream};
-use super::plan::{Answer, Plan};
+use super::ask::{Ask, relayed, rewritten, stamp, target, wants_stream};
+use super::plan::{Answer, Instead, Plan};
 use super::{AppState, Refused, Reply};
-use crate::codec::json::Object;
+use crate::codec::json::{Object, raw};
 use crate::dialect::Report;
 use crate::dialect::hub::Memory;
-use crate::dialect::responses::{ResponsesRelay, own_name, read_request};
+use crate::dialect::responses::{ResponsesProvider, own_name, read_request};
 use crate::error::Error;
+use crate::providers::Responses;
 use crate::routing::Target;
 
 /// Answers a Responses request: relayed to a provider that has them, translated for the others.
@@ -21,25 +26,42 @@ pub async fn responses(state: &AppState, ask: Ask<'_>) -> Result<Reply, Refused>
 }
 
 fn plan(state: &AppState, ask: &Ask<'_>) -> Result<Plan, Error> {
-    let object = Object::from_body(&ask.body)?;
+    let mut object = Object::from_body(&ask.body)?;
     let (asked, target) = target(&object)?;
     let stream = wants_stream(&object)?;
     let provider = target.provider;
-    if provider.responses.native(&target.model) {
-        return Ok(Plan {
-            provider,
-            path: "/responses",
-            body: relayed(&ask.body, &object, &asked, &target.model),
-            headers: Vec::new(),
-            stream,
-            report: Report::default(),
-            answer: Answer::Responses(Box::new(ResponsesRelay::new(provider.name))),
-            talk: 0,
-            second: None,
-        });
-    }
     let owner = ask.owner(state, provider);
-    translated(object, target, stream, &state.store.of(owner))
+    if !provider.responses.native(&target.model) {
+        return translated(object, target, stream, &state.store.of(owner));
+    }
+    // To say nothing is to ask that the response be kept, which such a provider refuses.
+    let body = if provider.stateless && object.get("store").is_none() {
+        object.take("store");
+        object.push("store", Cow::Owned(raw(&false)));
+        rewritten(&object, &target.model)
+    } else {
+        relayed(&ask.body, &object, &asked, &target.model)
+    };
+    let instead = matches!(provider.responses, Responses::NativeAtFirst).then(|| {
+        let (body, store) = (ask.body.clone(), Arc::clone(&state.store));
+        let target = target.clone();
+        Box::new(move || {
+            let object = Object::from_body(&body)?;
+            translated(object, target, stream, &store.of(owner))
+        }) as Instead
+    });
+    Ok(Plan {
+        provider,
+        path: "/responses",
+        body,
+        headers: Vec::new(),
+        stream,
+        report: Report::default(),
+        answer: Answer::Responses,
+        talk: 0,
+        mends: Some(&ResponsesProvider),
+        instead,
+    })
 }
 
 /// A plan that answers by Chat Completions or another dialect.
@@ -52,17 +74,19 @@ fn translated(
     let provider = target.provider;
     let from = provider.dialect();
     let keeps = from.wants_back(&target.model);
-    let (mut request, client) = read_request(object, target.model, provider.name, stamp())?;
+    let (mut request, client) = read_request(object, target.model, provider.name, from, stamp())?;
     if request.messages.is_empty() {
         return Err(Error::invalid("input", "it holds nothing to answer."));
     }
     // These names are the client's own already.
     let mut own = std::mem::take(&mut request.dropped);
+    let mut put_otherwise = std::mem::take(&mut request.changed);
     let mut translated = from
         .request(&mut request, memory)
         .map_err(|error| error.renamed(own_name))?;
     translated.report.rename(own_name);
     translated.report.dropped.append(&mut own);
+    translated.report.changed.append(&mut put_otherwise);
     translated.report.settle();
     Ok(Plan {
         provider,
@@ -73,10 +97,11 @@ fn translated(
         report: translated.report,
         answer: Answer::Translated {
             from,
-            client: Box::new(client),
+            client: Rc::new(client),
             keeps,
         },
         talk: translated.talk,
-        second: None,
+        mends: Some(from),
+        instead: None,
     })
 }

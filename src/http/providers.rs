@@ -93,7 +93,7 @@ fn row(provider: &'static Provider, state: Option<&AppState>) -> Row {
                 Speaks::Other { .. } => "translated",
             },
             responses: match provider.responses {
-                Responses::Native => "native",
+                Responses::Native | Responses::NativeAtFirst => "native",
                 Responses::NativeFor(_) => "native or translated, by model",
                 Responses::Translated => "translated",
             },

@@ -3,6 +3,7 @@
 //! An entry stands here because the provider is known to refuse or misread something: the comment
 //! says how it shows. What is merely undocumented is not here; the provider's own error speaks.
 
+use super::Bridge;
 use crate::dialect::openai::{
     CallIds, ChatProvider, Effort, Forced, Names, Nulls, WantsBack, gemini_schema,
 };
@@ -269,8 +270,19 @@ fn openai_reasons(model: &str) -> bool {
 }
 
 /// `gpt-5.4-mini` -> 5 and 4.
-pub(super) fn gpt_version(model: &str) -> Option<(u32, u32)> {
+fn gpt_version(model: &str) -> Option<(u32, u32)> {
     version(model.strip_prefix("gpt-")?)
+}
+
+/// OpenAI's models since GPT-5.4 refuse functions together with reasoning on Chat Completions; since
+/// 5.6 they reason unless told otherwise.
+pub(super) fn bridges(model: &str) -> Bridge {
+    match gpt_version(model) {
+        _ if model.contains("-chat") => Bridge::Never,
+        Some(version) if version >= (5, 6) => Bridge::UnlessOff,
+        Some(version) if version >= (5, 4) => Bridge::WhenReasoning,
+        _ => Bridge::Never,
+    }
 }
 
 fn version(text: &str) -> Option<(u32, u32)> {

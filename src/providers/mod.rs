@@ -13,6 +13,10 @@ pub use catalogue::{Model, catalogue};
 pub use table::PROVIDERS;
 
 /// A provider: everything that tells it from the others.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a column of a table, none a state"
+)]
 pub struct Provider {
     /// Its name, which followed by `/` is also the prefix that forces it.
     pub name: &'static str,
@@ -38,6 +42,10 @@ pub struct Provider {
     pub speaks: Speaks,
     /// Whether it has Responses of its own.
     pub responses: Responses,
+    /// Which chat requests for a model it takes as Responses only.
+    pub bridges: fn(&str) -> Bridge,
+    /// Whether its Responses refuse to keep anything, which a client asks for by saying nothing.
+    pub stateless: bool,
     /// The one model it is always asked for.
     pub only_model: Option<&'static str>,
     /// The publisher it wants before a bare model name, as in `google/`.
@@ -88,10 +96,23 @@ pub enum Speaks {
 pub enum Responses {
     /// For every model; relayed.
     Native,
+    /// For every model, but not with everything: relayed, and translated where that is refused.
+    NativeAtFirst,
     /// For the models that the function tells by their name.
     NativeFor(fn(&str) -> bool),
     /// For none; translated.
     Translated,
+}
+
+/// Which chat requests with functions a model takes as Responses only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bridge {
+    /// None.
+    Never,
+    /// Those that ask for reasoning.
+    WhenReasoning,
+    /// Those that do not turn reasoning off.
+    UnlessOff,
 }
 
 impl Responses {
@@ -99,7 +120,7 @@ impl Responses {
     #[must_use]
     pub fn native(self, model: &str) -> bool {
         match self {
-            Self::Native => true,
+            Self::Native | Self::NativeAtFirst => true,
             Self::NativeFor(has) => has(model),
             Self::Translated => false,
         }

@@ -1,6 +1,6 @@
 //! The providers, in the order of the README: `../../README.md`, `.env.example` and these rows agree.
 
-use super::{Auth, Provider, Responses, Speaks, chat};
+use super::{Auth, Bridge, Provider, Responses, Speaks, chat};
 use crate::dialect::anthropic::MessagesProvider;
 
 /// What the gateway calls itself where a provider does not insist on another name.
@@ -20,6 +20,8 @@ const OPENAI_COMPATIBLE: Provider = Provider {
     version: "",
     speaks: Speaks::Chat(&chat::OPENAI),
     responses: Responses::Translated,
+    bridges: |_| Bridge::Never,
+    stateless: false,
     only_model: None,
     publisher: None,
     user_agent: USER_AGENT,
@@ -42,6 +44,7 @@ pub static PROVIDERS: [Provider; 14] = [
         forwards: &["openai-organization", "openai-project"],
         version: "/v1",
         responses: Responses::Native,
+        bridges: chat::bridges,
         ..OPENAI_COMPATIBLE
     },
     Provider {
@@ -101,6 +104,7 @@ pub static PROVIDERS: [Provider; 14] = [
         key_starts: &["sk-or-"],
         forwards: &["http-referer", "x-title", "x-openrouter-title"],
         responses: Responses::Native,
+        stateless: true,
         ..OPENAI_COMPATIBLE
     },
     Provider {
@@ -123,7 +127,7 @@ pub static PROVIDERS: [Provider; 14] = [
         base_url_env: "GROQ_BASE_URL",
         key_env: "GROQ_API_KEY",
         key_starts: &["gsk_"],
-        responses: Responses::Native,
+        responses: Responses::NativeAtFirst,
         ..OPENAI_COMPATIBLE
     },
     Provider {
@@ -174,6 +178,7 @@ pub static PROVIDERS: [Provider; 14] = [
         key_env: "AZURE_OPENAI_API_KEY",
         auth: Auth::ApiKey,
         responses: Responses::Native,
+        bridges: chat::bridges,
         ..OPENAI_COMPATIBLE
     },
     Provider {

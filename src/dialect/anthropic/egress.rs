@@ -30,7 +30,7 @@ pub(super) fn request(request: &mut Request<'_>) -> Result<Translated, Error> {
     let mut fields = std::mem::take(&mut request.fields);
     let mut report = Report {
         dropped: std::mem::take(&mut request.dropped),
-        changed: Vec::new(),
+        changed: std::mem::take(&mut request.changed),
     };
     refuse(&mut fields)?;
 

@@ -14,9 +14,10 @@ mod thinking;
 mod tools;
 mod wire;
 
+use crate::codec::json::Object;
 use crate::codec::sse;
-use crate::dialect::hub::{Answer, Memory, Request};
-use crate::dialect::{Egress, StreamIn, Translated};
+use crate::dialect::hub::{Answer, Memory, Request, Tool};
+use crate::dialect::{Egress, Mended, StreamIn, Translated};
 use crate::error::{Error, ProviderError};
 
 /// Messages as a provider speaks it.
@@ -42,8 +43,16 @@ impl Egress for MessagesProvider {
         true
     }
 
+    fn web_search<'a>(&self, tool: &Object<'a>) -> Option<Tool<'a>> {
+        Some(tools::hosted_search(tool))
+    }
+
     fn stream(&self, provider: &'static str) -> Box<dyn StreamIn> {
         Box::new(stream_in::FromMessages::new(provider))
+    }
+
+    fn mend(&self, body: &[u8], refusal: &ProviderError) -> Option<Mended> {
+        replay::mend(body, refusal)
     }
 
     fn error(&self, status: u16, body: &[u8]) -> ProviderError {

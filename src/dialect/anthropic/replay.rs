@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use super::DETAIL_FORMAT;
 use super::wire::{AnswerBlock, Block};
-use crate::codec::json::{self, fields, raw};
+use crate::codec::json::{self, Object, fields, put, raw};
+use crate::dialect::Mended;
 use crate::dialect::hub::{Detail, Memory, Message, Part, Place};
-use crate::error::Error;
+use crate::error::{Error, ProviderError};
 
 /// Members in which a client takes thinking along, each enough by itself.
 const TAKEN_ALONG: [&str; 3] = [
@@ -121,4 +122,27 @@ pub(super) fn thinking_blocks<'a>(
             .collect());
     }
     Ok(Vec::new())
+}
+
+/// What the provider says of a thinking block whose conversation was edited since.
+const BOUND_ELSEWHERE: &str = "bound to a different conversation";
+
+/// The request with leave to drop thinking that was bound to another conversation.
+pub(super) fn mend(body: &[u8], refusal: &ProviderError) -> Option<Mended> {
+    if refusal.upstream_status != 400 || !refusal.message.contains(BOUND_ELSEWHERE) {
+        return None;
+    }
+    let mut request: Object<'_> = serde_json::from_slice(body).ok()?;
+    let thinking = request.get("thinking")?.clone();
+    let mut thinking = json::object(&thinking, &"thinking").ok()?;
+    let binding = fields!({"prefix_mismatch_behavior": "drop_block"});
+    put(&mut thinking, "block_binding", raw(&binding));
+    let thinking = raw(&thinking);
+    put(&mut request, "thinking", thinking);
+    Some(Mended {
+        body: serde_json::to_vec(&request).ok()?,
+        headers: vec![("anthropic-beta", "thinking-binding-controls-2026-08-01")],
+        dropped: "messages.reasoning_details",
+        reason: "thinking_of_another_conversation",
+    })
 }

@@ -21,6 +21,18 @@ const TOOL_EXTENSIONS: [&str; 4] = [
     "input_examples",
 ];
 
+/// Anthropic's own tool for searching the web.
+const WEB_SEARCH: &str = "web_search_20250305";
+
+/// How often a search may be made, for OpenAI's word for how much context it gives.
+fn max_uses(size: Option<&str>) -> u64 {
+    match size {
+        Some("low") => 1,
+        Some("high") => 10,
+        _ => 5,
+    }
+}
+
 /// The tools that the model may call, and whether it must.
 pub(super) fn tools<'a>(
     request: &mut Request<'a>,
@@ -170,9 +182,9 @@ fn web_search<'a>(fields: &mut Object<'a>, tools: &mut Vec<Raw<'a>>) -> Result<(
     let mut options = json::object(&options, &"web_search_options")?;
     let size: Option<String> = options.read("web_search_options.", "search_context_size")?;
     let mut tool = json!({
-        "type": "web_search_20250305",
+        "type": WEB_SEARCH,
         "name": "web_search",
-        "max_uses": match size.as_deref() { Some("low") => 1, Some("high") => 10, _ => 5 },
+        "max_uses": max_uses(size.as_deref()),
     });
     if let Some(location) = options.take("user_location") {
         let mut location = json::object(&location, &"web_search_options.user_location")?;
@@ -188,4 +200,37 @@ fn web_search<'a>(fields: &mut Object<'a>, tools: &mut Vec<Raw<'a>>) -> Result<(
     }
     tools.push(Cow::Owned(raw(&tool)));
     Ok(())
+}
+
+/// Anthropic's search for one of Responses, as `web_search` or `web_search_preview`.
+pub(super) fn hosted_search<'a>(tool: &Object<'_>) -> Tool<'a> {
+    let text = |name: &str| {
+        tool.get(name)
+            .and_then(|value| json::read::<String>(value, &name).ok())
+    };
+    let value_of = |name: &str| {
+        tool.get(name)
+            .and_then(|value| serde_json::from_str::<Value>(value.get()).ok())
+    };
+    let mut out = json!({
+        "type": WEB_SEARCH,
+        "name": "web_search",
+        "max_uses": max_uses(text("search_context_size").as_deref()),
+    });
+    if let Value::Object(out) = &mut out {
+        if let Some(place) = value_of("user_location") {
+            out.insert("user_location".to_owned(), place);
+        }
+        let domains = value_of("filters").and_then(|filters| {
+            let domains = filters.get("allowed_domains")?;
+            Some(domains.clone())
+        });
+        if let Some(domains) = domains {
+            out.insert("allowed_domains".to_owned(), domains);
+        }
+    }
+    Tool::Other {
+        kind: Cow::Borrowed(WEB_SEARCH),
+        value: Cow::Owned(raw(&out)),
+    }
 }

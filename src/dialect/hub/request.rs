@@ -26,6 +26,8 @@ pub struct Request<'a> {
     pub fields: Object<'a>,
     /// Parameters of the client that no provider is given.
     pub dropped: Vec<String>,
+    /// Parameters of the client that are put otherwise for every provider.
+    pub changed: Vec<String>,
 }
 
 /// Where something stands in the client's request, as in `messages[2]`.

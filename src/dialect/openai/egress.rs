@@ -7,10 +7,10 @@ use serde_json::value::RawValue;
 
 use super::calls::is_position;
 use super::loose::{Content, Function, call_id};
-use super::provider::ChatProvider;
+use super::provider::{ChatProvider, WantsBack};
 use super::read_usage;
 use super::tags::Tags;
-use crate::codec::json::{Object, raw};
+use crate::codec::json::{self, Object, raw};
 use crate::dialect::hub::{
     Answer, CallIn, Finish, Memory, Message, Part, Request, Role, Tool, ToolCall, ToolChoice,
 };
@@ -30,7 +30,12 @@ pub(super) fn request(
     if !provider.functions {
         results_of_calls(&mut request.messages);
     }
-    let messages: Vec<_> = request.messages.iter().map(message).collect();
+    let wants = (provider.wants_back)(&request.model);
+    let messages: Vec<_> = request
+        .messages
+        .iter()
+        .map(|one| message(one, wants))
+        .collect();
     out.push("messages", Cow::Owned(raw(&messages)));
     if request.stream {
         out.push("stream", Cow::Owned(raw(&true)));
@@ -54,7 +59,7 @@ pub(super) fn request(
     }
     let mut report = Report {
         dropped: std::mem::take(&mut request.dropped),
-        changed: Vec::new(),
+        changed: std::mem::take(&mut request.changed),
     };
     let talk = provider
         .edit(&mut out, &request.model, memory, &mut report)?
@@ -71,7 +76,7 @@ pub(super) fn request(
 }
 
 /// Results in OpenAI's older shape -> results of the last call of that function.
-fn results_of_calls(messages: &mut [Message<'_>]) {
+pub(in crate::dialect) fn results_of_calls(messages: &mut [Message<'_>]) {
     let mut called: Vec<(String, String)> = Vec::new();
     for message in messages {
         for call in &message.tool_calls {
@@ -86,7 +91,13 @@ fn results_of_calls(messages: &mut [Message<'_>]) {
     }
 }
 
-fn message(message: &Message<'_>) -> Box<RawValue> {
+/// Writes a message. What was thought goes to those that want it back only: others know no such
+/// member.
+fn message(message: &Message<'_>, wants: WantsBack) -> Box<RawValue> {
+    let reasoning = message
+        .reasoning
+        .as_ref()
+        .filter(|_| wants == WantsBack::Reasoning);
     let mut out = Object::default();
     out.push("role", Cow::Owned(raw(message.role.name())));
     match message.content.as_slice() {
@@ -103,10 +114,10 @@ fn message(message: &Message<'_>) -> Box<RawValue> {
         }
     }
     for (name, value) in [
-        ("name", &message.name),
-        ("tool_call_id", &message.tool_call_id),
-        ("refusal", &message.refusal),
-        ("reasoning_content", &message.reasoning),
+        ("name", message.name.as_ref()),
+        ("tool_call_id", message.tool_call_id.as_ref()),
+        ("refusal", message.refusal.as_ref()),
+        ("reasoning_content", reasoning),
     ] {
         if let Some(value) = value {
             out.push(name, Cow::Owned(raw(value)));
@@ -116,7 +127,10 @@ fn message(message: &Message<'_>) -> Box<RawValue> {
         let calls: Vec<_> = message.tool_calls.iter().map(call).collect();
         out.push("tool_calls", Cow::Owned(raw(&calls)));
     }
-    out.fields.extend(message.other.fields.iter().cloned());
+    let known =
+        |field: &&json::Field<'_>| wants != WantsBack::Nothing || field.name != "reasoning_details";
+    let other = message.other.fields.iter().filter(known);
+    out.fields.extend(other.cloned());
     raw(&out)
 }
 

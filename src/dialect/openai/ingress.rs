@@ -64,6 +64,7 @@ pub fn read_request<'a>(mut body: Object<'a>, model: Cow<'a, str>) -> Result<Req
         tool_choice,
         fields: body,
         dropped: Vec::new(),
+        changed: Vec::new(),
     })
 }
 

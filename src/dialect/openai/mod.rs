@@ -19,6 +19,7 @@ use crate::dialect::hub::{Answer, Usage};
 use crate::dialect::{Ingress, Stamp, StreamOut};
 
 pub use edits::{Edited, gemini_schema};
+pub(super) use egress::results_of_calls;
 pub use error::{envelope, read_error};
 pub use hidden::{chat_error, responses_error, whole_error};
 pub use ingress::{read_message, read_request, read_tool_choice};

@@ -5,12 +5,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::tools::Own;
 use super::wire::{
     Choice, Failure, Incomplete, Item, Metadata, Number, Part, Reasoning, Response, WireUsage,
 };
 use super::{ResponsesClient, SEALED};
 use crate::codec::json::raw;
 use crate::dialect::hub::{Answer, Detail, Finish, Usage};
+use crate::dialect::openai::{GEMINI_FORMAT, REASONING_FORMAT};
 use crate::error::Error;
 
 /// Counters behind the ids of one response.
@@ -110,6 +112,66 @@ pub(super) fn failure_code(error: &Error) -> &'static str {
     }
 }
 
+/// A call in the client's words, without its arguments.
+pub(super) fn call_item(
+    client: &ResponsesClient,
+    ids: &mut Ids,
+    call_id: String,
+    function: &str,
+    status: &'static str,
+) -> Item {
+    let own = client.names.own(function).cloned().unwrap_or_else(|| Own {
+        name: function.to_owned(),
+        ..Own::default()
+    });
+    if own.custom {
+        Item::CustomToolCall {
+            id: ids.next(client, "ctc_"),
+            status,
+            call_id,
+            namespace: own.namespace,
+            name: own.name,
+            input: String::new(),
+            arguments: String::new(),
+        }
+    } else {
+        Item::FunctionCall {
+            id: ids.next(client, "fc_"),
+            status,
+            call_id,
+            namespace: own.namespace,
+            name: own.name,
+            arguments: String::new(),
+        }
+    }
+}
+
+/// Reasoning that its provider takes back as the text it is.
+pub(super) fn plain_detail(text: String) -> Detail {
+    Detail {
+        kind: "reasoning.text".to_owned(),
+        text: Some(text),
+        signature: None,
+        data: None,
+        format: Some(REASONING_FORMAT.to_owned()),
+        id: None,
+        index: 0,
+    }
+}
+
+/// What a provider sent along with a call.
+pub(super) fn call_detail(call: &str, extra: &RawValue) -> Detail {
+    Detail {
+        kind: "reasoning.encrypted".to_owned(),
+        text: None,
+        signature: None,
+        data: Some(extra.get().to_owned()),
+        format: Some(GEMINI_FORMAT.to_owned()),
+        id: Some(call.to_owned()),
+        index: 0,
+    }
+}
+
 pub(super) fn seal(details: &[Detail]) -> String {
     let json = raw(details);
     format!("{SEALED}{}", URL_SAFE_NO_PAD.encode(json.get()))
@@ -145,7 +207,16 @@ pub(super) fn answer(client: &ResponsesClient, answer: Answer) -> String {
     let mut output = Vec::new();
     let refused = answer.refusal.is_some();
     let (status, incomplete) = outcome(answer.finish, refused);
-    if answer.reasoning.is_some() || !answer.details.is_empty() {
+    let mut details = answer.details;
+    if let (Some(text), true) = (&answer.reasoning, details.is_empty()) {
+        details.push(plain_detail(text.clone()));
+    }
+    let signed = answer.tool_calls.iter().filter_map(|call| {
+        let extra = call.extra.as_ref()?;
+        Some(call_detail(&call.id, extra))
+    });
+    details.extend(signed);
+    if answer.reasoning.is_some() || !details.is_empty() {
         let shown = answer.reasoning.filter(|_| client.summary);
         output.push(Item::Reasoning {
             id: ids.next(client, "rs_"),
@@ -153,8 +224,7 @@ pub(super) fn answer(client: &ResponsesClient, answer: Answer) -> String {
                 .map(|text| Part::SummaryText { text })
                 .into_iter()
                 .collect(),
-            encrypted_content: (client.encrypted && !answer.details.is_empty())
-                .then(|| seal(&answer.details)),
+            encrypted_content: (client.encrypted && !details.is_empty()).then(|| seal(&details)),
         });
     }
     let mut content = Vec::new();
@@ -181,13 +251,9 @@ pub(super) fn answer(client: &ResponsesClient, answer: Answer) -> String {
         });
     }
     for call in answer.tool_calls {
-        output.push(Item::FunctionCall {
-            id: ids.next(client, "fc_"),
-            status: "completed",
-            call_id: call.id,
-            name: call.name,
-            arguments: call.arguments,
-        });
+        let mut item = call_item(client, &mut ids, call.id, &call.name, "completed");
+        item.set_arguments(call.arguments);
+        output.push(item);
     }
     if incomplete.is_some()
         && let Some(last) = output.last_mut()

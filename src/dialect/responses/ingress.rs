@@ -7,11 +7,11 @@ use serde_json::value::RawValue;
 
 use super::ResponsesClient;
 use super::items::read_input;
-use super::tools::{read_tool_choice, read_tools};
+use super::tools::{Tools, read_tool_choice, read_tools};
 use super::wire::Echo;
 use crate::codec::json::{self, Object, Raw, raw};
-use crate::dialect::Stamp;
 use crate::dialect::hub::{Message, Part, Place, Request, Role};
+use crate::dialect::{Egress, Stamp};
 use crate::error::Error;
 
 /// Parameters that need something the gateway does not have; refused unless null.
@@ -42,7 +42,7 @@ const SAME: [&str; 6] = [
     "service_tier",
 ];
 
-/// Takes a request apart. `model` is the name for the provider.
+/// Takes a request apart for a provider that speaks `to`. `model` is the name for the provider.
 ///
 /// # Errors
 /// Names the field that is missing, has the wrong type or cannot be done for this provider.
@@ -50,6 +50,7 @@ pub fn read_request<'a>(
     mut body: Object<'a>,
     model: Cow<'a, str>,
     provider: &'static str,
+    to: &dyn Egress,
     stamp: Stamp,
 ) -> Result<(Request<'a>, ResponsesClient), Error> {
     body.take("model");
@@ -88,7 +89,12 @@ pub fn read_request<'a>(
     let (top_logprobs, encrypted) = read_include(&mut body, &mut fields)?;
     let text = read_text(&mut body, &mut fields)?;
     let (effort, summary) = read_reasoning(&mut body, &mut fields, &mut dropped)?;
-    let (tools, flat) = read_tools(&mut body, provider)?;
+    let Tools {
+        tools,
+        flat,
+        names,
+        changed,
+    } = read_tools(&mut body, provider, to)?;
     let choice = body.take("tool_choice");
     let tool_choice = choice.as_ref().map(read_tool_choice).transpose()?;
     let max_tool_calls = body.read("", "max_tool_calls")?;
@@ -112,6 +118,7 @@ pub fn read_request<'a>(
         model: model.to_string(),
         summary: summary.is_some(),
         encrypted,
+        names,
         echo: Echo {
             instructions: instructions.map(Cow::into_owned),
             max_output_tokens,
@@ -140,6 +147,7 @@ pub fn read_request<'a>(
         tool_choice,
         fields,
         dropped,
+        changed,
     };
     Ok((request, client))
 }

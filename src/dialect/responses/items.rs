@@ -7,7 +7,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::value::RawValue;
 
 use super::SEALED;
-use crate::codec::json::{self, Object, Raw};
+use super::tools::function_name;
+use crate::codec::json::{self, Object, Raw, fields, raw};
 use crate::dialect::hub::{CallIn, Message, Part, Place, Role};
 use crate::error::Error;
 
@@ -49,19 +50,19 @@ pub(super) fn read_input<'a>(
     if items.is_empty() {
         return Err(Error::invalid("input", "the list is empty."));
     }
-    for (i, raw) in items.iter().enumerate() {
-        read_item(raw, Place("input", i), messages, dropped)?;
+    for (i, item) in items.iter().enumerate() {
+        read_item(item, Place("input", i), messages, dropped)?;
     }
     Ok(())
 }
 
 fn read_item<'a>(
-    raw: &Raw<'a>,
+    item: &Raw<'a>,
     at: Place,
     messages: &mut Vec<Message<'a>>,
     dropped: &mut Vec<String>,
 ) -> Result<(), Error> {
-    let mut item = json::object(raw, &at)?;
+    let mut item = json::object(item, &at)?;
     let missing = |name: &str| Error::Missing {
         param: format!("{at}.{name}"),
     };
@@ -96,13 +97,25 @@ fn read_item<'a>(
             let call = CallIn {
                 at: Some(at),
                 id: text(&mut item, "call_id")?,
-                name: text(&mut item, "name")?,
+                name: read_name(&mut item, at)?,
                 arguments: text(&mut item, "arguments")?,
                 other: Object::default(),
             };
             assistant(messages, at).tool_calls.push(call);
         }
-        "function_call_output" => {
+        // A tool that takes any text stands as a function with one text.
+        "custom_tool_call" => {
+            let input = text(&mut item, "input")?;
+            let call = CallIn {
+                at: Some(at),
+                id: text(&mut item, "call_id")?,
+                name: read_name(&mut item, at)?,
+                arguments: Cow::Owned(raw(&fields!({"input": input})).get().to_owned()),
+                other: Object::default(),
+            };
+            assistant(messages, at).tool_calls.push(call);
+        }
+        "function_call_output" | "custom_tool_call_output" => {
             let mut message = Message::new(at, Role::Tool);
             message.tool_call_id = Some(text(&mut item, "call_id")?);
             let output = item.take("output").ok_or_else(|| missing("output"))?;
@@ -118,6 +131,8 @@ fn read_item<'a>(
                     let message = assistant_before(messages, at);
                     message.other.push("reasoning_details", Cow::Owned(details));
                 }
+            } else if let Some(text) = read_reasoning(&mut item) {
+                assistant_before(messages, at).reasoning = Some(Cow::Owned(text));
             }
         }
         "item_reference" => {
@@ -156,6 +171,33 @@ fn assistant_before<'m, 'a>(messages: &'m mut Vec<Message<'a>>, at: Place) -> &'
         messages.push(Message::new(at, Role::Assistant));
     }
     messages.last_mut().expect("one was just pushed")
+}
+
+/// The name of the function that stands for the tool which an item names.
+fn read_name<'a>(item: &mut Object<'a>, at: Place) -> Result<Cow<'a, str>, Error> {
+    let name = item.take("name").ok_or_else(|| Error::Missing {
+        param: format!("{at}.name"),
+    })?;
+    let name = json::text(&name, &format_args!("{at}.name"))?;
+    let namespace: Option<String> = item.read(&format!("{at}."), "namespace")?;
+    Ok(match namespace {
+        Some(namespace) => Cow::Owned(function_name(Some(&namespace), &name)),
+        None => name,
+    })
+}
+
+/// The readable reasoning of an item: all of it, or else its summary.
+fn read_reasoning(item: &mut Object<'_>) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Part {
+        #[serde(default)]
+        text: String,
+    }
+    ["content", "summary"].iter().find_map(|name| {
+        let parts: Vec<Part> = serde_json::from_str(item.take(name)?.get()).ok()?;
+        let text: String = parts.into_iter().map(|part| part.text).collect();
+        (!text.is_empty()).then_some(text)
+    })
 }
 
 fn unseal(sealed: &str) -> Option<Box<RawValue>> {

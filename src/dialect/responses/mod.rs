@@ -1,17 +1,22 @@
-//! OpenAI Responses (API of August 2026) for providers that lack it: request -> hub, hub -> answer
-//! and events. Pure.
+//! OpenAI Responses (API of August 2026): for clients of providers that lack it, relayed to those
+//! that have it, and spoken to models that do something there only. Pure.
 
 mod answer;
+mod answer_in;
+mod egress;
 mod ingress;
 mod items;
 mod names;
 mod relay;
+mod stream_in;
 mod stream_out;
 mod tools;
 mod wire;
 
-use crate::dialect::hub::Answer;
-use crate::dialect::{Ingress, Stamp, StreamOut};
+use crate::dialect::hub::{Answer, Memory, Request};
+use crate::dialect::openai::{read_error, responses_error};
+use crate::dialect::{Egress, Ingress, Mended, Stamp, StreamIn, StreamOut, Translated};
+use crate::error::{Error, ProviderError};
 
 pub use ingress::read_request;
 pub use names::own_name;
@@ -30,6 +35,7 @@ pub struct ResponsesClient {
     pub summary: bool,
     /// Whether reasoning is given for taking back.
     pub encrypted: bool,
+    names: tools::Names,
     echo: wire::Echo,
 }
 
@@ -40,6 +46,40 @@ impl Ingress for ResponsesClient {
 
     fn stream(&self) -> Box<dyn StreamOut> {
         Box::new(stream_out::ToResponses::new(self.clone()))
+    }
+}
+
+/// Responses as a provider speaks it.
+#[derive(Debug)]
+pub struct ResponsesProvider;
+
+impl Egress for ResponsesProvider {
+    fn request(&self, request: &mut Request<'_>, memory: &dyn Memory) -> Result<Translated, Error> {
+        egress::request(request, memory)
+    }
+
+    fn answer(&self, body: &[u8]) -> Result<Answer, String> {
+        answer_in::answer(body)
+    }
+
+    fn wants_back(&self, _model: &str) -> bool {
+        true
+    }
+
+    fn stream(&self, provider: &'static str) -> Box<dyn StreamIn> {
+        Box::new(stream_in::FromResponses::new(provider))
+    }
+
+    fn error(&self, status: u16, body: &[u8]) -> ProviderError {
+        read_error(status, body)
+    }
+
+    fn stream_error(&self, events: &[u8]) -> Option<ProviderError> {
+        responses_error(events)
+    }
+
+    fn mend(&self, body: &[u8], refusal: &ProviderError) -> Option<Mended> {
+        egress::mend(body, refusal)
     }
 }
 

@@ -4,7 +4,10 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::ResponsesClient;
-use super::answer::{Ids, State, failure_code, flat_annotation, outcome, response, seal};
+use super::answer::{
+    Ids, State, call_detail, call_item, failure_code, flat_annotation, outcome, plain_detail,
+    response, seal,
+};
 use super::wire::{Failure, Item, Part};
 use crate::codec::json::{fields, raw};
 use crate::codec::sse;
@@ -36,6 +39,8 @@ pub(super) struct ToResponses {
     calls: Vec<usize>,
     /// Reasoning of the item that is open, for taking back.
     details: Vec<Detail>,
+    /// Its readable text, where the provider takes that back as it is.
+    thought: String,
     /// A call whose arguments ended. It is closed by what follows: a limit that was reached is
     /// told only then.
     ending: Option<usize>,
@@ -58,6 +63,7 @@ impl ToResponses {
             slots: Vec::new(),
             calls: Vec::new(),
             details: Vec::new(),
+            thought: String::new(),
             ending: None,
             finish: None,
             refused: false,
@@ -165,6 +171,10 @@ impl ToResponses {
         };
         slot.open = false;
         slot.item.set_status(status);
+        if let Item::CustomToolCall { arguments, .. } = &mut slot.item {
+            let whole = std::mem::take(arguments);
+            slot.item.set_arguments(whole);
+        }
         let mut item = slot.item.clone();
         let id = item.id().to_owned();
         match &mut item {
@@ -180,6 +190,12 @@ impl ToResponses {
                     "item_id": id, "output_index": index, "name": name, "arguments": arguments,
                 });
                 self.emit("response.function_call_arguments.done", &fields, out);
+            }
+            Item::CustomToolCall { input, .. } => {
+                let delta = fields!({"item_id": id, "output_index": index, "delta": input});
+                self.emit("response.custom_tool_call_input.delta", &delta, out);
+                let done = fields!({"item_id": id, "output_index": index, "input": input});
+                self.emit("response.custom_tool_call_input.done", &done, out);
             }
             Item::Reasoning {
                 summary,
@@ -197,7 +213,12 @@ impl ToResponses {
                     });
                     self.emit("response.reasoning_summary_part.done", &fields, out);
                 }
-                let details = std::mem::take(&mut self.details);
+                let mut details = std::mem::take(&mut self.details);
+                let thought = std::mem::take(&mut self.thought);
+                let has_text = details.iter().any(|detail| detail.kind == "reasoning.text");
+                if !thought.is_empty() && !has_text {
+                    details.insert(0, plain_detail(thought));
+                }
                 if self.client.encrypted && !details.is_empty() {
                     *encrypted_content = Some(seal(&details));
                 }
@@ -329,7 +350,7 @@ impl ToResponses {
         match &mut self.slots.get_mut(index)?.item {
             Item::Message { content, .. } => content.get_mut(at),
             Item::Reasoning { summary, .. } => summary.get_mut(at),
-            Item::FunctionCall { .. } => None,
+            Item::FunctionCall { .. } | Item::CustomToolCall { .. } => None,
         }
     }
 
@@ -402,16 +423,15 @@ impl ToResponses {
         Detail::join(&mut self.details, detail);
     }
 
-    fn call(&mut self, id: String, name: String, out: &mut Vec<u8>) {
+    fn call(&mut self, id: String, name: &str, extra: Option<&RawValue>, out: &mut Vec<u8>) {
+        if let Some(extra) = extra.filter(|_| self.client.encrypted) {
+            // What the provider wants back with a call stands before it.
+            self.reasoning(None, out);
+            self.details.push(call_detail(&id, extra));
+        }
         self.close_where(is_reasoning, "completed", out);
         self.close_where(is_message, "completed", out);
-        let item = Item::FunctionCall {
-            id: self.ids.next(&self.client, "fc_"),
-            status: "in_progress",
-            call_id: id,
-            name,
-            arguments: String::new(),
-        };
+        let item = call_item(&self.client, &mut self.ids, id, name, "in_progress");
         let index = self.open(item, out);
         self.calls.push(index);
     }
@@ -420,16 +440,18 @@ impl ToResponses {
         let Some(&index) = self.calls.get(call) else {
             return;
         };
+        match self.slots.get_mut(index).map(|slot| &mut slot.item) {
+            Some(Item::FunctionCall { arguments, .. }) => arguments.push_str(fragment),
+            // The text in them is told when it is whole.
+            Some(Item::CustomToolCall { arguments, .. }) => {
+                arguments.push_str(fragment);
+                return;
+            }
+            _ => return,
+        }
         let id = self.item_id(index);
         let fields = fields!({"item_id": id, "output_index": index, "delta": fragment});
         self.emit("response.function_call_arguments.delta", &fields, out);
-        if let Some(Slot {
-            item: Item::FunctionCall { arguments, .. },
-            ..
-        }) = self.slots.get_mut(index)
-        {
-            arguments.push_str(fragment);
-        }
     }
 
     fn finish(&mut self, reason: Finish, out: &mut Vec<u8>) {
@@ -497,11 +519,16 @@ impl StreamOut for ToResponses {
                 self.start(out);
             }
             Event::Text(text) => self.text(&text, out),
-            Event::Reasoning(text) => self.reasoning(Some(&text), out),
+            Event::Reasoning(text) => {
+                self.reasoning(Some(&text), out);
+                self.thought.push_str(&text);
+            }
             Event::Detail(detail) => self.detail(detail, out),
             Event::Refusal(text) => self.refusal(&text, out),
             Event::Annotations(list) => self.annotations(&list, out),
-            Event::ToolCall { id, name, .. } => self.call(id, name, out),
+            Event::ToolCall {
+                id, name, extra, ..
+            } => self.call(id, &name, extra.as_deref(), out),
             Event::Arguments { index, fragment } => self.arguments(index, &fragment, out),
             Event::ToolCallEnd { index } => {
                 self.ending = self.calls.get(index).copied();

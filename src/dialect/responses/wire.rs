@@ -158,7 +158,21 @@ pub(super) enum Item {
         id: String,
         status: &'static str,
         call_id: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        namespace: Option<String>,
         name: String,
+        arguments: String,
+    },
+    CustomToolCall {
+        id: String,
+        status: &'static str,
+        call_id: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        namespace: Option<String>,
+        name: String,
+        input: String,
+        /// The arguments of the function that stands for the tool, so far.
+        #[serde(skip)]
         arguments: String,
     },
 }
@@ -168,13 +182,35 @@ impl Item {
         match self {
             Self::Reasoning { id, .. }
             | Self::Message { id, .. }
-            | Self::FunctionCall { id, .. } => id,
+            | Self::FunctionCall { id, .. }
+            | Self::CustomToolCall { id, .. } => id,
+        }
+    }
+
+    /// Gives a call its arguments; a tool that takes any text gets the text in them.
+    pub(super) fn set_arguments(&mut self, whole: String) {
+        match self {
+            Self::FunctionCall { arguments, .. } => *arguments = whole,
+            Self::CustomToolCall {
+                input, arguments, ..
+            } => {
+                #[derive(serde::Deserialize)]
+                struct One {
+                    input: String,
+                }
+                *input = serde_json::from_str::<One>(&whole)
+                    .map_or_else(|_| whole.clone(), |one| one.input);
+                *arguments = whole;
+            }
+            Self::Reasoning { .. } | Self::Message { .. } => {}
         }
     }
 
     pub(super) fn set_status(&mut self, new: &'static str) {
         match self {
-            Self::Message { status, .. } | Self::FunctionCall { status, .. } => *status = new,
+            Self::Message { status, .. }
+            | Self::FunctionCall { status, .. }
+            | Self::CustomToolCall { status, .. } => *status = new,
             Self::Reasoning { .. } => {}
         }
     }

@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 
 use memchr::memmem;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::ids::{Ids, has_long};
 use super::{Edit, set, thinking_is_off};
@@ -222,6 +223,10 @@ impl<'a> Edit<'_> {
             .map(|text| json::text(text, &"messages.reasoning").map(Cow::into_owned))
             .transpose()?
             .or_else(|| text_of_details(message));
+        // They became what the provider knows.
+        if own.is_some() && message.get("reasoning").is_none() {
+            message.take("reasoning_details");
+        }
         let text = own.or_else(|| {
             let kept =
                 first_id(message).and_then(|id| self.memory.recall(&id, self.talk.finish()))?;
@@ -274,17 +279,14 @@ impl<'a> Edit<'_> {
                 .push(format!("messages.tool_calls.{NAME}"));
         }
         set(message, "tool_calls", raw(&calls));
+        message.take("reasoning_details");
         self.edited = true;
         Ok(())
     }
 }
 
 /// The members of a call that Google sent with it.
-fn extra_of(
-    message: &Object<'_>,
-    kept: Option<&Kept>,
-    id: &str,
-) -> Option<Box<serde_json::value::RawValue>> {
+fn extra_of(message: &Object<'_>, kept: Option<&Kept>, id: &str) -> Option<Box<RawValue>> {
     let told = details(message)
         .into_iter()
         .find(|detail| {
@@ -292,6 +294,12 @@ fn extra_of(
         })
         .and_then(|detail| detail.data);
     if let Some(signature) = told {
+        // All that came along with the call, or the signature alone.
+        if signature.starts_with('{')
+            && let Ok(extra) = RawValue::from_string(signature.clone())
+        {
+            return Some(extra);
+        }
         let google = fields!({"thought_signature": signature});
         return Some(raw(&fields!({"google": google})));
     }

@@ -4,6 +4,7 @@
 //! contract of the stream is written anew where the right answer is known, with everything else in
 //! it kept; where it is not known the stream ends with an error.
 
+mod choice;
 mod fix;
 mod probe;
 mod usage;
@@ -14,20 +15,18 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::calls::{Calls, Fragment};
 use super::egress::{OUT_OF_RESOURCES, finish, out_of_resources};
 use super::hidden::failure_event;
-use super::loose::Content;
 use super::provider::{ChatProvider, WantsBack};
-use super::tags::Tags;
 use super::{ChatClient, read_error};
 use crate::codec::json::{fields, raw};
 use crate::codec::sse;
-use crate::dialect::hub::{Finish, Kept};
+use crate::dialect::hub::Kept;
 use crate::dialect::{Relay, place_of};
 use crate::error::Error;
-use fix::{CallFix, ChoiceFix, FinishFix, Fixes, UsageFix};
-use probe::{Probe, ProbeCall, ProbeChoice};
+use choice::{Choice, NAMELESS, call_fix, content};
+use fix::{ChoiceFix, FinishFix, Fixes, UsageFix};
+use probe::{Probe, ProbeChoice};
 
 pub use whole::mend;
 
@@ -56,21 +55,6 @@ struct Who {
     created: String,
     model: String,
 }
-
-#[derive(Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each was seen or was not")]
-struct Choice {
-    index: u64,
-    role: bool,
-    said: bool,
-    calls: Calls,
-    tags: Tags,
-    finished: bool,
-    /// Whether the provider wrote an empty text where it should have written why it ended.
-    blank: bool,
-}
-
-const NAMELESS: &str = "a call in it has no name";
 
 /// What becomes of an event.
 enum Verdict {
@@ -453,120 +437,6 @@ impl Who {
             ("model", raw(&self.model)),
         ]
     }
-}
-
-impl Choice {
-    /// Sees why the choice ended; the calls that got no arguments.
-    fn finish(
-        &mut self,
-        word: &str,
-        fix: &mut ChoiceFix,
-        broken: &dyn Fn(&str) -> Error,
-    ) -> Result<Vec<usize>, Error> {
-        if self.finished || word.is_empty() {
-            self.blank |= word.is_empty();
-            fix.finish = FinishFix::Null;
-            return Ok(Vec::new());
-        }
-        self.finished = true;
-        let called = !self.calls.is_empty();
-        if called && self.calls.has_nameless() && word != "length" {
-            return Err(broken(NAMELESS));
-        }
-        let (reason, native) = finish(Some(word), called);
-        let right = reason.name();
-        if right != word && word != "function_call" {
-            fix.finish = FinishFix::Word(right, native);
-        }
-        Ok(if reason == Finish::Length {
-            Vec::new()
-        } else {
-            self.calls.without_arguments()
-        })
-    }
-}
-
-/// Sees to the text of a delta: whether there is any, and what of it is reasoning.
-fn content(
-    value: Option<&RawValue>,
-    provider: &ChatProvider,
-    choice: &mut Choice,
-    ends: bool,
-    fix: &mut ChoiceFix,
-) -> (bool, String) {
-    let text = value.map_or("null", RawValue::get);
-    let plain = !text.starts_with('[');
-    if plain && !provider.reasoning_tags {
-        return (!matches!(text, "null" | "\"\""), String::new());
-    }
-    let split = serde_json::from_str::<Option<Content>>(text).ok().flatten();
-    let (said, mut thought) = split.map(Content::split).unwrap_or_default();
-    let mut out = said.clone();
-    if provider.reasoning_tags {
-        let (text, tagged) = choice.tags.push(&said);
-        out = text;
-        thought.push_str(&tagged);
-        if ends {
-            let (text, tagged) = choice.tags.finish();
-            out.push_str(&text);
-            thought.push_str(&tagged);
-        }
-    }
-    let any = !out.is_empty();
-    if !plain || out != said {
-        fix.content = Some(out);
-    }
-    (any, thought)
-}
-
-/// What is wrong with a fragment of a call; `None` where it cannot be read.
-fn call_fix(
-    call: &ProbeCall<'_>,
-    choice: &mut Choice,
-    provider: &ChatProvider,
-    answer: Option<&str>,
-) -> Option<CallFix> {
-    // Calls of the client's own grammar have their own members.
-    if call.custom.is_some() || call.kind.as_deref().is_some_and(|kind| kind == "custom") {
-        return Some(CallFix::Keep);
-    }
-    let function = call.function.as_ref();
-    let written = function.and_then(|f| f.arguments).map(RawValue::get);
-    let arguments: Cow<'_, str> = match written {
-        None | Some("null") => Cow::Borrowed(""),
-        Some(text) if text.starts_with('"') => {
-            Cow::Owned(serde_json::from_str::<String>(text).ok()?)
-        }
-        Some(object) => Cow::Borrowed(object),
-    };
-    let name = function.and_then(|f| f.name.as_deref());
-    let fragment = Fragment {
-        index: call.index,
-        id: call.id.as_deref(),
-        name,
-        arguments: &arguments,
-    };
-    let Some(told) = choice.calls.take(fragment, answer, provider.positional_ids) else {
-        return Some(CallFix::Skip);
-    };
-    let is_text = written.is_none_or(|text| text.starts_with('"'));
-    let same = call.index == u64::try_from(told.index).ok()
-        && told.arguments == arguments
-        && match &told.begins {
-            Some((id, new)) => {
-                is_text
-                    && written.is_some()
-                    && call.id.as_deref() == Some(id)
-                    && name == Some(new)
-                    && call.kind.as_deref() == Some("function")
-            }
-            None => is_text && call.id.is_none() && name.is_none(),
-        };
-    Some(if same {
-        CallFix::Keep
-    } else {
-        CallFix::Write(told)
-    })
 }
 
 impl Relay for ChatRelay {

@@ -1,0 +1,146 @@
+//! One choice of a streamed completion: what was seen of it, and what is wrong with what comes. Pure.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::fix::{CallFix, ChoiceFix, FinishFix};
+use super::probe::ProbeCall;
+use crate::dialect::hub::Finish;
+use crate::dialect::openai::calls::{Calls, Fragment};
+use crate::dialect::openai::egress::finish;
+use crate::dialect::openai::loose::Content;
+use crate::dialect::openai::provider::ChatProvider;
+use crate::dialect::openai::tags::Tags;
+use crate::error::Error;
+
+/// What is said of a call that never got a name.
+pub(super) const NAMELESS: &str = "a call in it has no name";
+
+/// A choice so far.
+#[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each was seen or was not")]
+pub(super) struct Choice {
+    pub index: u64,
+    pub role: bool,
+    pub said: bool,
+    pub calls: Calls,
+    pub tags: Tags,
+    pub finished: bool,
+    /// Whether the provider wrote an empty text where it should have written why it ended.
+    pub blank: bool,
+}
+
+impl Choice {
+    /// Sees why the choice ended; the calls that got no arguments.
+    pub(super) fn finish(
+        &mut self,
+        word: &str,
+        fix: &mut ChoiceFix,
+        broken: &dyn Fn(&str) -> Error,
+    ) -> Result<Vec<usize>, Error> {
+        if self.finished || word.is_empty() {
+            self.blank |= word.is_empty();
+            fix.finish = FinishFix::Null;
+            return Ok(Vec::new());
+        }
+        self.finished = true;
+        let called = !self.calls.is_empty();
+        if called && self.calls.has_nameless() && word != "length" {
+            return Err(broken(NAMELESS));
+        }
+        let (reason, native) = finish(Some(word), called);
+        let right = reason.name();
+        if right != word && word != "function_call" {
+            fix.finish = FinishFix::Word(right, native);
+        }
+        Ok(if reason == Finish::Length {
+            Vec::new()
+        } else {
+            self.calls.without_arguments()
+        })
+    }
+}
+
+/// Sees to the text of a delta: whether there is any, and what of it is reasoning.
+pub(super) fn content(
+    value: Option<&RawValue>,
+    provider: &ChatProvider,
+    choice: &mut Choice,
+    ends: bool,
+    fix: &mut ChoiceFix,
+) -> (bool, String) {
+    let text = value.map_or("null", RawValue::get);
+    let plain = !text.starts_with('[');
+    if plain && !provider.reasoning_tags {
+        return (!matches!(text, "null" | "\"\""), String::new());
+    }
+    let split = serde_json::from_str::<Option<Content>>(text).ok().flatten();
+    let (said, mut thought) = split.map(Content::split).unwrap_or_default();
+    let mut out = said.clone();
+    if provider.reasoning_tags {
+        let (text, tagged) = choice.tags.push(&said);
+        out = text;
+        thought.push_str(&tagged);
+        if ends {
+            let (text, tagged) = choice.tags.finish();
+            out.push_str(&text);
+            thought.push_str(&tagged);
+        }
+    }
+    let any = !out.is_empty();
+    if !plain || out != said {
+        fix.content = Some(out);
+    }
+    (any, thought)
+}
+
+/// What is wrong with a fragment of a call; `None` where it cannot be read.
+pub(super) fn call_fix(
+    call: &ProbeCall<'_>,
+    choice: &mut Choice,
+    provider: &ChatProvider,
+    answer: Option<&str>,
+) -> Option<CallFix> {
+    // Calls of the client's own grammar have their own members.
+    if call.custom.is_some() || call.kind.as_deref().is_some_and(|kind| kind == "custom") {
+        return Some(CallFix::Keep);
+    }
+    let function = call.function.as_ref();
+    let written = function.and_then(|f| f.arguments).map(RawValue::get);
+    let arguments: Cow<'_, str> = match written {
+        None | Some("null") => Cow::Borrowed(""),
+        Some(text) if text.starts_with('"') => {
+            Cow::Owned(serde_json::from_str::<String>(text).ok()?)
+        }
+        Some(object) => Cow::Borrowed(object),
+    };
+    let name = function.and_then(|f| f.name.as_deref());
+    let fragment = Fragment {
+        index: call.index,
+        id: call.id.as_deref(),
+        name,
+        arguments: &arguments,
+    };
+    let Some(told) = choice.calls.take(fragment, answer, provider.positional_ids) else {
+        return Some(CallFix::Skip);
+    };
+    let is_text = written.is_none_or(|text| text.starts_with('"'));
+    let same = call.index == u64::try_from(told.index).ok()
+        && told.arguments == arguments
+        && match &told.begins {
+            Some((id, new)) => {
+                is_text
+                    && written.is_some()
+                    && call.id.as_deref() == Some(id)
+                    && name == Some(new)
+                    && call.kind.as_deref() == Some("function")
+            }
+            None => is_text && call.id.is_none() && name.is_none(),
+        };
+    Some(if same {
+        CallFix::Keep
+    } else {
+        CallFix::Write(told)
+    })
+}

@@ -1,0 +1,228 @@
+//! A provider's response object -> hub answer. Pure.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::codec::json::{Object, fields, raw};
+use crate::dialect::hub::{Answer, Detail, Finish, ToolCall, Usage};
+use crate::dialect::{RESPONSES_FORMAT, place_of};
+
+/// `response`, as far as it means something elsewhere.
+#[derive(Deserialize)]
+pub(super) struct Response {
+    #[serde(default)]
+    pub id: Option<String>,
+    #[serde(default)]
+    pub model: Option<String>,
+    #[serde(default)]
+    pub created_at: Option<f64>,
+    #[serde(default)]
+    pub status: Option<String>,
+    #[serde(default)]
+    pub error: Option<Box<RawValue>>,
+    #[serde(default)]
+    pub incomplete_details: Option<Incomplete>,
+    #[serde(default)]
+    pub output: Vec<Item>,
+    #[serde(default)]
+    pub usage: Option<WireUsage>,
+    #[serde(default)]
+    pub service_tier: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Incomplete {
+    #[serde(default)]
+    reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Item {
+    #[serde(rename = "type", default)]
+    pub kind: String,
+    #[serde(default)]
+    pub id: Option<String>,
+    #[serde(default)]
+    pub call_id: Option<String>,
+    #[serde(default)]
+    pub name: Option<String>,
+    #[serde(default)]
+    pub arguments: Option<String>,
+    #[serde(default)]
+    pub encrypted_content: Option<String>,
+    #[serde(default)]
+    summary: Option<Vec<Part>>,
+    #[serde(default)]
+    content: Option<Vec<Part>>,
+}
+
+#[derive(Deserialize)]
+struct Part {
+    #[serde(rename = "type", default)]
+    kind: String,
+    #[serde(default)]
+    text: Option<String>,
+    #[serde(default)]
+    refusal: Option<String>,
+    #[serde(default)]
+    annotations: Option<Vec<Box<RawValue>>>,
+    #[serde(default)]
+    logprobs: Option<Vec<Box<RawValue>>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct WireUsage {
+    input_tokens: u64,
+    output_tokens: u64,
+    #[serde(default)]
+    input_tokens_details: Option<Details>,
+    #[serde(default)]
+    output_tokens_details: Option<Details>,
+}
+
+#[derive(Default, Deserialize)]
+struct Details {
+    #[serde(default)]
+    cached_tokens: Option<u64>,
+    #[serde(default)]
+    cache_write_tokens: Option<u64>,
+    #[serde(default)]
+    reasoning_tokens: Option<u64>,
+}
+
+impl From<WireUsage> for Usage {
+    fn from(wire: WireUsage) -> Self {
+        let of_input = wire.input_tokens_details.unwrap_or_default();
+        let of_output = wire.output_tokens_details.unwrap_or_default();
+        Self {
+            prompt: wire.input_tokens,
+            completion: wire.output_tokens,
+            cached: of_input.cached_tokens.unwrap_or(0),
+            cache_write: of_input.cache_write_tokens.unwrap_or(0),
+            reasoning: of_output.reasoning_tokens.unwrap_or(0),
+        }
+    }
+}
+
+impl Item {
+    /// What the provider wants back of a reasoning item.
+    pub(super) fn detail(&self, index: u64) -> Option<Detail> {
+        Some(Detail {
+            kind: "reasoning.encrypted".to_owned(),
+            text: None,
+            signature: None,
+            data: Some(self.encrypted_content.clone()?),
+            format: Some(RESPONSES_FORMAT.to_owned()),
+            id: self.id.clone(),
+            index,
+        })
+    }
+
+    fn thought(&self) -> String {
+        let texts: Vec<_> = [&self.summary, &self.content]
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|part| part.text.clone())
+            .collect();
+        texts.join("\n\n")
+    }
+}
+
+/// Why a response ended, and the provider's word where ours says less.
+pub(super) fn finish(response: &Response, called: bool, refused: bool) -> (Finish, Option<String>) {
+    let reason = response
+        .incomplete_details
+        .as_ref()
+        .and_then(|details| details.reason.as_deref());
+    match (response.status.as_deref(), reason) {
+        (Some("incomplete"), Some("content_filter")) => (Finish::ContentFilter, None),
+        (Some("incomplete"), Some("max_output_tokens") | None) => (Finish::Length, None),
+        (Some("incomplete"), Some(other)) => (Finish::Length, Some(other.to_owned())),
+        _ if called => (Finish::ToolCalls, None),
+        _ if refused => (Finish::ContentFilter, None),
+        _ => (Finish::Stop, None),
+    }
+}
+
+/// A citation in the nested shape that Chat Completions has.
+pub(super) fn nested_annotation(flat: &RawValue) -> Option<Box<RawValue>> {
+    let mut flat: Object<'_> = serde_json::from_str(flat.get()).ok()?;
+    let kind = flat.take("type")?;
+    // Chat Completions knows citations of the web only.
+    (kind.get() == "\"url_citation\"")
+        .then(|| raw(&fields!({"type": "url_citation", "url_citation": flat})))
+}
+
+/// Reads a whole response.
+pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
+    let response: Response = serde_json::from_slice(body)
+        .map_err(|error| format!("it is no response ({})", place_of(&error)))?;
+    if response.status.as_deref() == Some("failed") {
+        return Err("it failed".to_owned());
+    }
+    let mut out = Answer::empty(Finish::Stop);
+    let mut thoughts = Vec::new();
+    let mut probable: Vec<Box<RawValue>> = Vec::new();
+    for (index, item) in (0_u64..).zip(&response.output) {
+        match item.kind.as_str() {
+            "reasoning" => {
+                thoughts.push(item.thought());
+                out.details.extend(item.detail(index));
+            }
+            "message" => {
+                for part in item.content.iter().flatten() {
+                    match part.kind.as_str() {
+                        "refusal" => out
+                            .refusal
+                            .get_or_insert_default()
+                            .push_str(part.refusal.as_deref().unwrap_or_default()),
+                        _ => out
+                            .text
+                            .get_or_insert_default()
+                            .push_str(part.text.as_deref().unwrap_or_default()),
+                    }
+                    let annotations = part.annotations.iter().flatten();
+                    out.annotations
+                        .extend(annotations.filter_map(|flat| nested_annotation(flat)));
+                    probable.extend(part.logprobs.iter().flatten().cloned());
+                }
+            }
+            "function_call" => out.tool_calls.push(ToolCall {
+                id: item.call_id.clone().ok_or("a call in it has no id")?,
+                name: item.name.clone().ok_or("a call in it has no name")?,
+                arguments: item
+                    .arguments
+                    .clone()
+                    .filter(|text| !text.trim().is_empty())
+                    .unwrap_or_else(|| "{}".to_owned()),
+                extra: None,
+            }),
+            _ => {}
+        }
+    }
+    thoughts.retain(|text| !text.is_empty());
+    out.reasoning = (!thoughts.is_empty()).then(|| thoughts.join("\n\n"));
+    if !probable.is_empty() {
+        out.logprobs = Some(raw(&fields!({"content": probable, "refusal": None::<()>})));
+    }
+    let refused = out.refusal.is_some();
+    (out.finish, out.native_finish) = finish(&response, !out.tool_calls.is_empty(), refused);
+    out.id = response.id;
+    out.model = response.model;
+    out.created = response.created_at.and_then(seconds);
+    out.usage = response.usage.map(Usage::from);
+    out.service_tier = response.service_tier;
+    Ok(out)
+}
+
+/// Whole seconds of a time that may be written as a decimal.
+pub(super) fn seconds(at: f64) -> Option<u64> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a time after 1970, and its fraction is left out on purpose"
+    )]
+    let whole = (at.is_finite() && at > 0.0).then_some(at as u64);
+    whole
+}

@@ -1,0 +1,338 @@
+//! Hub request -> Responses body, for models that do something there only. Pure.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use crate::codec::json::{self, Object, Raw, fields, put, raw};
+use crate::dialect::hub::{
+    CallIn, Detail, Memory, Message, Part, Request, Role, Tool, ToolChoice, is_default,
+};
+use crate::dialect::openai::results_of_calls;
+use crate::dialect::{Mended, RESPONSES_FORMAT, Report, Translated};
+use crate::error::{Error, ProviderError};
+
+/// Parameters that Responses does not have.
+const NOT_THERE: [&str; 9] = [
+    "stop",
+    "seed",
+    "presence_penalty",
+    "frequency_penalty",
+    "logit_bias",
+    "prediction",
+    "modalities",
+    "audio",
+    "web_search_options",
+];
+
+/// Writes a request.
+pub(super) fn request(request: &mut Request<'_>, memory: &dyn Memory) -> Result<Translated, Error> {
+    let mut report = Report {
+        dropped: std::mem::take(&mut request.dropped),
+        changed: std::mem::take(&mut request.changed),
+    };
+    let mut fields = std::mem::take(&mut request.fields);
+    if fields.read::<u64>("", "n")?.is_some_and(|n| n != 1) {
+        return Err(Error::unsupported_value(
+            "n",
+            "this model gives one answer where functions are offered.",
+        ));
+    }
+    let mut out = Object::default();
+    out.push("model", Cow::Owned(raw(&request.model)));
+    results_of_calls(&mut request.messages);
+    let mut rest = request.messages.as_slice();
+    if let [first, others @ ..] = rest
+        && let (Role::System | Role::Developer, [Part::Text { text, .. }]) =
+            (first.role, first.content.as_slice())
+        && others
+            .first()
+            .is_none_or(|next| !matches!(next.role, Role::System | Role::Developer))
+    {
+        out.push("instructions", Cow::Owned(raw(text)));
+        rest = others;
+    }
+    let mut items = Vec::new();
+    for message in rest {
+        write_message(message, memory, &mut items)?;
+    }
+    out.push("input", Cow::Owned(raw(&items)));
+    if request.stream {
+        out.push("stream", Cow::Owned(raw(&true)));
+    }
+    if !request.tools.is_empty() {
+        let tools: Vec<_> = request.tools.iter().map(tool).collect();
+        out.push("tools", Cow::Owned(raw(&tools)));
+    }
+    if let Some(choice) = &request.tool_choice {
+        out.push("tool_choice", Cow::Owned(tool_choice(choice)));
+    }
+    parameters(&mut fields, &mut out, &mut report)?;
+    report.settle();
+    Ok(Translated {
+        body: serde_json::to_vec(&out).map_err(|e| Error::InvalidJson {
+            param: None,
+            message: e.to_string(),
+        })?,
+        report,
+        talk: 0,
+    })
+}
+
+fn parameters<'a>(
+    fields: &mut Object<'a>,
+    out: &mut Object<'a>,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let older = fields.take("max_tokens");
+    if let Some(limit) = fields.take("max_completion_tokens").or(older) {
+        out.push("max_output_tokens", limit);
+    }
+    let mut reasoning = Object::default();
+    if let Some(effort) = fields.take("reasoning_effort") {
+        reasoning.push("effort", effort);
+    }
+    reasoning.push("summary", Cow::Owned(raw("auto")));
+    out.push("reasoning", Cow::Owned(raw(&reasoning)));
+    let mut text = Object::default();
+    if let Some(format) = fields.take("response_format") {
+        text.push("format", flat_format(&format)?);
+    }
+    if let Some(verbosity) = fields.take("verbosity") {
+        text.push("verbosity", verbosity);
+    }
+    if !text.fields.is_empty() {
+        out.push("text", Cow::Owned(raw(&text)));
+    }
+    let mut include = vec!["reasoning.encrypted_content"];
+    if fields.read::<bool>("", "logprobs")? == Some(true) {
+        include.push("message.output_text.logprobs");
+    }
+    out.push("include", Cow::Owned(raw(&include)));
+    // Chat Completions keeps nothing unless told to.
+    let store = fields.read::<bool>("", "store")?.unwrap_or(false);
+    out.push("store", Cow::Owned(raw(&store)));
+    for name in NOT_THERE {
+        if let Some(value) = fields.take(name)
+            && !is_default(name, &value)
+        {
+            report.dropped.push(name.to_owned());
+        }
+    }
+    for field in std::mem::take(&mut fields.fields) {
+        if field.value.get() != "null" {
+            out.fields.push(field);
+        }
+    }
+    Ok(())
+}
+
+/// Nested there, flat here.
+fn flat_format<'a>(format: &Raw<'a>) -> Result<Raw<'a>, Error> {
+    const AT: &str = "response_format";
+    let mut nested = json::object(format, &AT)?;
+    let Some(schema) = nested.take("json_schema") else {
+        return Ok(format.clone());
+    };
+    let mut flat = Object::default();
+    flat.push("type", Cow::Owned(raw("json_schema")));
+    let inner = json::object(&schema, &"response_format.json_schema")?;
+    flat.fields.extend(inner.fields);
+    Ok(Cow::Owned(raw(&flat)))
+}
+
+fn write_message(
+    message: &Message<'_>,
+    memory: &dyn Memory,
+    items: &mut Vec<Box<RawValue>>,
+) -> Result<(), Error> {
+    match message.role {
+        Role::Assistant => assistant(message, memory, items),
+        Role::Tool | Role::Function => {
+            let output: Box<RawValue> = match message.content.as_slice() {
+                [] => raw(""),
+                [Part::Text { text, .. }] if message.plain => raw(text),
+                parts => raw(&parts.iter().map(part).collect::<Vec<_>>()),
+            };
+            items.push(raw(&fields!({
+                "type": "function_call_output",
+                "call_id": message.tool_call_id,
+                "output": output,
+            })));
+            Ok(())
+        }
+        Role::System | Role::Developer | Role::User => {
+            let content: Box<RawValue> = match message.content.as_slice() {
+                [Part::Text { text, .. }] if message.plain => raw(text),
+                parts => raw(&parts.iter().map(part).collect::<Vec<_>>()),
+            };
+            items.push(raw(&fields!({
+                "type": "message",
+                "role": message.role.name(),
+                "content": content,
+            })));
+            Ok(())
+        }
+    }
+}
+
+fn assistant(
+    message: &Message<'_>,
+    memory: &dyn Memory,
+    items: &mut Vec<Box<RawValue>>,
+) -> Result<(), Error> {
+    let details = match message.other.get("reasoning_details") {
+        Some(raw) => serde_json::from_str::<Vec<Detail>>(raw.get()).map_err(|_| {
+            Error::wrong_type(
+                format!("{}.reasoning_details", message.at),
+                "an array of reasoning details",
+            )
+        })?,
+        None => message
+            .tool_calls
+            .first()
+            .and_then(|call| memory.recall(&call.id, 0))
+            .map(|kept| kept.details)
+            .unwrap_or_default(),
+    };
+    for detail in details {
+        let ours = detail.format.as_deref() == Some(RESPONSES_FORMAT);
+        if let (true, Some(sealed)) = (ours, detail.data) {
+            items.push(raw(&fields!({
+                "type": "reasoning",
+                "id": detail.id,
+                "summary": [(); 0],
+                "encrypted_content": sealed,
+            })));
+        }
+    }
+    let mut content: Vec<Box<RawValue>> = Vec::new();
+    for part in &message.content {
+        match part {
+            Part::Text { text, .. } if text.is_empty() => {}
+            Part::Text { text, .. } => {
+                content.push(raw(&fields!({"type": "output_text", "text": text})));
+            }
+            Part::Refusal(text) => {
+                content.push(raw(&fields!({"type": "refusal", "refusal": text})));
+            }
+            other => content.push(self::part(other)),
+        }
+    }
+    if let Some(refusal) = &message.refusal {
+        content.push(raw(&fields!({"type": "refusal", "refusal": refusal})));
+    }
+    if !content.is_empty() {
+        items.push(raw(&fields!({
+            "type": "message", "role": "assistant", "content": content,
+        })));
+    }
+    items.extend(message.tool_calls.iter().map(call));
+    Ok(())
+}
+
+fn call(call: &CallIn<'_>) -> Box<RawValue> {
+    raw(&fields!({
+        "type": "function_call",
+        "call_id": call.id,
+        "name": call.name,
+        "arguments": call.arguments,
+    }))
+}
+
+fn part(part: &Part<'_>) -> Box<RawValue> {
+    match part {
+        Part::Text { text, .. } => raw(&fields!({"type": "input_text", "text": text})),
+        Part::Image { url, detail, .. } => {
+            let mut image = fields!({"type": "input_image", "image_url": url});
+            if let Some(detail) = detail {
+                image.push("detail", Cow::Owned(raw(detail)));
+            }
+            raw(&image)
+        }
+        Part::File { file, .. } => {
+            let mut out = fields!({"type": "input_file"});
+            out.fields.extend(file.fields.iter().cloned());
+            raw(&out)
+        }
+        Part::Refusal(text) => raw(&fields!({"type": "refusal", "refusal": text})),
+        Part::Other { value, .. } => (**value).to_owned(),
+    }
+}
+
+fn tool(tool: &Tool<'_>) -> Box<RawValue> {
+    match tool {
+        Tool::Function {
+            name,
+            description,
+            parameters,
+            strict,
+            ..
+        } => {
+            let mut out = fields!({"type": "function", "name": name});
+            if let Some(description) = description {
+                out.push("description", Cow::Owned(raw(description)));
+            }
+            match parameters {
+                Some(schema) => out.push("parameters", Cow::Borrowed(schema)),
+                None => out.push("parameters", Cow::Owned(raw(&None::<()>))),
+            }
+            // Absent means true here, and false there.
+            out.push("strict", Cow::Owned(raw(&strict.unwrap_or(false))));
+            raw(&out)
+        }
+        Tool::Other { value, .. } => (**value).to_owned(),
+    }
+}
+
+fn tool_choice(choice: &ToolChoice<'_>) -> Box<RawValue> {
+    match choice {
+        ToolChoice::Auto => raw("auto"),
+        ToolChoice::None => raw("none"),
+        ToolChoice::Required => raw("required"),
+        ToolChoice::Function(name) => raw(&fields!({"type": "function", "name": name})),
+        ToolChoice::Allowed { required, names } => {
+            let tools: Vec<_> = names
+                .iter()
+                .map(|name| raw(&fields!({"type": "function", "name": name})))
+                .collect();
+            raw(&fields!({
+                "type": "allowed_tools",
+                "mode": if *required { "required" } else { "auto" },
+                "tools": tools,
+            }))
+        }
+    }
+}
+
+/// The request without reasoning that the provider cannot read: it was sealed for another key.
+pub(super) fn mend(body: &[u8], refusal: &ProviderError) -> Option<Mended> {
+    let told = |text: &str| text.contains("invalid_encrypted_content");
+    if !refusal.code.as_deref().is_some_and(told) && !told(&refusal.message) {
+        return None;
+    }
+    let mut request: Object<'_> = serde_json::from_slice(body).ok()?;
+    let input = request.get("input")?.clone();
+    let items = json::array(&input, &"input").ok()?;
+    let count = items.len();
+    let kept: Vec<Raw<'_>> = items
+        .into_iter()
+        .filter(|item| {
+            json::object(item, &"input").is_ok_and(|item| {
+                item.get("type")
+                    .is_none_or(|kind| kind.get() != "\"reasoning\"")
+            })
+        })
+        .collect();
+    if kept.len() == count {
+        return None;
+    }
+    let kept = raw(&kept);
+    put(&mut request, "input", kept);
+    Some(Mended {
+        body: serde_json::to_vec(&request).ok()?,
+        headers: Vec::new(),
+        dropped: "input.reasoning",
+        reason: "reasoning_of_another_key",
+    })
+}

@@ -1,0 +1,240 @@
+//! A provider's Responses events -> hub events; one state machine per stream. Pure.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::answer_in::{Item, Response, finish, nested_annotation, seconds};
+use crate::codec::sse;
+use crate::dialect::hub::{Event, Usage};
+use crate::dialect::openai::read_error;
+use crate::dialect::{StreamIn, place_of};
+use crate::error::Error;
+
+#[derive(Deserialize)]
+struct Wire {
+    #[serde(rename = "type", default)]
+    kind: String,
+    #[serde(default)]
+    output_index: Option<u64>,
+    #[serde(default)]
+    summary_index: Option<u64>,
+    #[serde(default)]
+    delta: Option<String>,
+    #[serde(default)]
+    arguments: Option<String>,
+    #[serde(default)]
+    item: Option<Item>,
+    #[serde(default)]
+    annotation: Option<Box<RawValue>>,
+    #[serde(default)]
+    response: Option<Response>,
+}
+
+/// A call of the stream.
+#[derive(Default)]
+struct Call {
+    index: usize,
+    /// Whether any of its arguments came in fragments.
+    told: bool,
+    ended: bool,
+}
+
+/// Reads the events of one stream.
+pub(super) struct FromResponses {
+    provider: &'static str,
+    started: bool,
+    ended: bool,
+    refused: bool,
+    calls: HashMap<u64, Call>,
+}
+
+impl FromResponses {
+    /// `provider` is whose stream it is, for error texts.
+    pub(super) fn new(provider: &'static str) -> Self {
+        Self {
+            provider,
+            started: false,
+            ended: false,
+            refused: false,
+            calls: HashMap::new(),
+        }
+    }
+
+    fn fail(&mut self, error: Error, out: &mut Vec<Event>) {
+        self.ended = true;
+        out.push(Event::Failed(error));
+    }
+
+    fn broken(&mut self, reason: &str, out: &mut Vec<Event>) {
+        let provider = self.provider;
+        let reason = reason.to_owned();
+        self.fail(Error::BadAnswer { provider, reason }, out);
+    }
+
+    fn open(&mut self, at: u64, item: &Item, out: &mut Vec<Event>) {
+        if self.calls.contains_key(&at) {
+            return;
+        }
+        let (Some(id), Some(name)) = (item.call_id.clone(), item.name.clone()) else {
+            return self.broken("a call in it has no id or no name", out);
+        };
+        let index = self.calls.len();
+        self.calls.insert(
+            at,
+            Call {
+                index,
+                ..Call::default()
+            },
+        );
+        out.push(Event::ToolCall {
+            index,
+            id,
+            name,
+            extra: None,
+        });
+    }
+
+    /// The whole arguments of a call: told where they did not come in fragments.
+    fn whole(&mut self, at: u64, arguments: Option<String>, out: &mut Vec<Event>) {
+        let Some(call) = self.calls.get_mut(&at).filter(|call| !call.told) else {
+            return;
+        };
+        if let Some(fragment) = arguments.filter(|text| !text.is_empty()) {
+            call.told = true;
+            out.push(Event::Arguments {
+                index: call.index,
+                fragment,
+            });
+        }
+    }
+
+    fn close(&mut self, at: u64, out: &mut Vec<Event>) {
+        let Some(call) = self.calls.get_mut(&at).filter(|call| !call.ended) else {
+            return;
+        };
+        call.ended = true;
+        let index = call.index;
+        if !std::mem::replace(&mut call.told, true) {
+            let fragment = "{}".to_owned();
+            out.push(Event::Arguments { index, fragment });
+        }
+        out.push(Event::ToolCallEnd { index });
+    }
+
+    fn complete(&mut self, response: Response, out: &mut Vec<Event>) {
+        self.ended = true;
+        let (reason, native) = finish(&response, !self.calls.is_empty(), self.refused);
+        // A call that was cut off has no end of its own.
+        let open: Vec<u64> = self
+            .calls
+            .iter()
+            .filter(|(_, call)| !call.ended)
+            .map(|(at, _)| *at)
+            .collect();
+        for at in open {
+            self.close(at, out);
+        }
+        out.push(Event::Finish { reason, native });
+        out.extend(response.usage.map(|usage| Event::Usage(Usage::from(usage))));
+        out.push(Event::End);
+    }
+
+    fn event(&mut self, wire: Wire, data: &str, out: &mut Vec<Event>) {
+        let at = wire.output_index.unwrap_or(0);
+        let delta = wire.delta.filter(|delta| !delta.is_empty());
+        match wire.kind.as_str() {
+            "response.output_text.delta" => out.extend(delta.map(Event::Text)),
+            "response.refusal.delta" => {
+                self.refused = true;
+                out.extend(delta.map(Event::Refusal));
+            }
+            "response.reasoning_summary_part.added" if wire.summary_index > Some(0) => {
+                out.push(Event::Reasoning("\n\n".to_owned()));
+            }
+            "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
+                out.extend(delta.map(Event::Reasoning));
+            }
+            "response.output_text.annotation.added" => {
+                let nested = wire.annotation.and_then(|flat| nested_annotation(&flat));
+                out.extend(nested.map(|nested| Event::Annotations(vec![nested])));
+            }
+            "response.output_item.added" => {
+                if let Some(item) = wire.item.filter(|item| item.kind == "function_call") {
+                    self.open(at, &item, out);
+                }
+            }
+            "response.function_call_arguments.delta" => {
+                let Some(call) = self.calls.get_mut(&at) else {
+                    return self.broken("it goes on with a call that it did not begin", out);
+                };
+                if let Some(fragment) = delta {
+                    call.told = true;
+                    let index = call.index;
+                    out.push(Event::Arguments { index, fragment });
+                }
+            }
+            "response.function_call_arguments.done" => self.whole(at, wire.arguments, out),
+            "response.output_item.done" => match wire.item {
+                Some(item) if item.kind == "function_call" => {
+                    self.open(at, &item, out);
+                    self.whole(at, item.arguments, out);
+                    self.close(at, out);
+                }
+                Some(item) if item.kind == "reasoning" => {
+                    out.extend(item.detail(at).map(Event::Detail));
+                }
+                _ => {}
+            },
+            "response.completed" | "response.incomplete" => match wire.response {
+                Some(response) => self.complete(response, out),
+                None => self.broken("its last event has no response", out),
+            },
+            "response.failed" => {
+                let error = wire.response.and_then(|response| response.error);
+                let text = error.as_ref().map_or(data, |error| error.get());
+                let error = read_error(200, format!("{{\"error\":{text}}}").as_bytes());
+                self.fail(Error::Provider(Box::new(error)), out);
+            }
+            "error" => {
+                let error = read_error(200, data.as_bytes());
+                self.fail(Error::Provider(Box::new(error)), out);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl StreamIn for FromResponses {
+    fn push(&mut self, event: &sse::Event<'_>, out: &mut Vec<Event>) {
+        let data = event.data.trim();
+        if self.ended || data.is_empty() || data == "[DONE]" {
+            return;
+        }
+        let mut wire: Wire = match serde_json::from_str(data) {
+            Ok(wire) => wire,
+            Err(error) => {
+                let reason = format!("an event of its stream is no event ({})", place_of(&error));
+                return self.broken(&reason, out);
+            }
+        };
+        if !self.started
+            && let Some(response) = &mut wire.response
+        {
+            self.started = true;
+            out.push(Event::Start {
+                id: response.id.take(),
+                model: response.model.take(),
+                created: response.created_at.and_then(seconds),
+            });
+        }
+        self.event(wire, data, out);
+    }
+
+    fn finish(&mut self, out: &mut Vec<Event>) {
+        if !self.ended {
+            self.fail(Error::Truncated, out);
+        }
+    }
+}
