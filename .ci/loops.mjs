@@ -303,14 +303,22 @@ const UNSTORED = { openai: { ...REASONING, store: false, include: ["reasoning.en
 
 function aiLoop(way, model, { shown = true, providerOptions } = {}) {
   return async (talk) => {
-    const given = { model: model(talk), prompt: talk.question, tools: TOOLS, stopWhen: stepCountIs(3), maxRetries: 0 };
+    const given = {
+      model: model(talk),
+      prompt: talk.question,
+      tools: TOOLS,
+      stopWhen: stepCountIs(3),
+      maxRetries: 0,
+      abortSignal: AbortSignal.timeout(30_000),
+      providerOptions,
+    };
     let steps;
     if (way === "generateText") {
-      steps = (await generateText({ ...given, providerOptions })).steps;
+      steps = (await generateText(given)).steps;
     } else {
       let failed;
       const onError = ({ error }) => (failed = error);
-      const result = streamText({ ...given, providerOptions, onError });
+      const result = streamText({ ...given, onError });
       await result.consumeStream({ onError: (error) => (failed ??= error) });
       if (failed) throw failed;
       steps = await result.steps;

@@ -182,6 +182,8 @@ def anthropic(body, headers):
 
 # The providers with Chat Completions.
 
+USAGE = {"prompt_tokens": 26, "completion_tokens": 40, "total_tokens": 66}
+
 
 def openai_error(message, param=None, code=None, kind="invalid_request_error", status=400):
     return Refused(status, {"error": {"message": message, "type": kind, "param": param, "code": code}})
@@ -277,12 +279,11 @@ def gemini(body, headers):
                 "Function call is missing a thought_signature in functionCall parts. "
                 f"messages[{at}]: expected {dumps(calls[0]['extra_content'])}, got {dumps(got)}"
             )
-    usage = {"prompt_tokens": 26, "completion_tokens": 40, "total_tokens": 66}
     if body.get("tools") and not said:
         message = {"role": "assistant", "tool_calls": calls}
     else:
         message = {"role": "assistant", "content": ANSWER}
-    return chat_answer(body, body["model"], message, "stop", usage, "finish", whole_calls=True)
+    return chat_answer(body, body["model"], message, "stop", USAGE, "finish", whole_calls=True)
 
 
 def thinker(body, model, ids, usage, place):
@@ -319,9 +320,10 @@ def thinker(body, model, ids, usage, place):
 def deepseek(body, headers):
     case = case_of(body)
     usage = {
-        **{"prompt_tokens": 26, "completion_tokens": 40, "total_tokens": 66},
+        **USAGE,
         "completion_tokens_details": {"reasoning_tokens": 30},
-        **{"prompt_cache_hit_tokens": 5, "prompt_cache_miss_tokens": 21},
+        "prompt_cache_hit_tokens": 5,
+        "prompt_cache_miss_tokens": 21,
     }
     ids = [f"call_0{index}_{short(case + name, 22)}" for index, (name, _) in enumerate(CALLS)]
     return thinker(body, body["model"], ids, usage, "always")
@@ -331,7 +333,7 @@ def kimi(body, headers):
     if headers.get("user-agent") != "KimiCLI/1.3":
         message = "Kimi For Coding is currently only available for Coding Agents"
         raise openai_error(message, kind="access_terminated_error", status=403)
-    usage = {"prompt_tokens": 26, "completion_tokens": 40, "total_tokens": 66, "cached_tokens": 5}
+    usage = {**USAGE, "cached_tokens": 5}
     # The same in every conversation.
     ids = [f"functions.{name}:{index}" for index, (name, _) in enumerate(CALLS)]
     return thinker(body, "kimi-for-coding", ids, usage, "choice")
@@ -358,7 +360,7 @@ def openai_chat(body, headers):
         )
     calls = called(openai_ids(case_of(body)))
     usage = {
-        **{"prompt_tokens": 26, "completion_tokens": 40, "total_tokens": 66},
+        **USAGE,
         "prompt_tokens_details": {"cached_tokens": 5, "audio_tokens": 0},
         "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
     }
@@ -382,7 +384,9 @@ def openai_responses(body, headers):
     said = [at for at, item in enumerate(items) if item.get("type") == "function_call"]
     if any(item.get("type") == "item_reference" for item in items):
         raise openai_error("Item not found. Items are not persisted when `store` is set to false.", "input", status=404)
-    if said:
+    asks = body.get("reasoning") or {}
+    thinks = asks.get("effort") != "none"
+    if said and thinks:
         before = items[said[0] - 1] if said[0] else {}
         if before.get("type") != "reasoning" or before.get("encrypted_content") != sealed:
             raise openai_error(
@@ -392,6 +396,7 @@ def openai_responses(body, headers):
             )
         if not isinstance(before.get("summary"), list):
             raise openai_error("Missing required parameter: 'input[1].summary'.", "input[1].summary")
+    if said:
         got = [(items[at]["call_id"], items[at]["name"]) for at in said]
         wanted = list(zip(openai_ids(case), [name for name, _ in CALLS]))
         whole = all(same_json(items[at]["arguments"], given) for at, (_, given) in zip(said, CALLS))
@@ -401,18 +406,18 @@ def openai_responses(body, headers):
             if flat(outputs.get(id)) != RESULTS[name]:
                 raise openai_error(f"No tool output found for function call {id}.", "input")
 
-    asks = body.get("reasoning") or {}
     if body.get("tools") and not said:
         item = {"id": f"rs_{short(case, 48)}", "type": "reasoning", "summary": []}
         if asks.get("summary"):
             item["summary"] = [{"type": "summary_text", "text": THOUGHT.format(case=case)}]
         kept = {**item, "encrypted_content": sealed}
-        output = [kept if "reasoning.encrypted_content" in (body.get("include") or []) else item]
+        shown = kept if "reasoning.encrypted_content" in (body.get("include") or []) else item
+        output = [shown] if thinks else []
         for id, (name, arguments) in zip(openai_ids(case), CALLS):
             call = {"id": f"fc_{short(id, 48)}", "type": "function_call", "status": "completed", "call_id": id}
             output.append({**call, "name": name, "arguments": dumps(arguments)})
         if body.get("store") is not False:
-            stored.update({item["id"]: item for item in [kept, *output[1:]]})
+            stored.update({item["id"]: item for item in [*output, kept]})
     else:
         form = ((body.get("text") or {}).get("format") or {}).get("type")
         text = dumps(FORECAST) if form == "json_schema" else ANSWER
@@ -421,19 +426,38 @@ def openai_responses(body, headers):
         output = [{**item, "content": [part]}]
 
     base = {
-        **{"id": f"resp_{short(case + str(len(said)), 48)}", "object": "response", "created_at": 1790000000},
-        **{"status": "in_progress", "background": False, "error": None, "incomplete_details": None},
-        **{"instructions": body.get("instructions"), "max_output_tokens": None, "max_tool_calls": None},
-        **{"model": body["model"], "output": [], "parallel_tool_calls": True, "previous_response_id": None},
+        "id": f"resp_{short(case + str(len(said)), 48)}",
+        "object": "response",
+        "created_at": 1790000000,
+        "status": "in_progress",
+        "background": False,
+        "error": None,
+        "incomplete_details": None,
+        "instructions": body.get("instructions"),
+        "max_output_tokens": None,
+        "max_tool_calls": None,
+        "model": body["model"],
+        "output": [],
+        "parallel_tool_calls": True,
+        "previous_response_id": None,
         "reasoning": {"effort": asks.get("effort", "medium"), "summary": asks.get("summary")},
-        **{"service_tier": "default", "store": body.get("store") is not False, "temperature": 1, "top_p": 1},
+        "service_tier": "default",
+        "store": body.get("store") is not False,
+        "temperature": 1,
         "text": body.get("text") or {"format": {"type": "text"}},
-        **{"tool_choice": "auto", "tools": body.get("tools") or [], "top_logprobs": 0, "truncation": "disabled"},
+        "tool_choice": "auto",
+        "tools": body.get("tools") or [],
+        "top_logprobs": 0,
+        "top_p": 1,
+        "truncation": "disabled",
         "metadata": {},
     }
     usage = {
-        **{"input_tokens": 26, "input_tokens_details": {"cached_tokens": 5, "cache_write_tokens": 0}},
-        **{"output_tokens": 40, "output_tokens_details": {"reasoning_tokens": 30}, "total_tokens": 66},
+        "input_tokens": 26,
+        "input_tokens_details": {"cached_tokens": 5, "cache_write_tokens": 0},
+        "output_tokens": 40,
+        "output_tokens_details": {"reasoning_tokens": 30},
+        "total_tokens": 66,
     }
     final = {**base, "status": "completed", "output": output, "usage": usage, "completed_at": 1790000002}
     if not body.get("stream"):

@@ -641,3 +641,13 @@ async fn older_functions_are_tools_where_nothing_else_is_known() {
     );
     assert_eq!(answer["choices"][0]["finish_reason"], "function_call");
 }
+
+#[actix_web::test]
+async fn tokens_that_come_unasked_are_not_asked_for() {
+    let more = json!({"stream": true, "stream_options": {"include_usage": true}});
+    let (body, dropped, changed) = sent("mistral/m", more.clone()).await;
+    assert_eq!(rest(body), json!({"stream": true}));
+    assert_eq!((dropped, changed), (None, None));
+    let (body, _, _) = sent("groq/m", more.clone()).await;
+    assert_eq!(rest(body), more);
+}

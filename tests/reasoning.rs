@@ -288,16 +288,6 @@ fn provider(request: &Request) -> Script {
     }
 }
 
-const MODELS: [&str; 7] = [
-    "claude-opus-5-5",
-    "deepseek/deepseek-v4-pro",
-    "kimi-k2",
-    "gemini-3-pro",
-    "vertex/gemini-3-pro",
-    "gpt-5.6",
-    "azure/gpt-6",
-];
-
 fn start() -> (Scripted, Gateway) {
     let server = Scripted::start(provider).unwrap();
     let gateway = Gateway::start(config(&server));
@@ -376,9 +366,49 @@ fn known_only(message: &Value) -> Value {
 }
 
 #[actix_web::test]
-async fn d1_d2_d4_d6_reasoning_survives_a_tool_loop_of_chat_clients() {
+async fn d1_signed_thinking_comes_back_before_its_calls() {
     let (server, gateway) = start();
-    for model in MODELS {
+    chat_loops(&gateway, &["claude-opus-5-5"]).await;
+    // As the provider wrote it, to the byte.
+    let body = String::from_utf8(server.requests().pop().unwrap().body).unwrap();
+    let thinking = json!({"type": "thinking", "thinking": THOUGHT, "signature": SIGNATURE});
+    assert!(body.contains(&thinking.to_string()), "{body}");
+}
+
+#[actix_web::test]
+async fn d2_redacted_thinking_comes_back_as_it_was() {
+    let (server, gateway) = start();
+    chat_loops(&gateway, &["claude-opus-5-5"]).await;
+    let body = server.requests().pop().unwrap().json();
+    let block = &body["messages"][1]["content"][1];
+    assert_eq!(
+        *block,
+        json!({"type": "redacted_thinking", "data": REDACTED})
+    );
+}
+
+#[actix_web::test]
+async fn d4_thought_signatures_come_back_with_their_calls() {
+    let (_server, gateway) = start();
+    chat_loops(&gateway, &["gemini-3-pro", "vertex/gemini-3-pro"]).await;
+}
+
+#[actix_web::test]
+async fn d6_reasoning_comes_back_where_it_is_demanded() {
+    let (_server, gateway) = start();
+    chat_loops(&gateway, &["deepseek/deepseek-v4-pro", "kimi-k2"]).await;
+}
+
+#[actix_web::test]
+async fn sealed_reasoning_comes_back_through_the_bridge() {
+    let (_server, gateway) = start();
+    chat_loops(&gateway, &["gpt-5.6", "azure/gpt-6"]).await;
+}
+
+/// Two turns of chat with each model: streamed and not, with a client that keeps everything and
+/// with one that keeps what the specification knows.
+async fn chat_loops(gateway: &Gateway, models: &[&str]) {
+    for &model in models {
         for stream in [false, true] {
             for keeps_all in [true, false] {
                 let what = format!("{model}, streamed {stream}, keeps all {keeps_all}");
@@ -416,7 +446,6 @@ async fn d1_d2_d4_d6_reasoning_survives_a_tool_loop_of_chat_clients() {
             }
         }
     }
-    drop(server);
 }
 
 #[actix_web::test]

@@ -158,7 +158,8 @@ pub(super) static XAI: ChatProvider = ChatProvider {
 };
 
 /// Mistral: 422 `extra_forbidden` for everything outside its own schema, of which these are
-/// OpenAI's; ids of calls are nine letters and digits; forced calls are `any`.
+/// OpenAI's; it counts the tokens of a stream unasked; ids of calls are nine letters and digits;
+/// forced calls are `any`.
 pub(super) static MISTRAL: ChatProvider = ChatProvider {
     renames: |_| {
         &[
@@ -168,7 +169,6 @@ pub(super) static MISTRAL: ChatProvider = ChatProvider {
     },
     refuses: |_| {
         &[
-            "stream_options",
             "audio",
             "function_call",
             "functions",
@@ -195,6 +195,7 @@ pub(super) static MISTRAL: ChatProvider = ChatProvider {
         "provider_specific_fields",
     ],
     refuses_in_calls: &["extra_content", "name"],
+    counts_always: true,
     developer: false,
     names: Names::OfTools,
     nulls: Nulls::Content,

@@ -70,7 +70,10 @@ pub fn provider_answer(provider: &'static Provider, path: &str, request: &Reques
         }
         ("GET", "models") => openai::models(provider),
         ("POST", "messages") if messages => anthropic::message(&body),
-        ("POST", "chat/completions") if !messages => openai::chat(&body),
+        ("POST", "chat/completions") if !messages => {
+            let unasked = matches!(provider.speaks, Speaks::Chat(chat) if chat.counts_always);
+            openai::chat(&body, unasked)
+        }
         ("POST", "responses") if !messages => openai::response(&body),
         _ => Script::json(404, &openai::error("Not Found", None)),
     }

@@ -112,8 +112,8 @@ fn turn(body: &Value) -> Turn {
     }
 }
 
-/// Answers a Chat Completions request.
-pub(super) fn chat(body: &Value) -> Script {
+/// Answers a Chat Completions request. `unasked` says that a stream's tokens are counted in any case.
+pub(super) fn chat(body: &Value, unasked: bool) -> Script {
     let Some(model) = body.get("model").and_then(Value::as_str) else {
         return Script::json(400, &error("you must provide a model parameter", None));
     };
@@ -149,7 +149,8 @@ pub(super) fn chat(body: &Value) -> Script {
             }),
         );
     }
-    let counted = body.pointer("/stream_options/include_usage") == Some(&Value::Bool(true));
+    let counted =
+        unasked || body.pointer("/stream_options/include_usage") == Some(&Value::Bool(true));
     let chunk = |choices: Value, usage: Value| {
         let mut chunk = json!({
             "id": id, "object": "chat.completion.chunk", "created": CREATED, "model": model, "choices": choices,

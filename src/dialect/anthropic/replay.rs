@@ -9,24 +9,29 @@ use crate::dialect::Mended;
 use crate::dialect::hub::{Detail, Memory, Message, Part, Place};
 use crate::error::{Error, ProviderError};
 
-/// Members in which a client takes thinking along, each enough by itself.
+/// Members in which a client takes thinking along.
 const TAKEN_ALONG: [&str; 3] = [
     "provider_specific_fields",
     "reasoning_details",
     "thinking_blocks",
 ];
 
-/// Gives a message that called tools the thinking back that its client did not keep.
+/// Gives a message that called tools the thinking back that its client did not keep. What is
+/// remembered is the provider's own; what a client brings may have been put together wrongly from
+/// a stream.
 pub(super) fn remember(message: &mut Message<'_>, memory: &dyn Memory) {
-    let kept_by_client = TAKEN_ALONG
-        .iter()
-        .any(|name| message.other.get(name).is_some());
-    let Some(call) = message.tool_calls.first().filter(|_| !kept_by_client) else {
+    let Some(call) = message.tool_calls.first() else {
         return;
     };
     let Some(kept) = memory.recall(&call.id, 0) else {
         return;
     };
+    if kept.raw_blocks.is_none() && kept.details.is_empty() {
+        return;
+    }
+    for name in TAKEN_ALONG {
+        message.other.take(name);
+    }
     if let Some(blocks) = kept.raw_blocks {
         let own = fields!({"anthropic": fields!({"content": blocks})});
         message

@@ -26,6 +26,8 @@ pub struct ChatProvider {
     pub refuses_in_messages: &'static [&'static str],
     /// Members of a message's tool calls that it refuses.
     pub refuses_in_calls: &'static [&'static str],
+    /// Whether it counts the tokens of every stream unasked, and refuses `stream_options`.
+    pub counts_always: bool,
     /// Whether it gives one answer only, and refuses `n`.
     pub one_answer: bool,
     /// Whether it knows the role `developer`.
@@ -139,6 +141,7 @@ impl ChatProvider {
         refuses: |_| &[],
         refuses_in_messages: &[],
         refuses_in_calls: &[],
+        counts_always: false,
         one_answer: false,
         developer: true,
         names: Names::All,

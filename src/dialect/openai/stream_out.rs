@@ -11,7 +11,7 @@ use super::hidden::failure_event;
 use crate::codec::json::{Object, fields, raw};
 use crate::codec::sse;
 use crate::dialect::StreamOut;
-use crate::dialect::hub::{Answer, Event, Finish, Usage};
+use crate::dialect::hub::{Answer, Detail, Event, Finish, Usage};
 use crate::error::Error;
 
 #[derive(Serialize)]
@@ -163,6 +163,9 @@ pub(super) struct ToChat {
     started: bool,
     ended: bool,
     usage: Option<Usage>,
+    /// Reasoning for taking back, told when it is whole: clients join what they do not know in
+    /// ways of their own.
+    details: Vec<Detail>,
 }
 
 impl ToChat {
@@ -175,6 +178,7 @@ impl ToChat {
             started: false,
             ended: false,
             usage: None,
+            details: Vec::new(),
         }
     }
 
@@ -244,6 +248,14 @@ impl StreamOut for ToChat {
         if self.ended {
             return;
         }
+        let thinks = matches!(
+            event,
+            Event::Detail(_) | Event::Reasoning(_) | Event::Ping | Event::Failed(_)
+        );
+        if !thinks && !self.details.is_empty() {
+            let details = std::mem::take(&mut self.details);
+            self.delta(&fields!({"reasoning_details": details}), out);
+        }
         match event {
             Event::Start { id, model, created } => {
                 if let Some(id) = id {
@@ -260,12 +272,10 @@ impl StreamOut for ToChat {
             Event::Text(text) => self.delta(&json!({"content": text}), out),
             Event::Reasoning(text) => self.delta(&json!({"reasoning_content": text}), out),
             Event::Detail(detail) => {
-                // Text that is signed goes out twice: readable, and for taking back.
-                let mut delta = json!({"reasoning_details": [detail]});
-                if let (Some(text), Value::Object(delta)) = (&detail.text, &mut delta) {
-                    delta.insert("reasoning_content".to_owned(), Value::String(text.clone()));
+                if let Some(text) = detail.text.as_deref().filter(|text| !text.is_empty()) {
+                    self.delta(&json!({"reasoning_content": text}), out);
                 }
-                self.delta(&delta, out);
+                Detail::join(&mut self.details, detail);
             }
             Event::Refusal(text) => self.delta(&json!({"refusal": text}), out),
             Event::Annotations(list) => self.delta(&fields!({"annotations": list}), out),

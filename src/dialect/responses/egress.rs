@@ -181,19 +181,23 @@ fn assistant(
     memory: &dyn Memory,
     items: &mut Vec<Box<RawValue>>,
 ) -> Result<(), Error> {
-    let details = match message.other.get("reasoning_details") {
-        Some(raw) => serde_json::from_str::<Vec<Detail>>(raw.get()).map_err(|_| {
+    // What is remembered is the provider's own; what a client brings may have been put together
+    // wrongly from a stream.
+    let kept = message
+        .tool_calls
+        .first()
+        .and_then(|call| memory.recall(&call.id, 0))
+        .map(|kept| kept.details)
+        .filter(|details| !details.is_empty());
+    let details = match (kept, message.other.get("reasoning_details")) {
+        (Some(kept), _) => kept,
+        (None, None) => Vec::new(),
+        (None, Some(raw)) => serde_json::from_str::<Vec<Detail>>(raw.get()).map_err(|_| {
             Error::wrong_type(
                 format!("{}.reasoning_details", message.at),
                 "an array of reasoning details",
             )
         })?,
-        None => message
-            .tool_calls
-            .first()
-            .and_then(|call| memory.recall(&call.id, 0))
-            .map(|kept| kept.details)
-            .unwrap_or_default(),
     };
     for detail in details {
         let ours = detail.format.as_deref() == Some(RESPONSES_FORMAT);

@@ -111,7 +111,8 @@ impl ResponsesRelay {
         }
         let probe: Probe = match serde_json::from_str(data) {
             Ok(probe) => probe,
-            Err(error) if error.is_data() => return Verdict::Same,
+            // In another shape: what it is, is for the client to see.
+            Err(error) if error.is_data() && data.starts_with('{') => return Verdict::Same,
             Err(error) => {
                 let reason = format!("an event of its stream is no JSON ({})", place_of(&error));
                 let provider = self.provider;

@@ -212,25 +212,30 @@ impl<'a> Edit<'_> {
         }
     }
 
+    /// What is remembered is the provider's own; what a client brings may have been put together
+    /// wrongly from a stream.
     fn reasoning(&mut self, message: &mut Object<'a>) -> Result<(), Error> {
         const NAME: &str = "reasoning_content";
-        if message.get(NAME).is_some_and(|text| text.get() != "\"\"") {
+        let member = |message: &Object<'a>, name: &str| {
+            message
+                .get(name)
+                .filter(|text| text.get().starts_with('"') && text.get() != "\"\"")
+                .map(|text| json::text(text, &format_args!("messages.{name}")).map(Cow::into_owned))
+                .transpose()
+        };
+        let kept = first_id(message)
+            .and_then(|id| self.memory.recall(&id, self.talk.finish()))
+            .and_then(|kept| kept.reasoning)
+            .filter(|text| !text.is_empty());
+        let own = member(message, NAME)?;
+        if own.is_some() && (kept.is_none() || kept == own) {
             return Ok(());
         }
-        let own = message
-            .get("reasoning")
-            .filter(|text| text.get().starts_with('"') && text.get() != "\"\"")
-            .map(|text| json::text(text, &"messages.reasoning").map(Cow::into_owned))
-            .transpose()?
-            .or_else(|| text_of_details(message));
-        // They became what the provider knows.
-        if own.is_some() && message.get("reasoning").is_none() {
+        let text = kept.or(member(message, "reasoning")?).or_else(|| {
+            let text = text_of_details(message)?;
+            // They became what the provider knows.
             message.take("reasoning_details");
-        }
-        let text = own.or_else(|| {
-            let kept =
-                first_id(message).and_then(|id| self.memory.recall(&id, self.talk.finish()))?;
-            kept.reasoning.filter(|text| !text.is_empty())
+            Some(text)
         });
         message.take(NAME);
         let text = text.unwrap_or_else(|| {

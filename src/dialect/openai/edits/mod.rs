@@ -131,6 +131,10 @@ impl<'a> Edit<'_> {
     }
 
     fn leave_out(&mut self, request: &mut Object<'a>) {
+        // The tokens come all the same: nothing is lost that would have to be reported.
+        if self.provider.counts_always && request.take("stream_options").is_some() {
+            self.edited = true;
+        }
         for name in (self.provider.refuses)(self.model) {
             let Some(at) = request.fields.iter().position(|field| field.name == *name) else {
                 continue;
