@@ -257,6 +257,8 @@ impl StreamOut for ToChat {
             self.delta(&fields!({"reasoning_details": details}), out);
         }
         match event {
+            // Who answers was said with the first chunk.
+            Event::Start { .. } if self.started => {}
             Event::Start { id, model, created } => {
                 if let Some(id) = id {
                     self.id = id;
@@ -353,6 +355,23 @@ mod tests {
             stream.push(event, &mut out);
         }
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn b6_who_answers_is_said_once() {
+        let out = write(
+            false,
+            vec![
+                Event::Text("Hi".to_owned()),
+                Event::Start {
+                    id: Some("late".to_owned()),
+                    model: Some("other".to_owned()),
+                    created: Some(7),
+                },
+                Event::Text("!".to_owned()),
+            ],
+        );
+        assert!(!out.contains("late") && !out.contains("other"), "{out}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A provider's response object -> hub answer. Pure.
 
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::codec::json::{Object, fields, raw};
@@ -23,11 +24,27 @@ pub(super) struct Response {
     #[serde(default)]
     pub incomplete_details: Option<Incomplete>,
     #[serde(default)]
-    pub output: Vec<Item>,
+    pub output: Vec<Lenient<Item>>,
     #[serde(default)]
     pub usage: Option<WireUsage>,
     #[serde(default)]
     pub service_tier: Option<String>,
+}
+
+/// A member that other events and items have in another shape, where it means nothing here.
+pub(super) struct Lenient<T>(pub Option<T>);
+
+impl<T> Default for Lenient<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Lenient<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        Ok(Self(serde_json::from_str(text.get()).ok()))
+    }
 }
 
 #[derive(Deserialize)]
@@ -118,7 +135,17 @@ impl Item {
         })
     }
 
-    fn thought(&self) -> String {
+    /// What a message says, and why it declines.
+    pub(super) fn said(&self) -> (Option<String>, Option<String>) {
+        let parts = || self.content.iter().flatten();
+        let text: String = parts().filter_map(|part| part.text.as_deref()).collect();
+        let refusal: String = parts().filter_map(|part| part.refusal.as_deref()).collect();
+        let some = |text: String| (!text.is_empty()).then_some(text);
+        (some(text), some(refusal))
+    }
+
+    /// The readable reasoning.
+    pub(super) fn thought(&self) -> String {
         let texts: Vec<_> = [&self.summary, &self.content]
             .into_iter()
             .flatten()
@@ -165,6 +192,9 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
     let mut thoughts = Vec::new();
     let mut probable: Vec<Box<RawValue>> = Vec::new();
     for (index, item) in (0_u64..).zip(&response.output) {
+        let Some(item) = &item.0 else {
+            continue;
+        };
         match item.kind.as_str() {
             "reasoning" => {
                 thoughts.push(item.thought());

@@ -1,11 +1,11 @@
 //! A provider's Responses events -> hub events; one state machine per stream. Pure.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::answer_in::{Item, Response, finish, nested_annotation, seconds};
+use super::answer_in::{Item, Lenient, Response, finish, nested_annotation, seconds};
 use crate::codec::sse;
 use crate::dialect::hub::{Event, Usage};
 use crate::dialect::openai::read_error;
@@ -21,11 +21,15 @@ struct Wire {
     #[serde(default)]
     summary_index: Option<u64>,
     #[serde(default)]
-    delta: Option<String>,
+    delta: Lenient<String>,
     #[serde(default)]
-    arguments: Option<String>,
+    arguments: Lenient<String>,
     #[serde(default)]
-    item: Option<Item>,
+    text: Lenient<String>,
+    #[serde(default)]
+    refusal: Lenient<String>,
+    #[serde(default)]
+    item: Lenient<Item>,
     #[serde(default)]
     annotation: Option<Box<RawValue>>,
     #[serde(default)]
@@ -48,6 +52,10 @@ pub(super) struct FromResponses {
     ended: bool,
     refused: bool,
     calls: HashMap<u64, Call>,
+    /// Items of which anything was told in fragments; what was not is told when it is whole.
+    told: HashSet<u64>,
+    /// Reasoning items whose end was told.
+    sealed: HashSet<u64>,
 }
 
 impl FromResponses {
@@ -59,6 +67,8 @@ impl FromResponses {
             ended: false,
             refused: false,
             calls: HashMap::new(),
+            told: HashSet::new(),
+            sealed: HashSet::new(),
         }
     }
 
@@ -123,7 +133,40 @@ impl FromResponses {
         out.push(Event::ToolCallEnd { index });
     }
 
-    fn complete(&mut self, response: Response, out: &mut Vec<Event>) {
+    /// An item as it is in the end: what of it was not told yet is told.
+    fn item(&mut self, at: u64, mut item: Item, out: &mut Vec<Event>) {
+        match item.kind.as_str() {
+            "function_call" => {
+                self.open(at, &item, out);
+                self.whole(at, item.arguments.take(), out);
+                self.close(at, out);
+            }
+            "message" if self.told.insert(at) => {
+                let (text, refusal) = item.said();
+                self.refused |= refusal.is_some();
+                out.extend(text.map(Event::Text));
+                out.extend(refusal.map(Event::Refusal));
+            }
+            "reasoning" if self.sealed.insert(at) => {
+                if self.told.insert(at) {
+                    let text = item.thought();
+                    out.extend((!text.is_empty()).then_some(Event::Reasoning(text)));
+                }
+                out.extend(item.detail(at).map(Event::Detail));
+            }
+            _ => {}
+        }
+    }
+
+    fn complete(&mut self, mut response: Response, out: &mut Vec<Event>) {
+        for (at, item) in (0..).zip(std::mem::take(&mut response.output)) {
+            if let Some(item) = item.0 {
+                self.item(at, item, out);
+            }
+        }
+        if self.ended {
+            return;
+        }
         self.ended = true;
         let (reason, native) = finish(&response, !self.calls.is_empty(), self.refused);
         // A call that was cut off has no end of its own.
@@ -143,17 +186,32 @@ impl FromResponses {
 
     fn event(&mut self, wire: Wire, data: &str, out: &mut Vec<Event>) {
         let at = wire.output_index.unwrap_or(0);
-        let delta = wire.delta.filter(|delta| !delta.is_empty());
+        let delta = wire.delta.0.filter(|delta| !delta.is_empty());
         match wire.kind.as_str() {
-            "response.output_text.delta" => out.extend(delta.map(Event::Text)),
+            "response.output_text.delta" => {
+                self.told.insert(at);
+                out.extend(delta.map(Event::Text));
+            }
             "response.refusal.delta" => {
+                self.told.insert(at);
                 self.refused = true;
                 out.extend(delta.map(Event::Refusal));
+            }
+            "response.output_text.done" if !self.told.contains(&at) => {
+                self.told.insert(at);
+                let text = wire.text.0.filter(|text| !text.is_empty());
+                out.extend(text.map(Event::Text));
+            }
+            "response.refusal.done" if !self.told.contains(&at) => {
+                self.told.insert(at);
+                self.refused = true;
+                out.extend(wire.refusal.0.map(Event::Refusal));
             }
             "response.reasoning_summary_part.added" if wire.summary_index > Some(0) => {
                 out.push(Event::Reasoning("\n\n".to_owned()));
             }
             "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
+                self.told.insert(at);
                 out.extend(delta.map(Event::Reasoning));
             }
             "response.output_text.annotation.added" => {
@@ -161,7 +219,7 @@ impl FromResponses {
                 out.extend(nested.map(|nested| Event::Annotations(vec![nested])));
             }
             "response.output_item.added" => {
-                if let Some(item) = wire.item.filter(|item| item.kind == "function_call") {
+                if let Some(item) = wire.item.0.filter(|item| item.kind == "function_call") {
                     self.open(at, &item, out);
                 }
             }
@@ -175,18 +233,12 @@ impl FromResponses {
                     out.push(Event::Arguments { index, fragment });
                 }
             }
-            "response.function_call_arguments.done" => self.whole(at, wire.arguments, out),
-            "response.output_item.done" => match wire.item {
-                Some(item) if item.kind == "function_call" => {
-                    self.open(at, &item, out);
-                    self.whole(at, item.arguments, out);
-                    self.close(at, out);
+            "response.function_call_arguments.done" => self.whole(at, wire.arguments.0, out),
+            "response.output_item.done" => {
+                if let Some(item) = wire.item.0 {
+                    self.item(at, item, out);
                 }
-                Some(item) if item.kind == "reasoning" => {
-                    out.extend(item.detail(at).map(Event::Detail));
-                }
-                _ => {}
-            },
+            }
             "response.completed" | "response.incomplete" => match wire.response {
                 Some(response) => self.complete(response, out),
                 None => self.broken("its last event has no response", out),

@@ -509,6 +509,8 @@ impl StreamOut for ToResponses {
             self.close(slot, "completed", out);
         }
         match event {
+            // Who answers was said with the first event.
+            Event::Start { .. } if self.started => {}
             Event::Start { model, created, .. } => {
                 if let Some(model) = model {
                     self.model = model;
