@@ -681,7 +681,7 @@ fn recorded_responses_become_valid_chunks_with_the_same_content() {
         let expected = said_in_response(&last["response"]);
         assert_eq!(said.text, expected.text, "{what}");
         assert_eq!(said.calls, expected.calls, "{what}");
-        let told = |text: &str| text.replace("\n", "");
+        let told = |text: &str| text.replace('\n', "");
         assert_eq!(told(&said.reasoning), told(&expected.reasoning), "{what}");
         let usage = said
             .usage

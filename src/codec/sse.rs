@@ -182,6 +182,33 @@ impl<'a> Blocks<'a> {
     }
 }
 
+/// What becomes of an event on its way.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It goes on as the bytes that came.
+    Same,
+    /// These bytes go in its place, maybe none.
+    Instead(Vec<u8>),
+}
+
+/// Passes whole events on, each as `judge` says; comments stay. Copies nothing where all stay.
+pub fn pass(events: Bytes, mut judge: impl FnMut(&Event<'_>) -> Verdict) -> Bytes {
+    let mut out: Option<Vec<u8>> = None;
+    let mut same = 0;
+    for (block, event) in blocks(&events) {
+        match event.map_or(Verdict::Same, |event| judge(&event)) {
+            Verdict::Same => match &mut out {
+                Some(out) => out.extend_from_slice(block),
+                None => same += block.len(),
+            },
+            Verdict::Instead(bytes) => out
+                .get_or_insert_with(|| events.get(..same).unwrap_or_default().to_vec())
+                .extend(bytes),
+        }
+    }
+    out.map_or(events, Bytes::from)
+}
+
 /// Appends one event: `event:` where a name is given, then `data:`.
 ///
 /// `data` must hold no line end; JSON written by us never does.

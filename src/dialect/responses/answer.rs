@@ -10,7 +10,7 @@ use super::wire::{
     Choice, Failure, Incomplete, Item, Metadata, Number, Part, Reasoning, Response, WireUsage,
 };
 use super::{ResponsesClient, SEALED};
-use crate::codec::json::raw;
+use crate::codec::json::{Object, fields, raw};
 use crate::dialect::hub::{Answer, Detail, Finish, Usage};
 use crate::dialect::openai::{GEMINI_FORMAT, REASONING_FORMAT};
 use crate::error::Error;
@@ -101,6 +101,22 @@ pub(super) fn outcome(finish: Finish, refused: bool) -> (&'static str, Option<&'
         Finish::ContentFilter if !refused => ("incomplete", Some("content_filter")),
         Finish::Stop | Finish::ToolCalls | Finish::ContentFilter => ("completed", None),
     }
+}
+
+/// The members of an `error` event: flat as the specification has them, nested as SDKs look for
+/// them.
+pub(super) fn error_fields(error: &Error) -> Object<'static> {
+    fields!({
+        "code": failure_code(error),
+        "message": error.to_string(),
+        "param": error.param(),
+        "error": fields!({
+            "type": error.kind(),
+            "code": error.code(),
+            "message": error.to_string(),
+            "param": error.param(),
+        }),
+    })
 }
 
 /// The code of a failed response, from the closed list of the specification.

@@ -11,9 +11,9 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::answer::failure_code;
+use super::answer::{error_fields, failure_code};
 use crate::codec::json::{self, Object, Raw, fields, put, raw};
-use crate::codec::sse;
+use crate::codec::sse::{self, Verdict};
 use crate::dialect::hub::Kept;
 use crate::dialect::openai::whole_error;
 use crate::dialect::{Relay, place_of};
@@ -84,11 +84,6 @@ struct Fixes {
     response: Option<String>,
     /// Right ids of the items of a finished response.
     output: bool,
-}
-
-enum Verdict {
-    Same,
-    Instead(Vec<u8>),
 }
 
 impl ResponsesRelay {
@@ -411,25 +406,12 @@ fn member(text: &str, name: &str) -> Option<Box<RawValue>> {
 
 impl Relay for ResponsesRelay {
     fn pass(&mut self, events: Bytes) -> Bytes {
-        let mut out: Option<Vec<u8>> = None;
-        let mut same = 0;
-        for (block, event) in sse::blocks(&events) {
-            let verdict = match event {
-                Some(_) if self.failed.is_some() => Verdict::Instead(Vec::new()),
-                Some(event) => self.event(&event.data),
-                None => Verdict::Same,
-            };
-            match verdict {
-                Verdict::Same => match &mut out {
-                    Some(out) => out.extend_from_slice(block),
-                    None => same += block.len(),
-                },
-                Verdict::Instead(bytes) => out
-                    .get_or_insert_with(|| events.get(..same).unwrap_or_default().to_vec())
-                    .extend(bytes),
+        sse::pass(events, |event| {
+            if self.failed.is_some() {
+                return Verdict::Instead(Vec::new());
             }
-        }
-        out.map_or(events, Bytes::from)
+            self.event(&event.data)
+        })
     }
 
     fn ended(&self) -> Option<&'static str> {
@@ -446,20 +428,8 @@ impl Relay for ResponsesRelay {
 
     fn failure(&mut self, error: &Error) -> Vec<u8> {
         let mut out = Vec::new();
-        // Flat as the specification has it, nested as SDKs look for it.
-        let event = fields!({
-            "type": "error",
-            "sequence_number": self.number(None),
-            "code": error.code(),
-            "message": error.to_string(),
-            "param": error.param(),
-            "error": fields!({
-                "type": error.kind(),
-                "code": error.code(),
-                "message": error.to_string(),
-                "param": error.param(),
-            }),
-        });
+        let mut event = fields!({"type": "error", "sequence_number": self.number(None)});
+        event.fields.append(&mut error_fields(error).fields);
         sse::write(&mut out, Some("error"), raw(&event).get());
         let begun = self.begun.take();
         if let Some(begun) = &begun

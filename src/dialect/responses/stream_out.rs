@@ -5,8 +5,8 @@ use serde_json::value::RawValue;
 
 use super::ResponsesClient;
 use super::answer::{
-    Ids, State, call_detail, call_item, failure_code, flat_annotation, outcome, plain_detail,
-    response, seal,
+    Ids, State, call_detail, call_item, error_fields, failure_code, flat_annotation, outcome,
+    plain_detail, response, seal,
 };
 use super::wire::{Failure, Item, Part};
 use crate::codec::json::{fields, raw};
@@ -473,19 +473,7 @@ impl ToResponses {
     fn fail(&mut self, error: &Error, out: &mut Vec<u8>) {
         self.start(out);
         self.ended = true;
-        // Flat as the specification has it, nested as SDKs look for it.
-        let fields = fields!({
-            "code": failure_code(error),
-            "message": error.to_string(),
-            "param": error.param(),
-            "error": fields!({
-                "type": error.kind(),
-                "code": error.code(),
-                "message": error.to_string(),
-                "param": error.param(),
-            }),
-        });
-        self.emit("error", &fields, out);
+        self.emit("error", &error_fields(error), out);
         self.whole("response.failed", "failed", Some(error), out);
     }
 }

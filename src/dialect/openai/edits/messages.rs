@@ -8,8 +8,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::ids::{Ids, has_long};
-use super::{Edit, set, thinking_is_off};
-use crate::codec::json::{self, Object, Raw, fields, raw};
+use super::{Edit, thinking_is_off};
+use crate::codec::json::{self, Object, Raw, fields, put, raw};
 use crate::dialect::hub::{Detail, Kept};
 use crate::dialect::openai::provider::{CallIds, ChatProvider, Names, Nulls, WantsBack};
 use crate::dialect::openai::{GEMINI_FORMAT, REASONING_FORMAT};
@@ -57,7 +57,7 @@ impl<'a> Edit<'_> {
         }
         self.edited = before || any;
         if any {
-            set(request, "messages", raw(&out));
+            put(request, "messages", raw(&out));
         }
         Ok(())
     }
@@ -76,7 +76,7 @@ impl<'a> Edit<'_> {
             .unwrap_or_default()
             .into_owned();
         if !provider.developer && role == "developer" {
-            set(message, "role", raw("system"));
+            put(message, "role", raw("system"));
             self.change("messages.role");
         }
         let named = match provider.names {
@@ -149,7 +149,7 @@ impl<'a> Edit<'_> {
         if let Some(last) = parts.last_mut() {
             *last = Cow::Owned(raw(&part));
         }
-        set(message, "content", raw(&parts));
+        put(message, "content", raw(&parts));
         self.change("messages.cache_control");
     }
 
@@ -158,7 +158,7 @@ impl<'a> Edit<'_> {
         if let Some(id) = message.get("tool_call_id") {
             let id = json::text(id, &"messages.tool_call_id")?;
             if let Cow::Owned(new) = ids.result(&id, takes) {
-                set(message, "tool_call_id", raw(&new));
+                put(message, "tool_call_id", raw(&new));
                 self.edited = true;
             }
         }
@@ -174,7 +174,7 @@ impl<'a> Edit<'_> {
                 let id = json::text(id, &"messages.tool_calls.id")?;
                 if let Cow::Owned(new) = ids.call(&id, takes) {
                     changed = true;
-                    set(&mut call, "id", raw(&new));
+                    put(&mut call, "id", raw(&new));
                 }
             }
             for name in self.provider.refuses_in_calls {
@@ -193,7 +193,7 @@ impl<'a> Edit<'_> {
         }
         if any {
             self.edited = true;
-            set(message, "tool_calls", raw(&calls));
+            put(message, "tool_calls", raw(&calls));
         }
         Ok(())
     }
@@ -283,7 +283,7 @@ impl<'a> Edit<'_> {
                 .changed
                 .push(format!("messages.tool_calls.{NAME}"));
         }
-        set(message, "tool_calls", raw(&calls));
+        put(message, "tool_calls", raw(&calls));
         message.take("reasoning_details");
         self.edited = true;
         Ok(())

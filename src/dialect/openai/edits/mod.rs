@@ -11,10 +11,8 @@ mod tools;
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hasher};
 
-use serde_json::value::RawValue;
-
 use super::provider::{ChatProvider, Effort, Forced, Nulls};
-use crate::codec::json::{self, Object, Raw, fields, raw};
+use crate::codec::json::{self, Object, Raw, fields, put, raw};
 use crate::dialect::Report;
 use crate::dialect::hub::{Memory, is_default};
 use crate::error::Error;
@@ -167,7 +165,7 @@ impl<'a> Edit<'_> {
         match (self.provider.effort)(self.model, &word) {
             Effort::Keep => {}
             Effort::Say(other) => {
-                set(request, NAME, raw(other));
+                put(request, NAME, raw(other));
                 self.change(NAME);
             }
             Effort::Leave => {
@@ -200,7 +198,7 @@ impl<'a> Edit<'_> {
             ),
             None => "Reply with a single JSON object and nothing else.".to_owned(),
         };
-        set(request, NAME, raw(&fields!({"type": "json_object"})));
+        put(request, NAME, raw(&fields!({"type": "json_object"})));
         self.change(NAME);
         let Some(messages) = request.get("messages") else {
             return Ok(());
@@ -217,7 +215,7 @@ impl<'a> Edit<'_> {
         let at = list.iter().take_while(leading).count();
         let message = fields!({"role": "system", "content": text});
         list.insert(at, Cow::Owned(raw(&message)));
-        set(request, "messages", raw(&list));
+        put(request, "messages", raw(&list));
         Ok(())
     }
 
@@ -234,7 +232,7 @@ impl<'a> Edit<'_> {
             Forced::RefusedThinking if (required || named) && !thinking_is_off(request) => "auto",
             _ => return,
         };
-        set(request, NAME, raw(word));
+        put(request, NAME, raw(word));
         self.change(NAME);
     }
 
@@ -257,11 +255,4 @@ fn thinking_is_off(request: &Object<'_>) -> bool {
     request
         .get("thinking")
         .is_some_and(|thinking| thinking.get().contains("\"disabled\""))
-}
-
-/// Gives a member that is there another value.
-fn set(object: &mut Object<'_>, name: &str, value: Box<RawValue>) {
-    if let Some(field) = object.fields.iter_mut().find(|field| field.name == name) {
-        field.value = Cow::Owned(value);
-    }
 }

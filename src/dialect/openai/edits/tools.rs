@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::{Edit, set};
-use crate::codec::json::{self, Object, Raw, raw};
+use super::Edit;
+use crate::codec::json::{self, Object, Raw, put, raw};
 use crate::error::Error;
 
 impl<'a> Edit<'_> {
@@ -32,7 +32,7 @@ impl<'a> Edit<'_> {
                 // Without tools it is refused.
                 request.take("tool_choice");
             } else {
-                set(request, "tools", raw(&kept));
+                put(request, "tools", raw(&kept));
             }
         }
         self.edited |= before;
@@ -67,7 +67,7 @@ impl<'a> Edit<'_> {
             clean(&mut schema, &mut lost);
             if schema != before {
                 changed = true;
-                set(&mut function, "parameters", raw(&schema));
+                put(&mut function, "parameters", raw(&schema));
                 if !lost.is_empty() {
                     let at = format!("tools[{i}].function.parameters");
                     self.report.changed.push(at);
@@ -78,7 +78,7 @@ impl<'a> Edit<'_> {
             return Ok(Changed::Not);
         }
         self.edited = true;
-        set(&mut tool, "function", raw(&function));
+        put(&mut tool, "function", raw(&function));
         Ok(Changed::To(Cow::Owned(raw(&tool))))
     }
 }

@@ -20,7 +20,7 @@ use super::hidden::failure_event;
 use super::provider::{ChatProvider, WantsBack};
 use super::{ChatClient, read_error};
 use crate::codec::json::{fields, raw};
-use crate::codec::sse;
+use crate::codec::sse::{self, Verdict};
 use crate::dialect::hub::Kept;
 use crate::dialect::{Relay, place_of};
 use crate::error::Error;
@@ -54,12 +54,6 @@ struct Who {
     id: String,
     created: String,
     model: String,
-}
-
-/// What becomes of an event.
-enum Verdict {
-    Same,
-    Instead(Vec<u8>),
 }
 
 impl ChatRelay {
@@ -442,25 +436,12 @@ impl Who {
 
 impl Relay for ChatRelay {
     fn pass(&mut self, events: Bytes) -> Bytes {
-        let mut out: Option<Vec<u8>> = None;
-        let mut same = 0;
-        for (block, event) in sse::blocks(&events) {
-            let verdict = match event {
-                Some(_) if self.failed.is_some() => Verdict::Instead(Vec::new()),
-                Some(event) => self.event(&event.data),
-                None => Verdict::Same,
-            };
-            match verdict {
-                Verdict::Same => match &mut out {
-                    Some(out) => out.extend_from_slice(block),
-                    None => same += block.len(),
-                },
-                Verdict::Instead(bytes) => out
-                    .get_or_insert_with(|| events.get(..same).unwrap_or_default().to_vec())
-                    .extend(bytes),
+        sse::pass(events, |event| {
+            if self.failed.is_some() {
+                return Verdict::Instead(Vec::new());
             }
-        }
-        out.map_or(events, Bytes::from)
+            self.event(&event.data)
+        })
     }
 
     fn ended(&self) -> Option<&'static str> {
