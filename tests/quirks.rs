@@ -95,7 +95,7 @@ async fn e19_what_a_provider_refuses_is_left_out_and_named() {
     let sink = json!({
         "store": true, "seed": 7, "frequency_penalty": 0.5, "presence_penalty": 0.5,
         "logprobs": true, "top_logprobs": 2, "logit_bias": {"1": 2}, "user": "u",
-        "metadata": {"a": "b"}, "service_tier": "auto", "stop": "x", "prompt_cache_key": "k",
+        "metadata": {"a": "b"}, "service_tier": "flex", "stop": "x", "prompt_cache_key": "k",
         "foo_vendor": {"x": 1},
     });
     for (model, left) in [
@@ -650,4 +650,42 @@ async fn tokens_that_come_unasked_are_not_asked_for() {
     assert_eq!((dropped, changed), (None, None));
     let (body, _, _) = sent("groq/m", more.clone()).await;
     assert_eq!(rest(body), more);
+}
+
+#[actix_web::test]
+async fn a_schema_that_refers_to_itself_is_bounded() {
+    let (server, gateway) = gateway();
+    for width in [1, 4, 12] {
+        let own = json!({"$ref": "#/$defs/Node"});
+        let properties: serde_json::Map<_, _> =
+            (0..width).map(|n| (format!("p{n}"), own.clone())).collect();
+        let parameters = json!({"type": "object", "properties": {"root": own},
+            "$defs": {"Node": {"type": "object", "properties": properties}}});
+        let body = json!({"model": "gemini-3-pro", "messages": [{"role": "user", "content": "x"}],
+            "tools": [{"type": "function", "function": {"name": "f", "parameters": parameters}}]});
+        let answer = gateway.chat(body).await;
+        if width == 1 {
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            assert!(server.requests().pop().unwrap().body.len() < 10_000);
+        } else {
+            let (status, param, _) = answer.refusal();
+            assert_eq!(
+                (status, param.as_str()),
+                (400, "tools[0].function.parameters")
+            );
+        }
+    }
+    // Deep definitions in a row are no way to a deeper tree than can be walked.
+    let mut definitions = serde_json::Map::new();
+    for n in 0..10 {
+        let mut node = json!({"$ref": format!("#/$defs/d{}", n + 1)});
+        for _ in 0..50 {
+            node = json!({"items": node});
+        }
+        definitions.insert(format!("d{n}"), node);
+    }
+    let parameters = json!({"$ref": "#/$defs/d0", "$defs": definitions});
+    let body = json!({"model": "gemini-3-pro", "messages": [{"role": "user", "content": "x"}],
+        "tools": [{"type": "function", "function": {"name": "f", "parameters": parameters}}]});
+    assert_eq!(gateway.chat(body).await.status, 400);
 }

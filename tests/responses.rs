@@ -785,3 +785,30 @@ async fn e18_one_schema_gives_one_body_through_either_endpoint() {
         }
     }
 }
+
+#[actix_web::test]
+async fn two_tools_of_one_name_are_refused() {
+    let (server, gateway) = gateway();
+    let tool =
+        |name: &str| json!({"type": "function", "name": name, "parameters": {"type": "object"}});
+    let space = |name: &str, tool: Value| json!({"type": "namespace", "name": name, "description": "d", "tools": [tool]});
+    for tools in [
+        json!([tool("files__get"), space("files", tool("get"))]),
+        json!([space("a", tool("b__c")), space("a__b", tool("c"))]),
+    ] {
+        let ask = json!({"model": "kimi-k2", "input": "x", "tools": tools});
+        let (status, param, _) = gateway.responses(ask).await.refusal();
+        assert_eq!((status, param.as_str()), (400, "tools[1].name"));
+    }
+    assert_eq!(server.requests().len(), 0);
+    let long = "t".repeat(62);
+    let ask = json!({"model": "kimi-k2", "input": "x", "tools": [space("alpha", tool(&long)), space("beta", tool(&long))]});
+    let answer = gateway.responses(ask).await.json();
+    let spaces: Vec<_> = answer["output"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["namespace"].clone())
+        .collect();
+    assert_eq!(spaces, ["alpha", "beta"]);
+}

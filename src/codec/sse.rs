@@ -211,7 +211,8 @@ pub fn pass(events: Bytes, mut judge: impl FnMut(&Event<'_>) -> Verdict) -> Byte
 
 /// Appends one event: `event:` where a name is given, then `data:`.
 ///
-/// `data` must hold no line end; JSON written by us never does.
+/// `data` is one line on the wire: line ends in JSON stand between its tokens only, where spaces
+/// say the same.
 pub fn write(out: &mut Vec<u8>, name: Option<&str>, data: &str) {
     if let Some(name) = name {
         out.extend_from_slice(b"event: ");
@@ -219,7 +220,15 @@ pub fn write(out: &mut Vec<u8>, name: Option<&str>, data: &str) {
         out.push(b'\n');
     }
     out.extend_from_slice(b"data: ");
+    let start = out.len();
     out.extend_from_slice(data.as_bytes());
+    if memchr2(b'\n', b'\r', data.as_bytes()).is_some() {
+        for byte in out.iter_mut().skip(start) {
+            if matches!(byte, b'\n' | b'\r') {
+                *byte = b' ';
+            }
+        }
+    }
     out.extend_from_slice(b"\n\n");
 }
 

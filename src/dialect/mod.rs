@@ -116,6 +116,11 @@ pub trait Relay {
     /// The event that tells the client that its stream failed. Nothing follows it.
     fn failure(&mut self, error: &Error) -> Vec<u8>;
 
+    /// The code of an error that the provider told in the stream itself.
+    fn told(&self) -> Option<&'static str> {
+        None
+    }
+
     /// How many events were repaired so far.
     fn repaired(&self) -> u64;
 

@@ -79,6 +79,7 @@ fn plan(state: &AppState, ask: &Ask<'_>) -> Result<Plan, Error> {
         answer,
         talk,
         mends: Some(provider.dialect()),
+        own_name: None,
         instead: None,
     })
 }
@@ -124,6 +125,7 @@ fn bridged(
                 },
                 talk: 0,
                 mends: Some(&ResponsesProvider),
+                own_name: None,
                 instead: None,
             }),
     )

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::ask::Ask;
-use super::stream::{Relayed, Translated};
+use super::stream::{Relayed, Translated, without_key};
 use super::{AppState, Content, Refused, Reply};
 use crate::dialect::hub::Kept;
 use crate::dialect::openai::{ChatClient, ChatProvider, ChatRelay, mend};
@@ -39,6 +39,8 @@ pub(super) struct Plan {
     pub talk: u64,
     /// Whose dialect the request is in, where it can be mended after a refusal.
     pub mends: Option<&'static dyn Egress>,
+    /// The client's own names of fields, where they are not the hub's.
+    pub own_name: Option<fn(&str) -> String>,
     /// What to try instead, where the provider cannot do what was asked in this way.
     pub instead: Option<Instead>,
 }
@@ -72,19 +74,23 @@ pub(super) enum Answer {
 impl Plan {
     /// Calls the provider and answers the client.
     pub(super) async fn carry_out(self, state: &AppState, ask: &Ask<'_>) -> Result<Reply, Refused> {
+        ask.check_strict(state, &self.report)?;
         let mut plan = self;
         let mut before = 0;
         loop {
-            ask.check_strict(state, &plan.report)?;
             let name = plan.provider.name;
-            state.meter.report(name, &plan.report);
             match plan.attempt(state, ask).await {
                 Ok(mut reply) => {
+                    state.meter.report(name, &plan.report);
                     reply.attempts += before;
                     return Ok(reply);
                 }
                 Err(mut refused) => {
-                    let Some(reason) = plan.other_form(&refused.error) else {
+                    // Another form loses something: who wants nothing lost gets the refusal.
+                    let reason = plan.other_form(&refused.error);
+                    let allowed = ask.check_strict(state, &plan.report).is_ok();
+                    let Some(reason) = reason.filter(|_| allowed) else {
+                        state.meter.report(name, &plan.report);
                         refused.attempts += before;
                         return Err(refused);
                     };
@@ -110,7 +116,10 @@ impl Plan {
             let headers = mended.headers.into_iter();
             self.headers
                 .extend(headers.map(|(name, value)| (name, value.to_owned())));
-            self.report.dropped.push(mended.dropped.to_owned());
+            let dropped = self
+                .own_name
+                .map_or(mended.dropped.to_owned(), |own| own(mended.dropped));
+            self.report.dropped.push(dropped);
             self.report.settle();
             return Some(mended.reason);
         }
@@ -215,9 +224,12 @@ fn content(
             let mended = mend(&body, chat, &client)?;
             aside.keep(mended.kept);
             aside.repaired(u64::from(mended.body.is_some()));
-            Ok(Content::Json(mended.body.map_or(body, Bytes::from)))
+            let body = mended.body.map_or(body, Bytes::from);
+            Ok(Content::Json(without_key(body, &key)))
         }
-        (worker::Content::Whole(body), false, Answer::Responses) => Ok(Content::Json(body)),
+        (worker::Content::Whole(body), false, Answer::Responses) => {
+            Ok(Content::Json(without_key(body, &key)))
+        }
         (
             worker::Content::Whole(body),
             false,
@@ -234,11 +246,18 @@ fn content(
             Ok(Content::Json(Bytes::from(client.answer(answer))))
         }
         (worker::Content::Whole(body), true, Answer::Chat { chat, client }) => {
-            as_stream(&client, chat, &body, &aside)
+            let keeps = chat.wants_back(&client.model);
+            as_stream(&client, chat, &body, keeps, &aside)
         }
-        (worker::Content::Whole(body), true, Answer::Translated { from, client, .. }) => {
-            as_stream(&*client, from, &body, &aside)
-        }
+        (
+            worker::Content::Whole(body),
+            true,
+            Answer::Translated {
+                from,
+                client,
+                keeps,
+            },
+        ) => as_stream(&*client, from, &body, keeps, &aside),
         (worker::Content::Whole(_), true, Answer::Responses) => {
             Err("it is one object, where a stream was asked for".to_owned())
         }
@@ -276,12 +295,15 @@ fn as_stream(
     client: &dyn Ingress,
     from: &dyn Egress,
     body: &[u8],
+    keeps: bool,
     aside: &Aside,
 ) -> Result<Content, String> {
     let mut out = Vec::new();
     let mut writer = client.stream();
     let answer = from.answer(body)?;
-    aside.keep(answer.kept());
+    if keeps {
+        aside.keep(answer.kept());
+    }
     aside.repaired(1);
     for event in answer.into_events() {
         writer.push(event, &mut out);

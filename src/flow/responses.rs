@@ -60,6 +60,7 @@ fn plan(state: &AppState, ask: &Ask<'_>) -> Result<Plan, Error> {
         answer: Answer::Responses,
         talk: 0,
         mends: Some(&ResponsesProvider),
+        own_name: Some(own_name),
         instead,
     })
 }
@@ -102,6 +103,7 @@ fn translated(
         },
         talk: translated.talk,
         mends: Some(from),
+        own_name: Some(own_name),
         instead: None,
     })
 }

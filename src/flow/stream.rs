@@ -115,7 +115,29 @@ impl Stream for Relayed {
 
 impl Drop for Relayed {
     fn drop(&mut self) {
+        if let Some(code) = self.relay.told() {
+            self.aside.broken(code);
+        }
         self.aside.repaired(self.relay.repaired());
+    }
+}
+
+/// A whole answer without the key, in whatever spelling of JSON a provider may have repeated it.
+pub(super) fn without_key(body: Bytes, key: &Secret) -> Bytes {
+    let exposed = key.expose().as_bytes();
+    if memmem::find(&body, exposed).is_some() {
+        let text = String::from_utf8_lossy(&body);
+        return Bytes::from(redact(&text, Some(key)).into_owned());
+    }
+    // An escape spells it otherwise; written anew, a text has one spelling.
+    if memmem::find(&body, b"\"error\"").is_none() || memmem::find(&body, b"\\u").is_none() {
+        return body;
+    }
+    match serde_json::from_slice::<serde_json::Value>(&body).map(|value| value.to_string()) {
+        Ok(text) if text.contains(key.expose()) => {
+            Bytes::from(redact(&text, Some(key)).into_owned())
+        }
+        _ => body,
     }
 }
 

@@ -69,7 +69,9 @@ impl Store {
         };
         let kept = Arc::new(kept);
         for call in calls {
-            cache.insert(key(owner, call, talk), Arc::clone(&kept));
+            if let Some(key) = key(owner, call, talk) {
+                cache.insert(key, Arc::clone(&kept));
+            }
         }
     }
 
@@ -89,23 +91,27 @@ pub struct Owned<'s> {
 impl Memory for Owned<'_> {
     fn recall(&self, call_id: &str, talk: u64) -> Option<Kept> {
         let cache = self.store.kept.as_ref()?;
-        let kept = cache.get(&key(self.owner, call_id.to_owned(), talk))?;
+        let kept = cache.get(&key(self.owner, call_id.to_owned(), talk)?)?;
         Some((*kept).clone())
     }
 }
 
-fn key(owner: u64, call: String, talk: u64) -> Key {
+/// `None` where nothing tells the call from one of another conversation.
+fn key(owner: u64, call: String, talk: u64) -> Option<Key> {
     // Some providers count their calls, as in `search:0`: the same id in every conversation.
     let counted = call
-        .rsplit([':', '_'])
+        .rsplit([':', '_', '-', '.'])
         .next()
-        .is_some_and(|end| end.len() < 4 && end.bytes().all(|b| b.is_ascii_digit()));
-    let unique = call.len() >= UNIQUE && !(counted && call.contains(':'));
-    Key {
+        .is_some_and(|end| end.len() < 6 && end.bytes().all(|b| b.is_ascii_digit()));
+    let unique = call.len() >= UNIQUE && !counted;
+    if !unique && talk == 0 {
+        return None;
+    }
+    Some(Key {
         owner,
         call: call.into_boxed_str(),
         talk: if unique { 0 } else { talk },
-    }
+    })
 }
 
 /// What something kept takes, in bytes.
@@ -162,10 +168,17 @@ mod tests {
     #[test]
     fn an_id_that_repeats_is_found_in_its_own_conversation_only() {
         let store = Store::new(1 << 20);
-        for call in ["functions.get_weather:0", "call_0", "get:12"] {
+        for call in [
+            "functions.get_weather:0",
+            "call_0",
+            "get:12",
+            "call_get_weather_12",
+            "tool_call_0001",
+        ] {
             store.keep(1, 7, vec![call.to_owned()], thought("Hm."));
             assert_eq!(recalled(&store, 1, call, 7).as_deref(), Some("Hm."));
             assert_eq!(recalled(&store, 1, call, 8), None, "{call}");
+            assert_eq!(recalled(&store, 1, call, 0), None, "{call}");
         }
     }
 

@@ -118,14 +118,28 @@ impl Kept {
     }
 }
 
+/// Most reasoning of one answer that is kept, in bytes; more is not kept at all.
+const MAX_KEPT: usize = 1 << 20;
+
 impl Kept {
+    /// Appends readable reasoning, as far as it is kept.
+    pub fn think(&mut self, text: &str) {
+        let kept = self.reasoning.get_or_insert_default();
+        if kept.len() + text.len() <= MAX_KEPT {
+            kept.push_str(text);
+        } else {
+            // Half of it would be taken for the whole.
+            *self = Self::default();
+        }
+    }
+
     /// Takes a step of a stream in; `calls` gets the ids of its calls.
     pub fn see(&mut self, event: &Event, calls: &mut Vec<String>) {
         match event {
-            Event::Reasoning(text) => self.reasoning.get_or_insert_default().push_str(text),
+            Event::Reasoning(text) => self.think(text),
             Event::Detail(detail) => {
                 if let Some(text) = &detail.text {
-                    self.reasoning.get_or_insert_default().push_str(text);
+                    self.think(text);
                 }
                 Detail::join(&mut self.details, detail.clone());
             }
@@ -144,7 +158,12 @@ impl Detail {
     /// Adds a fragment to a list of details: fragments of one block become one entry again.
     pub fn join(list: &mut Vec<Self>, fragment: Self) {
         match list.last_mut() {
-            Some(last) if last.index == fragment.index && last.kind == fragment.kind => {
+            Some(last)
+                if last.index == fragment.index
+                    && last.kind == fragment.kind
+                    && last.data.is_none()
+                    && fragment.data.is_none() =>
+            {
                 if let Some(text) = fragment.text {
                     last.text.get_or_insert_default().push_str(&text);
                 }

@@ -234,7 +234,9 @@ pub fn is_default(name: &str, value: &RawValue) -> bool {
             matches!(value, "0" | "0.0")
         }
         "logprobs" | "store" => value == "false",
-        "logit_bias" => value == "{}",
+        "logit_bias" | "metadata" => value == "{}",
+        "parallel_tool_calls" => value == "true",
+        "service_tier" => matches!(value, "\"auto\"" | "\"default\""),
         _ => false,
     }
 }

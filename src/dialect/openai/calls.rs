@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 
-use serde::de::IgnoredAny;
-
 use super::loose::call_id;
 
 /// The calls of one streamed choice.
@@ -22,8 +20,41 @@ struct Open {
     name: Option<String>,
     /// Its position among the calls that the client knows, once its name came, and its id there.
     told: Option<(usize, String)>,
-    /// The arguments so far.
-    text: String,
+    /// Arguments that came before the name.
+    early: String,
+    /// Where the arguments are.
+    scan: Scan,
+    /// A call of a tool that takes any text: what it takes are no JSON arguments.
+    custom: bool,
+}
+
+/// Follows a JSON text as far as to know whether it is at its end.
+#[derive(Debug, Default, Clone, Copy)]
+struct Scan {
+    depth: u32,
+    in_string: bool,
+    escaped: bool,
+    any: bool,
+}
+
+impl Scan {
+    fn push(&mut self, text: &str) {
+        for byte in text.bytes() {
+            self.any |= !byte.is_ascii_whitespace();
+            match byte {
+                _ if self.escaped => self.escaped = false,
+                b'\\' if self.in_string => self.escaped = true,
+                b'"' => self.in_string = !self.in_string,
+                b'{' | b'[' if !self.in_string => self.depth = self.depth.saturating_add(1),
+                b'}' | b']' if !self.in_string => self.depth = self.depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+    }
+
+    fn is_complete(self) -> bool {
+        self.any && self.depth == 0 && !self.in_string
+    }
 }
 
 /// A fragment as it came.
@@ -47,18 +78,21 @@ pub(super) struct Told {
 }
 
 impl Open {
-    /// Whether a fragment with this name begins another call: a different function, or the same
-    /// once more after its arguments were complete.
-    fn is_over(&self, name: Option<&str>) -> bool {
+    /// Whether a fragment begins another call: a different function, or the same once more after
+    /// its arguments were complete. One that repeats its id, or brings nothing, does not.
+    fn is_over(&self, fragment: Fragment<'_>, id: Option<&str>, name: Option<&str>) -> bool {
         let Some(name) = name else {
             return false;
         };
+        let same_id = id.is_some() && self.id.as_deref() == id;
         self.name.as_deref().is_some_and(|own| {
-            own != name
-                || (!self.text.is_empty() && serde_json::from_str::<IgnoredAny>(&self.text).is_ok())
+            own != name || (!same_id && !fragment.arguments.is_empty() && self.scan.is_complete())
         })
     }
 }
+
+/// Most calls of one answer; what claims more is no answer.
+const MAX_CALLS: usize = 1000;
 
 impl Calls {
     /// Takes a fragment. `None` where it is kept until the call's name comes.
@@ -73,22 +107,26 @@ impl Calls {
     ) -> Option<Told> {
         let id = fragment.id.filter(|id| !id.is_empty() && *id != "null");
         let name = fragment.name.filter(|name| !name.is_empty());
-        let at = self.position(fragment.index, id, name).unwrap_or_else(|| {
-            self.calls.push(Open::default());
-            self.calls.len() - 1
-        });
+        let at = match self.position(fragment, id, name) {
+            Some(at) => at,
+            None if self.calls.len() >= MAX_CALLS => return None,
+            None => {
+                self.calls.push(Open::default());
+                self.calls.len() - 1
+            }
+        };
         if let Some(index) = fragment.index {
             self.by_index.insert(index, at);
         }
         let next = self.told;
         // Two calls of one id would be one to the client.
-        let taken = id.is_some_and(|id| self.ids().any(|told| told == id));
+        let taken = id.is_some_and(|id| self.by_id.get(id).is_some_and(|&known| known != at));
         let open = self.calls.get_mut(at)?;
         if let (None, Some(id)) = (&open.id, id) {
-            self.by_id.insert(id.to_owned(), at);
+            self.by_id.entry(id.to_owned()).or_insert(at);
             open.id = Some(id.to_owned());
         }
-        open.text.push_str(fragment.arguments);
+        open.scan.push(fragment.arguments);
         if let Some((index, _)) = open.told {
             return Some(Told {
                 index,
@@ -97,6 +135,7 @@ impl Calls {
             });
         }
         // What comes before the name is told with it.
+        open.early.push_str(fragment.arguments);
         let name = name?.to_owned();
         let id = open
             .id
@@ -109,14 +148,40 @@ impl Calls {
         Some(Told {
             index: next,
             begins: Some((id, name)),
-            arguments: open.text.clone(),
+            arguments: std::mem::take(&mut open.early),
         })
     }
 
+    /// Notes a call of a tool that takes any text, which goes through as it is: its place, so that
+    /// no other call gets it.
+    pub(super) fn custom(&mut self, index: Option<u64>, id: Option<&str>) {
+        let known = index.and_then(|index| self.by_index.get(&index)).copied();
+        if known.is_some() || self.calls.len() >= MAX_CALLS {
+            return;
+        }
+        let at = self.calls.len();
+        if let Some(index) = index {
+            self.by_index.insert(index, at);
+        }
+        let id = id.unwrap_or_default().to_owned();
+        self.calls.push(Open {
+            id: Some(id.clone()),
+            told: Some((self.told, id)),
+            custom: true,
+            ..Open::default()
+        });
+        self.told += 1;
+    }
+
     /// Which of our calls a fragment belongs to; `None` for a new one.
-    fn position(&self, index: Option<u64>, id: Option<&str>, name: Option<&str>) -> Option<usize> {
+    fn position(
+        &self,
+        fragment: Fragment<'_>,
+        id: Option<&str>,
+        name: Option<&str>,
+    ) -> Option<usize> {
         let by_id = id.and_then(|id| self.by_id.get(id).copied());
-        let at = match index {
+        let at = match fragment.index {
             Some(index) => {
                 let at = *self.by_index.get(&index)?;
                 let known = self.calls.get(at).and_then(|open| open.id.as_deref());
@@ -129,7 +194,17 @@ impl Calls {
             None if id.is_some() => return by_id,
             None => self.calls.len().checked_sub(1)?,
         };
-        (!self.calls.get(at)?.is_over(name)).then_some(at)
+        (!self.calls.get(at)?.is_over(fragment, id, name)).then_some(at)
+    }
+
+    /// The id that the client knows of the call at a provider's index, or of the last call.
+    pub(super) fn id_at(&self, index: Option<u64>) -> Option<&str> {
+        let at = match index {
+            Some(index) => *self.by_index.get(&index)?,
+            None => self.calls.len().checked_sub(1)?,
+        };
+        let (_, id) = self.calls.get(at)?.told.as_ref()?;
+        Some(id)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -145,7 +220,7 @@ impl Calls {
     pub(super) fn without_arguments(&self) -> Vec<usize> {
         self.calls
             .iter()
-            .filter(|call| call.text.trim().is_empty())
+            .filter(|call| !call.scan.any && !call.custom)
             .filter_map(|call| call.told.as_ref().map(|(index, _)| *index))
             .collect()
     }

@@ -371,11 +371,10 @@ pub(super) fn answer(body: &[u8], provider: &ChatProvider) -> Result<Answer, Str
         model: completion.model.filter(|model| !model.is_empty()),
         created: completion.created.and_then(|at| at.as_u64()),
         text: content.map(|(text, _)| text),
-        reasoning: said
-            .reasoning_content
-            .or(said.reasoning)
-            .or(thought)
-            .filter(|text| !text.is_empty()),
+        reasoning: [said.reasoning_content, said.reasoning, thought]
+            .into_iter()
+            .flatten()
+            .find(|text| !text.is_empty()),
         refusal: said.refusal.filter(|text| !text.is_empty()),
         annotations: said.annotations.unwrap_or_default(),
         logprobs: choice.logprobs.filter(|raw| raw.get() != "null"),

@@ -30,10 +30,27 @@ fn is_error(data: &str) -> bool {
         output: Option<IgnoredAny>,
         #[serde(default)]
         response: Option<IgnoredAny>,
+        #[serde(default)]
+        choices: Option<IgnoredAny>,
+        #[serde(default)]
+        detail: Option<IgnoredAny>,
+        #[serde(default)]
+        object: Option<Kind>,
     }
-    data.contains("\"error\"")
+    /// `object`, where it is the word for an error.
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Kind {
+        Named(String),
+        Other(IgnoredAny),
+    }
+    let may_be = ["\"error\"", "\"detail\""];
+    may_be.iter().any(|word| data.contains(word))
         && serde_json::from_str::<Probe>(data).is_ok_and(|probe| {
-            probe.error.is_some() && probe.output.is_none() && probe.response.is_none()
+            let answers = probe.output.is_some() || probe.response.is_some();
+            let flat = matches!(probe.object, Some(Kind::Named(name)) if name == "error")
+                || probe.detail.is_some();
+            !answers && (probe.error.is_some() || (flat && probe.choices.is_none()))
         })
 }
 

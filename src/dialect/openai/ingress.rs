@@ -40,6 +40,7 @@ pub fn read_request<'a>(mut body: Object<'a>, model: Cow<'a, str>) -> Result<Req
     if let Some(raw) = body.take("functions") {
         // A client that knows only these can be told of one call at a time.
         if tools.is_empty() {
+            body.take("parallel_tool_calls");
             body.push("parallel_tool_calls", Cow::Owned(json::raw(&false)));
         }
         for (i, raw) in json::array(&raw, &"functions")?.iter().enumerate() {

@@ -12,8 +12,10 @@ pub(super) enum Content {
 }
 
 /// A part of a content.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct Part {
+    #[serde(rename = "type", default)]
+    kind: String,
     #[serde(default)]
     text: Option<String>,
     #[serde(default)]
@@ -21,6 +23,16 @@ pub(super) struct Part {
 }
 
 impl Content {
+    /// Whether there is nothing in it but text and thinking.
+    pub(super) fn is_plain(&self) -> bool {
+        match self {
+            Self::Text(_) => true,
+            Self::Parts(parts) => parts
+                .iter()
+                .all(|part| matches!(part.kind.as_str(), "" | "text" | "thinking")),
+        }
+    }
+
     /// What was said, and what was thought.
     pub(super) fn split(self) -> (String, String) {
         let parts = match self {

@@ -91,7 +91,7 @@ pub(crate) fn read_usage(raw: &RawValue) -> Option<Usage> {
     let mut completion = wire.completion_tokens.unwrap_or(0);
     // Some providers leave reasoning out of the completion and count it in the total only.
     if let Some(total) = wire.total_tokens
-        && total == prompt.saturating_add(completion).saturating_add(reasoning)
+        && total > prompt.saturating_add(completion)
     {
         completion = total.saturating_sub(prompt);
     }

@@ -46,8 +46,8 @@ pub struct ChatProvider {
     pub functions: bool,
     /// Whether it refuses tools that are no functions.
     pub only_functions: bool,
-    /// Takes out of a tool's JSON Schema what it refuses; names what was lost.
-    pub schema: Option<fn(&mut Value, &mut Vec<String>)>,
+    /// Takes out of a tool's JSON Schema what it refuses, and tells whether anything was lost.
+    pub schema: Option<CleanSchema>,
     /// Whether it has structured output by a JSON Schema.
     pub json_schema: bool,
     /// Which ids of tool calls it takes.
@@ -63,6 +63,9 @@ pub struct ChatProvider {
     /// Whether its ids of calls are positions, the same in each answer.
     pub positional_ids: bool,
 }
+
+/// Cuts a JSON Schema down; see [`ChatProvider::schema`].
+pub type CleanSchema = fn(&mut Value, &mut bool) -> Result<(), &'static str>;
 
 /// Which messages may have a `name`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,7 +138,7 @@ pub enum WantsBack {
 }
 
 impl ChatProvider {
-    /// OpenAI's own.
+    /// A provider of which no difference is known.
     pub const PLAIN: Self = Self {
         renames: |_| &[],
         refuses: |_| &[],

@@ -20,6 +20,8 @@ struct Chunk {
     #[serde(default)]
     id: Option<String>,
     #[serde(default)]
+    object: Option<String>,
+    #[serde(default)]
     model: Option<String>,
     #[serde(default)]
     created: Option<serde_json::Number>,
@@ -87,6 +89,8 @@ pub(super) struct FromChat {
     started: bool,
     /// The provider's `finish_reason`, once it came.
     finish: Option<String>,
+    /// Whether it came as an empty text.
+    blank: bool,
     ended: bool,
     id: Option<String>,
     usage: Option<Usage>,
@@ -103,6 +107,7 @@ impl FromChat {
             provider,
             started: false,
             finish: None,
+            blank: false,
             ended: false,
             id: None,
             usage: None,
@@ -209,7 +214,7 @@ impl StreamIn for FromChat {
             return;
         }
         if event.data.trim() == "[DONE]" {
-            if self.finish.is_some() {
+            if self.finish.is_some() || self.blank {
                 self.complete(out);
             } else {
                 self.fail(Error::Truncated, out);
@@ -223,7 +228,9 @@ impl StreamIn for FromChat {
                 return self.broken(&reason, out);
             }
         };
-        if chunk.error.is_some_and(|raw| raw.get() != "null") {
+        let named = event.name.as_deref() == Some("error") && chunk.choices.is_none();
+        let is_error = named || chunk.object.as_deref() == Some("error");
+        if is_error || chunk.error.is_some_and(|raw| raw.get() != "null") {
             let error = read_error(200, event.data.as_bytes());
             return self.fail(Error::Provider(Box::new(error)), out);
         }
@@ -249,9 +256,16 @@ impl StreamIn for FromChat {
                 continue;
             }
             let delta = choice.delta.unwrap_or_default();
-            let ends = choice.finish_reason.is_some();
+            let ends = choice
+                .finish_reason
+                .as_deref()
+                .is_some_and(|word| !word.is_empty());
             let (said, thought) = self.split(delta.content, ends);
-            let reasoning = delta.reasoning_content.or(delta.reasoning);
+            let some = |text: &String| !text.is_empty();
+            let reasoning = delta
+                .reasoning_content
+                .filter(some)
+                .or(delta.reasoning.filter(some));
             for text in [reasoning.unwrap_or_default(), thought] {
                 if !text.is_empty() {
                     out.push(Event::Reasoning(text));
@@ -274,8 +288,11 @@ impl StreamIn for FromChat {
             if let Some(usage) = choice.usage.as_deref().and_then(read_usage) {
                 self.usage = Some(usage);
             }
-            if let Some(word) = choice.finish_reason {
-                self.finish = Some(word);
+            match choice.finish_reason {
+                // An empty word is none, unless the provider's mark follows.
+                Some(word) if word.is_empty() => self.blank = true,
+                Some(word) => self.finish = Some(word),
+                None => {}
             }
         }
         let elsewhere = chunk.x_groq.and_then(|own| own.usage);

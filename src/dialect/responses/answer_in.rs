@@ -89,7 +89,9 @@ struct Part {
 
 #[derive(Deserialize)]
 pub(super) struct WireUsage {
+    #[serde(default)]
     input_tokens: u64,
+    #[serde(default)]
     output_tokens: u64,
     #[serde(default)]
     input_tokens_details: Option<Details>,
@@ -157,7 +159,7 @@ impl Item {
 }
 
 /// Why a response ended, and the provider's word where ours says less.
-pub(super) fn finish(response: &Response, called: bool, refused: bool) -> (Finish, Option<String>) {
+pub(super) fn finish(response: &Response, called: bool) -> (Finish, Option<String>) {
     let reason = response
         .incomplete_details
         .as_ref()
@@ -167,7 +169,6 @@ pub(super) fn finish(response: &Response, called: bool, refused: bool) -> (Finis
         (Some("incomplete"), Some("max_output_tokens") | None) => (Finish::Length, None),
         (Some("incomplete"), Some(other)) => (Finish::Length, Some(other.to_owned())),
         _ if called => (Finish::ToolCalls, None),
-        _ if refused => (Finish::ContentFilter, None),
         _ => (Finish::Stop, None),
     }
 }
@@ -186,7 +187,19 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
     let response: Response = serde_json::from_slice(body)
         .map_err(|error| format!("it is no response ({})", place_of(&error)))?;
     if response.status.as_deref() == Some("failed") {
-        return Err("it failed".to_owned());
+        #[derive(Deserialize)]
+        struct Failure {
+            #[serde(default)]
+            code: Lenient<String>,
+        }
+        let code = response
+            .error
+            .and_then(|error| serde_json::from_str::<Failure>(error.get()).ok()?.code.0);
+        let code = code.filter(|code| code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+        return Err(format!(
+            "it failed ({})",
+            code.as_deref().unwrap_or("error")
+        ));
     }
     let mut out = Answer::empty(Finish::Stop);
     let mut thoughts = Vec::new();
@@ -236,8 +249,7 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
     if !probable.is_empty() {
         out.logprobs = Some(raw(&fields!({"content": probable, "refusal": None::<()>})));
     }
-    let refused = out.refusal.is_some();
-    (out.finish, out.native_finish) = finish(&response, !out.tool_calls.is_empty(), refused);
+    (out.finish, out.native_finish) = finish(&response, !out.tool_calls.is_empty());
     out.id = response.id;
     out.model = response.model;
     out.created = response.created_at.and_then(seconds);

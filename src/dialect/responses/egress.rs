@@ -42,7 +42,12 @@ pub(super) fn request(request: &mut Request<'_>, memory: &dyn Memory) -> Result<
     out.push("model", Cow::Owned(raw(&request.model)));
     results_of_calls(&mut request.messages);
     let mut rest = request.messages.as_slice();
+    // The word "json", which JSON output needs, is looked for among the messages only.
+    let json_object = fields
+        .get("response_format")
+        .is_some_and(|format| format.get().contains("\"json_object\""));
     if let [first, others @ ..] = rest
+        && !json_object
         && let (Role::System | Role::Developer, [Part::Text { text, .. }]) =
             (first.role, first.content.as_slice())
         && others
@@ -54,6 +59,9 @@ pub(super) fn request(request: &mut Request<'_>, memory: &dyn Memory) -> Result<
     }
     let mut items = Vec::new();
     for message in rest {
+        if message.name.is_some() {
+            report.dropped.push("messages.name".to_owned());
+        }
         write_message(message, memory, &mut items)?;
     }
     out.push("input", Cow::Owned(raw(&items)));
@@ -88,13 +96,21 @@ fn parameters<'a>(
     if let Some(limit) = fields.take("max_completion_tokens").or(older) {
         out.push("max_output_tokens", limit);
     }
-    let mut reasoning = Object::default();
+    let own = |fields: &mut Object<'a>, name: &'static str| match fields.take(name) {
+        Some(value) => json::object(&value, &name),
+        None => Ok(Object::default()),
+    };
+    let mut reasoning = own(fields, "reasoning")?;
     if let Some(effort) = fields.take("reasoning_effort") {
+        reasoning.take("effort");
         reasoning.push("effort", effort);
     }
-    reasoning.push("summary", Cow::Owned(raw("auto")));
+    if reasoning.get("summary").is_none() {
+        reasoning.take("summary");
+        reasoning.push("summary", Cow::Owned(raw("auto")));
+    }
     out.push("reasoning", Cow::Owned(raw(&reasoning)));
-    let mut text = Object::default();
+    let mut text = own(fields, "text")?;
     if let Some(format) = fields.take("response_format") {
         text.push("format", flat_format(&format)?);
     }
@@ -104,9 +120,15 @@ fn parameters<'a>(
     if !text.fields.is_empty() {
         out.push("text", Cow::Owned(raw(&text)));
     }
-    let mut include = vec!["reasoning.encrypted_content"];
+    let mut include: Vec<String> = fields.read("", "include")?.unwrap_or_default();
+    let mut also = vec!["reasoning.encrypted_content"];
     if fields.read::<bool>("", "logprobs")? == Some(true) {
-        include.push("message.output_text.logprobs");
+        also.push("message.output_text.logprobs");
+    }
+    for entry in also {
+        if !include.iter().any(|known| known == entry) {
+            include.push(entry.to_owned());
+        }
     }
     out.push("include", Cow::Owned(raw(&include)));
     // Chat Completions keeps nothing unless told to.
@@ -336,7 +358,7 @@ pub(super) fn mend(body: &[u8], refusal: &ProviderError) -> Option<Mended> {
     Some(Mended {
         body: serde_json::to_vec(&request).ok()?,
         headers: Vec::new(),
-        dropped: "input.reasoning",
+        dropped: "messages.reasoning_details",
         reason: "reasoning_of_another_key",
     })
 }

@@ -81,7 +81,10 @@ pub fn read_request<'a>(
         fields.push("max_completion_tokens", Cow::Owned(raw(&limit)));
     }
     let shared = read_shared(&mut body, &mut fields)?;
-    let metadata = body.take("metadata").map(Cow::into_owned);
+    let metadata = body.get("metadata").map(|raw| (**raw).to_owned());
+    if let Some(value) = body.take("metadata") {
+        fields.push("metadata", value);
+    }
     let parallel: Option<bool> = body.read("", "parallel_tool_calls")?;
     if let Some(parallel) = parallel {
         fields.push("parallel_tool_calls", Cow::Owned(raw(&parallel)));

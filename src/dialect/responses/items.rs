@@ -129,10 +129,13 @@ fn read_item<'a>(
                 // What another gateway or provider sealed means nothing here.
                 if let Some(details) = unseal(&sealed) {
                     let message = assistant_before(messages, at);
-                    message.other.push("reasoning_details", Cow::Owned(details));
+                    add_details(message, details);
                 }
             } else if let Some(text) = read_reasoning(&mut item) {
-                assistant_before(messages, at).reasoning = Some(Cow::Owned(text));
+                let message = assistant_before(messages, at);
+                let before = message.reasoning.take().map(Cow::into_owned);
+                let joined = before.map_or(text.clone(), |before| format!("{before}\n\n{text}"));
+                message.reasoning = Some(Cow::Owned(joined));
             }
         }
         "item_reference" => {
@@ -171,6 +174,21 @@ fn assistant_before<'m, 'a>(messages: &'m mut Vec<Message<'a>>, at: Place) -> &'
         messages.push(Message::new(at, Role::Assistant));
     }
     messages.last_mut().expect("one was just pushed")
+}
+
+/// Adds what an item sealed to what others before it did.
+fn add_details(message: &mut Message<'_>, details: Box<RawValue>) {
+    const NAME: &str = "reasoning_details";
+    let list = |raw: &RawValue| json::array(&Cow::Owned(raw.to_owned()), &NAME).unwrap_or_default();
+    let joined = match message.other.take(NAME) {
+        Some(before) => {
+            let mut all = list(&before);
+            all.append(&mut list(&details));
+            raw(&all)
+        }
+        None => details,
+    };
+    message.other.push(NAME, Cow::Owned(joined));
 }
 
 /// The name of the function that stands for the tool which an item names.

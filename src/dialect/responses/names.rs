@@ -1,7 +1,8 @@
 //! The hub's names of fields -> those of Responses, for errors and reports. Pure.
 
 /// Names that are different words.
-const WORDS: [(&str, &str); 7] = [
+const WORDS: [(&str, &str); 8] = [
+    ("messages.reasoning_details", "input.reasoning"),
     ("max_completion_tokens", "max_output_tokens"),
     ("max_tokens", "max_output_tokens"),
     ("reasoning_effort", "reasoning.effort"),

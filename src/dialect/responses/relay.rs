@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::answer::{error_fields, failure_code};
-use crate::codec::json::{self, Object, Raw, fields, put, raw};
+use crate::codec::json::{self, Object, Raw, Word, fields, put, raw};
 use crate::codec::sse::{self, Verdict};
 use crate::dialect::hub::Kept;
 use crate::dialect::openai::whole_error;
@@ -34,6 +34,8 @@ pub struct ResponsesRelay {
     /// Whether an error was told, which one more event may follow.
     erred: bool,
     failed: Option<&'static str>,
+    /// The code of an error that the provider told itself.
+    told: Option<&'static str>,
     repaired: u64,
 }
 
@@ -45,13 +47,13 @@ struct Item {
 #[derive(Deserialize)]
 struct Probe<'a> {
     #[serde(borrow, rename = "type", default)]
-    kind: Option<Cow<'a, str>>,
+    kind: Word<'a>,
     #[serde(default)]
     sequence_number: Option<u64>,
     #[serde(default)]
     output_index: Option<u64>,
     #[serde(borrow, default)]
-    item_id: Option<Cow<'a, str>>,
+    item_id: Word<'a>,
     #[serde(borrow, default)]
     item: Option<ProbeItem<'a>>,
     #[serde(borrow, default)]
@@ -61,13 +63,13 @@ struct Probe<'a> {
 #[derive(Deserialize)]
 struct ProbeItem<'a> {
     #[serde(borrow, default)]
-    id: Option<Cow<'a, str>>,
+    id: Word<'a>,
 }
 
 #[derive(Deserialize)]
 struct ProbeResponse<'a> {
     #[serde(borrow, default)]
-    id: Option<Cow<'a, str>>,
+    id: Word<'a>,
     #[serde(borrow, default)]
     output: Option<Vec<ProbeItem<'a>>>,
 }
@@ -99,7 +101,11 @@ impl ResponsesRelay {
     fn event(&mut self, data: &str) -> Verdict {
         let data = data.trim();
         if data == "[DONE]" {
-            return Verdict::Same;
+            if self.complete {
+                return Verdict::Same;
+            }
+            // Clients stop reading there.
+            return self.fail(&Error::Truncated);
         }
         if data.is_empty() {
             return Verdict::Instead(Vec::new());
@@ -114,7 +120,7 @@ impl ResponsesRelay {
                 return self.fail(&Error::BadAnswer { provider, reason });
             }
         };
-        let kind = probe.kind.as_deref().unwrap_or_default();
+        let kind = probe.kind.get().unwrap_or_default();
         // One event is the last, but that an error may be followed by what it did.
         if self.complete && !(self.erred && kind == "response.failed") {
             self.repaired += 1;
@@ -135,8 +141,13 @@ impl ResponsesRelay {
                 self.begun = member(data, "response");
             }
         }
-        if let Err(error) = self.item(&probe, kind, data, &mut before, &mut fixes) {
-            return self.fail(&error);
+        match self.item(&probe, kind, data, &mut before, &mut fixes) {
+            Ok(false) => {}
+            Ok(true) => {
+                self.repaired += 1;
+                return Verdict::Instead(Vec::new());
+            }
+            Err(error) => return self.fail(&error),
         }
         match kind {
             "response.completed" | "response.incomplete" => {
@@ -146,10 +157,12 @@ impl ResponsesRelay {
             "response.failed" => {
                 self.complete = true;
                 self.erred = false;
+                self.told = Some("provider_error");
             }
             "error" => {
                 self.complete = true;
                 self.erred = true;
+                self.told = Some("provider_error");
             }
             _ => {}
         }
@@ -179,7 +192,7 @@ impl ResponsesRelay {
     }
 
     fn response(&mut self, response: &ProbeResponse<'_>, fixes: &mut Fixes) {
-        let Some(id) = response.id.as_deref() else {
+        let Some(id) = response.id.get() else {
             return;
         };
         match &self.id {
@@ -187,12 +200,20 @@ impl ResponsesRelay {
             Some(own) if own != id => fixes.response = Some(own.clone()),
             Some(_) => {}
         }
-        for (item, own) in response.output.iter().flatten().zip(&self.items) {
-            let (theirs, own) = (item.id.as_deref(), own.id.as_deref());
-            fixes.output |= own.is_some() && theirs.is_some() && theirs != own;
+        // Items are told by their place only where all of them are there.
+        let output = response.output.as_deref().unwrap_or_default();
+        if output.len() != self.items.len() {
+            return;
+        }
+        for (item, own) in output.iter().zip(&self.items) {
+            let (theirs, own) = (item.id.get(), own.id.as_deref());
+            let known = self.items.iter().any(|item| item.id.as_deref() == theirs);
+            fixes.output |= own.is_some() && theirs.is_some() && theirs != own && !known;
         }
     }
 
+    /// Sees to the item of an event; whether the event opens an item that is open already, and is to
+    /// be left out.
     fn item(
         &mut self,
         probe: &Probe<'_>,
@@ -200,26 +221,35 @@ impl ResponsesRelay {
         data: &str,
         before: &mut Vec<u8>,
         fixes: &mut Fixes,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let Some(index) = probe.output_index else {
-            return Ok(());
+            return Ok(false);
         };
-        let item_id = probe.item.as_ref().and_then(|item| item.id.as_deref());
-        let id = probe.item_id.as_deref().or(item_id);
-        let at = match self.by_index.get(&index) {
-            Some(&at) if kind != "response.output_item.added" => at,
-            // Opened a second time.
-            Some(_) if self.is_known(index, id) => {
-                return Err(self.breach("it opens an item twice"));
-            }
-            _ => {
+        let item_id = probe.item.as_ref().and_then(|item| item.id.get());
+        let id = probe.item_id.get().or(item_id);
+        let adds = kind == "response.output_item.added";
+        let by_id = id.and_then(|id| {
+            let own = |item: &Item| item.id.as_deref() == Some(id);
+            self.items.iter().position(own)
+        });
+        // An item is told by its id; where that is not known, ids change from event to event, and
+        // the place tells.
+        let at = match by_id.or_else(|| self.by_index.get(&index).copied().filter(|_| !adds)) {
+            Some(_) if adds => return Ok(true),
+            Some(at) => at,
+            // What comes early, or belongs to no item, goes through.
+            None if !adds && !opens(kind) => return Ok(false),
+            None => {
                 let at = self.items.len();
+                if at >= MAX_ITEMS {
+                    return Err(self.breach("it has too many items"));
+                }
                 self.by_index.insert(index, at);
                 self.items.push(Item {
                     id: id.map(str::to_owned),
                     open: true,
                 });
-                if kind != "response.output_item.added" {
+                if !adds {
                     self.open(kind, at, id, data, before)?;
                 }
                 at
@@ -229,7 +259,7 @@ impl ResponsesRelay {
             fixes.index = Some(at);
         }
         let Some(item) = self.items.get_mut(at) else {
-            return Ok(());
+            return Ok(false);
         };
         if kind == "response.output_item.done" {
             item.open = false;
@@ -237,7 +267,7 @@ impl ResponsesRelay {
         match (&item.id, id) {
             (None, Some(id)) => item.id = Some(id.to_owned()),
             (Some(own), Some(id)) if own != id => {
-                if probe.item_id.is_some() {
+                if probe.item_id.get().is_some() {
                     fixes.item_id = Some(own.clone());
                 }
                 if item_id.is_some() {
@@ -246,14 +276,7 @@ impl ResponsesRelay {
             }
             _ => {}
         }
-        Ok(())
-    }
-
-    fn is_known(&self, index: u64, id: Option<&str>) -> bool {
-        self.by_index
-            .get(&index)
-            .and_then(|&at| self.items.get(at))
-            .is_some_and(|item| item.id.as_deref() == id)
+        Ok(false)
     }
 
     /// Opens an item that the provider goes on with without having opened it.
@@ -298,8 +321,18 @@ impl ResponsesRelay {
             .unwrap_or_else(|| raw::<[(); 0]>(&[]));
         let list = json::array(&Cow::Borrowed(&*output), &"output").unwrap_or_default();
         for at in open {
-            if let Some(item) = list.get(at) {
-                self.emit("response.output_item.done", at, item, before);
+            let own = self.items.get(at).and_then(|item| item.id.clone());
+            let named = |item: &&Raw<'_>| {
+                let id = json::object(item, &"output")
+                    .ok()
+                    .and_then(|item| json::text(item.get("id")?, &"id").ok().map(Cow::into_owned));
+                id.is_some() && id == own
+            };
+            // By its id, or by its place where all items are there.
+            let place = || list.get(at).filter(|_| list.len() == self.items.len());
+            let found = list.iter().find(named).or_else(place).cloned();
+            if let Some(item) = found {
+                self.emit("response.output_item.done", at, &item, before);
             }
             if let Some(item) = self.items.get_mut(at) {
                 item.open = false;
@@ -377,6 +410,22 @@ impl ResponsesRelay {
     }
 }
 
+/// Most items of one response.
+const MAX_ITEMS: usize = 10_000;
+
+/// Whether an event goes on with an item that must have been opened before.
+fn opens(kind: &str) -> bool {
+    [
+        "output_text",
+        "refusal",
+        "content_part",
+        "function_call_arguments",
+        "output_item",
+    ]
+    .iter()
+    .any(|part| kind.contains(part))
+}
+
 impl Fixes {
     fn needed(&self) -> bool {
         self.sequence.is_some()
@@ -443,6 +492,10 @@ impl Relay for ResponsesRelay {
             sse::write(&mut out, Some(FAILED), raw(&event).get());
         }
         out
+    }
+
+    fn told(&self) -> Option<&'static str> {
+        self.told
     }
 
     fn repaired(&self) -> u64 {

@@ -50,12 +50,13 @@ pub(super) struct FromResponses {
     provider: &'static str,
     started: bool,
     ended: bool,
-    refused: bool,
     calls: HashMap<u64, Call>,
     /// Items of which anything was told in fragments; what was not is told when it is whole.
     told: HashSet<u64>,
     /// Reasoning items whose end was told.
     sealed: HashSet<u64>,
+    /// Where the items of these ids stand.
+    places: HashMap<String, u64>,
 }
 
 impl FromResponses {
@@ -65,10 +66,10 @@ impl FromResponses {
             provider,
             started: false,
             ended: false,
-            refused: false,
             calls: HashMap::new(),
             told: HashSet::new(),
             sealed: HashSet::new(),
+            places: HashMap::new(),
         }
     }
 
@@ -143,7 +144,6 @@ impl FromResponses {
             }
             "message" if self.told.insert(at) => {
                 let (text, refusal) = item.said();
-                self.refused |= refusal.is_some();
                 out.extend(text.map(Event::Text));
                 out.extend(refusal.map(Event::Refusal));
             }
@@ -159,23 +159,32 @@ impl FromResponses {
     }
 
     fn complete(&mut self, mut response: Response, out: &mut Vec<Event>) {
-        for (at, item) in (0..).zip(std::mem::take(&mut response.output)) {
-            if let Some(item) = item.0 {
-                self.item(at, item, out);
-            }
+        let output = std::mem::take(&mut response.output);
+        // By its id; by its place where all items are there, since some change their ids; else it
+        // was not told yet.
+        let taken: HashSet<u64> = self.places.values().copied().collect();
+        let whole = taken.len() == output.len();
+        for (place, item) in (0_u64..).zip(output) {
+            let Some(item) = item.0 else {
+                continue;
+            };
+            let known = item.id.as_ref().and_then(|id| self.places.get(id)).copied();
+            let at = known.or_else(|| (whole || !taken.contains(&place)).then_some(place));
+            self.item(at.unwrap_or(u64::MAX - place), item, out);
         }
         if self.ended {
             return;
         }
         self.ended = true;
-        let (reason, native) = finish(&response, !self.calls.is_empty(), self.refused);
+        let (reason, native) = finish(&response, !self.calls.is_empty());
         // A call that was cut off has no end of its own.
-        let open: Vec<u64> = self
+        let mut open: Vec<u64> = self
             .calls
             .iter()
             .filter(|(_, call)| !call.ended)
             .map(|(at, _)| *at)
             .collect();
+        open.sort_unstable();
         for at in open {
             self.close(at, out);
         }
@@ -186,6 +195,11 @@ impl FromResponses {
 
     fn event(&mut self, wire: Wire, data: &str, out: &mut Vec<Event>) {
         let at = wire.output_index.unwrap_or(0);
+        if let (Some(at), Some(item)) = (wire.output_index, &wire.item.0)
+            && let Some(id) = &item.id
+        {
+            self.places.insert(id.clone(), at);
+        }
         let delta = wire.delta.0.filter(|delta| !delta.is_empty());
         match wire.kind.as_str() {
             "response.output_text.delta" => {
@@ -194,7 +208,6 @@ impl FromResponses {
             }
             "response.refusal.delta" => {
                 self.told.insert(at);
-                self.refused = true;
                 out.extend(delta.map(Event::Refusal));
             }
             "response.output_text.done" if !self.told.contains(&at) => {
@@ -204,7 +217,6 @@ impl FromResponses {
             }
             "response.refusal.done" if !self.told.contains(&at) => {
                 self.told.insert(at);
-                self.refused = true;
                 out.extend(wire.refusal.0.map(Event::Refusal));
             }
             "response.reasoning_summary_part.added" if wire.summary_index > Some(0) => {

@@ -277,18 +277,17 @@ impl ToResponses {
                 self.open(item, out)
             }
         };
-        let (id, last, count) = match self.slots.get(index).map(|slot| &slot.item) {
-            Some(Item::Message { id, content, .. }) => {
-                (id.clone(), content.last().cloned(), content.len())
-            }
-            _ => return (index, 0),
+        let Some(Item::Message { id, content, .. }) = self.slots.get(index).map(|slot| &slot.item)
+        else {
+            return (index, 0);
         };
-        let same = last
-            .as_ref()
-            .is_some_and(|last| std::mem::discriminant(last) == std::mem::discriminant(&part));
-        if same {
+        let count = content.len();
+        let kind = std::mem::discriminant(&part);
+        let last = content.last();
+        if last.is_some_and(|last| std::mem::discriminant(last) == kind) {
             return (index, count.saturating_sub(1));
         }
+        let (id, last) = (id.clone(), last.cloned());
         if count > 0 {
             self.close_part(&id, index, count - 1, last.as_ref(), out);
         }
@@ -314,12 +313,7 @@ impl ToResponses {
     }
 
     fn text(&mut self, fragment: &str, out: &mut Vec<u8>) {
-        let part = Part::OutputText {
-            text: String::new(),
-            annotations: Vec::new(),
-            logprobs: Vec::new(),
-        };
-        let (index, at) = self.message_part(part, out);
+        let (index, at) = self.message_part(empty_text(), out);
         let fields = fields!({
             "item_id": self.item_id(index), "output_index": index, "content_index": at,
             "delta": fragment, "logprobs": NO_LOGPROBS,
@@ -355,20 +349,18 @@ impl ToResponses {
     }
 
     fn annotations(&mut self, list: &[Box<RawValue>], out: &mut Vec<u8>) {
-        let Some(index) = self.current(is_message) else {
-            return;
-        };
+        let (index, at) = self.message_part(empty_text(), out);
         let id = self.item_id(index);
         for nested in list {
             let Some(flat) = flat_annotation(nested) else {
                 continue;
             };
-            let Some(Part::OutputText { annotations, .. }) = self.part_mut(index, 0) else {
+            let Some(Part::OutputText { annotations, .. }) = self.part_mut(index, at) else {
                 return;
             };
             annotations.push(flat.clone());
             let fields = fields!({
-                "item_id": id, "output_index": index, "content_index": 0,
+                "item_id": id, "output_index": index, "content_index": at,
                 "annotation_index": annotations.len() - 1, "annotation": flat,
             });
             self.emit("response.output_text.annotation.added", &fields, out);
@@ -460,12 +452,7 @@ impl ToResponses {
         let status = outcome(reason, self.refused).0;
         let said = self.slots.iter().any(|slot| !is_reasoning(&slot.item));
         if !said {
-            let part = Part::OutputText {
-                text: String::new(),
-                annotations: Vec::new(),
-                logprobs: Vec::new(),
-            };
-            self.message_part(part, out);
+            self.message_part(empty_text(), out);
         }
         self.close_where(|_| true, status, out);
     }
@@ -475,6 +462,15 @@ impl ToResponses {
         self.ended = true;
         self.emit("error", &error_fields(error), out);
         self.whole("response.failed", "failed", Some(error), out);
+    }
+}
+
+/// A text that begins.
+fn empty_text() -> Part {
+    Part::OutputText {
+        text: String::new(),
+        annotations: Vec::new(),
+        logprobs: Vec::new(),
     }
 }
 

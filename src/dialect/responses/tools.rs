@@ -1,8 +1,9 @@
 //! Flat tools and choices -> the hub's, and the names that go back. Pure.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::value::RawValue;
 
@@ -54,12 +55,15 @@ pub(super) fn function_name(namespace: Option<&str>, name: &str) -> String {
     if whole.len() <= MAX_NAME {
         return whole;
     }
-    // The end tells tools of one namespace apart.
-    let cut = whole.len() - MAX_NAME;
-    let start = (cut..whole.len())
-        .find(|&at| whole.is_char_boundary(at))
-        .unwrap_or(cut);
-    whole.get(start..).unwrap_or(name).to_owned()
+    // Cut to fit, names are told apart by what the whole says.
+    let mut hasher = DefaultHasher::new();
+    whole.hash(&mut hasher);
+    let mut cut = MAX_NAME - 9;
+    while !whole.is_char_boundary(cut) {
+        cut -= 1;
+    }
+    let start = whole.get(..cut).unwrap_or_default();
+    format!("{start}_{:08x}", hasher.finish() & 0xffff_ffff)
 }
 
 /// Reads `tools` for a provider that speaks `to`.
@@ -75,8 +79,24 @@ pub(super) fn read_tools<'a>(
     let reader = Reader { provider, to };
     for (i, entry) in json::array(&list, &"tools")?.iter().enumerate() {
         reader.tool(entry, &format!("tools[{i}]"), None, &mut out)?;
+        // A call could not be told to be of one or the other.
+        let names: Vec<&str> = out.tools.iter().filter_map(tool_name).collect();
+        let mut seen = HashSet::new();
+        if let Some(twice) = names.into_iter().find(|name| !seen.insert(*name)) {
+            return Err(Error::invalid(
+                format!("tools[{i}].name"),
+                format!("two tools are called '{twice}' once their namespaces are written out."),
+            ));
+        }
     }
     Ok(out)
+}
+
+fn tool_name<'t>(tool: &'t Tool<'_>) -> Option<&'t str> {
+    match tool {
+        Tool::Function { name, .. } => Some(name),
+        Tool::Other { .. } => None,
+    }
 }
 
 struct Reader<'r> {
@@ -124,6 +144,7 @@ impl Reader<'_> {
                     return Err(self.refused(at, kind));
                 };
                 out.flat.push((**entry).to_owned());
+                out.changed.push(at.to_owned());
                 out.tools.push(tool);
                 Ok(())
             }
@@ -324,6 +345,12 @@ mod tests {
             function_name(Some(&long), "b"),
         );
         assert_eq!((a.len(), b.len()), (64, 64));
+        assert_ne!(a, b);
+        let tool = "t".repeat(62);
+        let (a, b) = (
+            function_name(Some("alpha"), &tool),
+            function_name(Some("beta"), &tool),
+        );
         assert_ne!(a, b);
     }
 }

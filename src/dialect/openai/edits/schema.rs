@@ -38,62 +38,95 @@ const SILENT: [&str; 5] = [
 ];
 
 /// Takes out of a schema what Gemini refuses, and says it otherwise where that can be done; `lost`
-/// gets the keywords that could not be kept.
-pub fn gemini_schema(schema: &mut Value, lost: &mut Vec<String>) {
+/// tells whether anything could not be kept.
+///
+/// # Errors
+/// A text where the references in it make it too large or too deep.
+pub fn gemini_schema(schema: &mut Value, lost: &mut bool) -> Result<(), &'static str> {
     let definitions = ["$defs", "definitions"].map(|name| {
         schema
             .as_object_mut()
             .and_then(|object| object.shift_remove(name))
     });
-    inline(schema, &definitions, 0, lost);
+    let mut budget = Budget {
+        definitions: &definitions,
+        nodes: MAX_NODES,
+        lost,
+    };
+    budget.inline(schema, 0, 0)?;
     rewrite(schema, lost);
+    Ok(())
 }
 
 /// Deepest row of references that is followed; schemas that refer to themselves have no end.
 const MAX_REFERENCES: usize = 8;
 
-/// Puts definitions in the place of the references to them, which Gemini does not follow.
-fn inline(
-    node: &mut Value,
-    definitions: &[Option<Value>; 2],
-    depth: usize,
-    lost: &mut Vec<String>,
-) {
-    match node {
-        Value::Object(object) => {
-            if let Some(Value::String(to)) = object.get("$ref") {
-                let name = to
-                    .strip_prefix("#/$defs/")
-                    .or_else(|| to.strip_prefix("#/definitions/"));
-                let found = name
-                    .and_then(|name| definitions.iter().flatten().find_map(|all| all.get(name)));
-                let target = found.filter(|_| depth < MAX_REFERENCES).cloned();
-                if target.is_none() {
-                    lost.push("$ref".to_owned());
-                }
-                object.shift_remove("$ref");
-                // What stands beside a reference holds as well.
-                if let Some(Value::Object(target)) = target {
-                    for (name, value) in target {
-                        object.entry(name).or_insert(value);
+/// Most members and elements of a schema with its definitions in place: a small text can refer to
+/// itself so often that it would fill any memory.
+const MAX_NODES: usize = 20_000;
+
+/// Deepest nesting of a schema with its definitions in place.
+const MAX_DEPTH: usize = 100;
+
+/// What putting definitions in place may still cost.
+struct Budget<'b> {
+    definitions: &'b [Option<Value>; 2],
+    nodes: usize,
+    lost: &'b mut bool,
+}
+
+impl Budget<'_> {
+    /// Puts definitions in the place of the references to them, which Gemini does not follow.
+    fn inline(
+        &mut self,
+        node: &mut Value,
+        references: usize,
+        depth: usize,
+    ) -> Result<(), &'static str> {
+        if depth > MAX_DEPTH {
+            return Err("with its definitions in place the schema is nested too deep.");
+        }
+        self.nodes = self
+            .nodes
+            .checked_sub(1)
+            .ok_or("with its definitions in place the schema is too large.")?;
+        match node {
+            Value::Object(object) => {
+                if let Some(Value::String(to)) = object.get("$ref") {
+                    let name = to
+                        .strip_prefix("#/$defs/")
+                        .or_else(|| to.strip_prefix("#/definitions/"));
+                    let found = name.and_then(|name| {
+                        let mut all = self.definitions.iter().flatten();
+                        all.find_map(|all| all.get(name))
+                    });
+                    let target = found.filter(|_| references < MAX_REFERENCES).cloned();
+                    *self.lost |= target.is_none();
+                    object.shift_remove("$ref");
+                    // What stands beside a reference holds as well.
+                    if let Some(Value::Object(target)) = target {
+                        for (name, value) in target {
+                            object.entry(name).or_insert(value);
+                        }
+                        return self.inline(node, references + 1, depth);
                     }
-                    return inline(node, definitions, depth + 1, lost);
+                }
+                for value in object.values_mut() {
+                    self.inline(value, references, depth + 1)?;
                 }
             }
-            for value in object.values_mut() {
-                inline(value, definitions, depth, lost);
+            Value::Array(list) => {
+                for value in list {
+                    self.inline(value, references, depth + 1)?;
+                }
             }
+            _ => {}
         }
-        Value::Array(list) => {
-            for value in list {
-                inline(value, definitions, depth, lost);
-            }
-        }
-        _ => {}
+        Ok(())
     }
 }
 
-fn rewrite(node: &mut Value, lost: &mut Vec<String>) {
+fn rewrite(node: &mut Value, lost: &mut bool) {
     let Value::Object(object) = node else {
         return;
     };
@@ -113,21 +146,21 @@ fn rewrite(node: &mut Value, lost: &mut Vec<String>) {
     ] {
         if let Some(value) = object.shift_remove(exclusive) {
             notes.push(format!("{exclusive}: {value}"));
-            lost.push(exclusive.to_owned());
+            *lost = true;
             object.entry(bound).or_insert(value);
         }
     }
     for keyword in NOT_IN_GEMINI {
         if let Some(value) = object.shift_remove(keyword)
-            && !SILENT.contains(&keyword)
+            && (!SILENT.contains(&keyword) || value.is_object())
         {
             notes.push(format!("{keyword}: {value}"));
-            lost.push(keyword.to_owned());
+            *lost = true;
         }
     }
     if let Some(Value::Array(items)) = object.shift_remove("prefixItems") {
         notes.push(format!("prefixItems: {}", Value::Array(items.clone())));
-        lost.push("prefixItems".to_owned());
+        *lost = true;
         object
             .entry("items")
             .or_insert_with(|| json!({"anyOf": items}));

@@ -63,14 +63,14 @@ impl<'a> Edit<'_> {
         {
             let mut schema: Value = serde_json::from_str(parameters.get()).unwrap_or_default();
             let before = schema.clone();
-            let mut lost = Vec::new();
-            clean(&mut schema, &mut lost);
+            let mut lost = false;
+            let at = || format!("tools[{i}].function.parameters");
+            clean(&mut schema, &mut lost).map_err(|wrong| Error::unsupported_value(at(), wrong))?;
             if schema != before {
                 changed = true;
                 put(&mut function, "parameters", raw(&schema));
-                if !lost.is_empty() {
-                    let at = format!("tools[{i}].function.parameters");
-                    self.report.changed.push(at);
+                if lost {
+                    self.report.changed.push(at());
                 }
             }
         }

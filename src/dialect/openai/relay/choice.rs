@@ -75,8 +75,15 @@ pub(super) fn content(
     if plain && !provider.reasoning_tags {
         return (!matches!(text, "null" | "\"\""), String::new());
     }
-    let split = serde_json::from_str::<Option<Content>>(text).ok().flatten();
-    let (said, mut thought) = split.map(Content::split).unwrap_or_default();
+    // Parts that are neither text nor thinking have no other place: all stay where they are.
+    let Some(split) = serde_json::from_str::<Option<Content>>(text)
+        .ok()
+        .flatten()
+        .filter(Content::is_plain)
+    else {
+        return (!matches!(text, "null" | "[]"), String::new());
+    };
+    let (said, mut thought) = split.split();
     let mut out = said.clone();
     if provider.reasoning_tags {
         let (text, tagged) = choice.tags.push(&said);
@@ -103,7 +110,8 @@ pub(super) fn call_fix(
     answer: Option<&str>,
 ) -> Option<CallFix> {
     // Calls of the client's own grammar have their own members.
-    if call.custom.is_some() || call.kind.as_deref().is_some_and(|kind| kind == "custom") {
+    if call.custom.is_some() || call.kind.get() == Some("custom") {
+        choice.calls.custom(call.index, call.id.get());
         return Some(CallFix::Keep);
     }
     let function = call.function.as_ref();
@@ -115,10 +123,10 @@ pub(super) fn call_fix(
         }
         Some(object) => Cow::Borrowed(object),
     };
-    let name = function.and_then(|f| f.name.as_deref());
+    let name = function.and_then(|f| f.name.get());
     let fragment = Fragment {
         index: call.index,
-        id: call.id.as_deref(),
+        id: call.id.get(),
         name,
         arguments: &arguments,
     };
@@ -132,11 +140,11 @@ pub(super) fn call_fix(
             Some((id, new)) => {
                 is_text
                     && written.is_some()
-                    && call.id.as_deref() == Some(id)
+                    && call.id.get() == Some(id)
                     && name == Some(new)
-                    && call.kind.as_deref() == Some("function")
+                    && call.kind.get() == Some("function")
             }
-            None => is_text && call.id.is_none() && name.is_none(),
+            None => is_text && call.id.get().is_none() && name.is_none(),
         };
     Some(if same {
         CallFix::Keep

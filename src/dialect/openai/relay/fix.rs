@@ -99,6 +99,45 @@ pub(super) fn extensions(data: &str) -> Vec<(String, Box<RawValue>)> {
         .collect()
 }
 
+/// Whether a choice has members that no specification knows.
+pub(super) fn has_members_of_choice(data: &str) -> bool {
+    const KNOWN: [&str; 5] = ["index", "delta", "finish_reason", "logprobs", "usage"];
+    let Ok(chunk) = serde_json::from_str::<Object<'_>>(data) else {
+        return false;
+    };
+    let choices = chunk
+        .get("choices")
+        .and_then(|list| json::array(list, &"choices").ok())
+        .unwrap_or_default();
+    choices.iter().any(|choice| {
+        json::object(choice, &"choices").is_ok_and(|choice| {
+            choice.fields.iter().any(|field| {
+                !KNOWN.contains(&&*field.name) && !matches!(field.value.get(), "null" | "{}" | "[]")
+            })
+        })
+    })
+}
+
+/// Whether a delta says anything besides who speaks.
+pub(super) fn delta_says_more(data: &str) -> bool {
+    let Ok(chunk) = serde_json::from_str::<Object<'_>>(data) else {
+        return false;
+    };
+    let choices = chunk
+        .get("choices")
+        .and_then(|list| json::array(list, &"choices").ok())
+        .unwrap_or_default();
+    choices.iter().any(|choice| {
+        let delta = json::object(choice, &"choices")
+            .ok()
+            .and_then(|mut choice| choice.take("delta"));
+        let delta = delta.and_then(|delta| json::object(&delta, &"delta").ok());
+        delta.unwrap_or_default().fields.iter().any(|field| {
+            field.name != "role" && !matches!(field.value.get(), "null" | "\"\"" | "[]" | "{}")
+        })
+    })
+}
+
 /// The chunk as an event, written anew.
 pub(super) fn apply(
     data: &str,
@@ -115,8 +154,11 @@ pub(super) fn apply(
             put(&mut chunk, name, value);
         }
     }
+    // What a chunk says itself is newer.
     for (name, value) in &fixes.held {
-        put(&mut chunk, name.clone(), value.clone());
+        if !chunk.fields.iter().any(|field| field.name == *name) {
+            chunk.push(name.clone(), Cow::Owned(value.clone()));
+        }
     }
     match &fixes.usage {
         UsageFix::Keep => {}
@@ -162,13 +204,14 @@ fn fixed_choice<'a>(mut choice: Object<'a>, fix: &ChoiceFix) -> Object<'a> {
         .and_then(|delta| json::object(delta, &"delta").ok())
         .unwrap_or_default();
     match fix.role {
-        Some(true) => delta.fields.insert(
-            0,
-            json::Field {
+        Some(true) => {
+            delta.fields.retain(|field| field.name != "role");
+            let role = json::Field {
                 name: Cow::Borrowed("role"),
                 value: Cow::Owned(raw("assistant")),
-            },
-        ),
+            };
+            delta.fields.insert(0, role);
+        }
         Some(false) => {
             delta.fields.retain(|field| field.name != "role");
         }

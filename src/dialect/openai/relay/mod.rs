@@ -49,6 +49,12 @@ pub struct ChatRelay {
     kept: Kept,
 }
 
+/// Most members that are kept for a later chunk.
+const MAX_HELD: usize = 32;
+
+/// Most choices of one answer.
+const MAX_CHOICES: usize = 128;
+
 /// Whose answer it is: the same in each chunk.
 struct Who {
     id: String,
@@ -78,14 +84,14 @@ impl ChatRelay {
         }
     }
 
-    fn event(&mut self, data: &str) -> Verdict {
-        let data = data.trim();
+    fn event(&mut self, event: &sse::Event<'_>) -> Verdict {
+        let data = event.data.trim();
         // Nothing follows the end, and an event without data is an error to clients.
         if self.done || data.is_empty() {
             return Verdict::Instead(Vec::new());
         }
         if data == "[DONE]" {
-            return match self.close() {
+            return match self.close(true) {
                 Err(error) => self.fail(&error),
                 Ok(more) if more.is_empty() => Verdict::Same,
                 Ok(mut more) => {
@@ -103,7 +109,9 @@ impl ChatRelay {
                 return self.broken(reason);
             }
         };
-        if probe.error.is_some_and(|error| error.get() != "null") {
+        let named = event.name.as_deref() == Some("error") && probe.choices.is_none();
+        let is_error = named || probe.object.get() == Some("error");
+        if is_error || probe.error.is_some_and(|error| error.get() != "null") {
             let error = read_error(200, data.as_bytes());
             return self.fail(&Error::Provider(Box::new(error)));
         }
@@ -116,7 +124,7 @@ impl ChatRelay {
         if choices.is_empty() && usage.is_none() {
             // Clients look for a choice in each chunk. What a vendor says beside, as a report of
             // its filters, goes along with the next.
-            self.held.extend(fix::extensions(data));
+            self.hold(fix::extensions(data));
             self.repaired += 1;
             return Verdict::Instead(Vec::new());
         }
@@ -163,6 +171,18 @@ impl ChatRelay {
         Verdict::Instead(out)
     }
 
+    /// Keeps what a vendor said beside for the next chunk; the last word counts.
+    fn hold(&mut self, members: Vec<(String, Box<RawValue>)>) {
+        for (name, value) in members {
+            let full = self.held.len() >= MAX_HELD;
+            match self.held.iter_mut().find(|(held, _)| *held == name) {
+                Some((_, held)) => *held = value,
+                None if full => {}
+                None => self.held.push((name, value)),
+            }
+        }
+    }
+
     /// Whether a choice has ended before this.
     fn is_over(&self, choice: &ProbeChoice<'_>) -> bool {
         let index = choice.index.unwrap_or(0);
@@ -180,12 +200,29 @@ impl ChatRelay {
         data: &str,
         mut fixes: Fixes,
     ) -> Verdict {
-        if choices.iter().any(ProbeChoice::says_something) {
+        if choices.iter().any(ProbeChoice::says_something) || fix::delta_says_more(data) {
             return self.broken("it goes on after its end".to_owned());
         }
         self.repaired += 1;
-        self.held.append(&mut fixes.held);
-        self.held.extend(fix::extensions(data));
+        if fix::has_members_of_choice(data) {
+            // What a vendor says of the choice goes on; that it ended was said.
+            fixes.choices = choices
+                .iter()
+                .map(|choice| ChoiceFix {
+                    finish: FinishFix::Null,
+                    delta: choice.delta.is_none(),
+                    role: choice
+                        .delta
+                        .as_ref()
+                        .and_then(|delta| delta.role.get().is_some().then_some(false)),
+                    ..ChoiceFix::default()
+                })
+                .collect();
+            let who = self.who.as_ref().map(Who::fields);
+            return Verdict::Instead(fix::apply(data, &fixes, who));
+        }
+        self.hold(std::mem::take(&mut fixes.held));
+        self.hold(fix::extensions(data));
         if let Some(usage) = usage.filter(|_| self.client.include_usage) {
             self.usage = Some(usage::fixed(usage).unwrap_or_else(|| usage.to_owned()));
         }
@@ -199,8 +236,8 @@ impl ChatRelay {
         };
         if !self.client.include_usage || self.usage_told {
             // Nobody asked for it; a client that did not know of it would look for choices.
-            self.held.append(&mut fixes.held);
-            self.held.extend(fix::extensions(data));
+            self.hold(std::mem::take(&mut fixes.held));
+            self.hold(fix::extensions(data));
             self.repaired += 1;
             return Verdict::Instead(Vec::new());
         }
@@ -208,8 +245,8 @@ impl ChatRelay {
         // It comes last, whenever the provider sends it.
         if !self.choices.iter().any(|choice| choice.finished) {
             self.usage = Some(fixed.unwrap_or_else(|| usage.to_owned()));
-            self.held.append(&mut fixes.held);
-            self.held.extend(fix::extensions(data));
+            self.hold(std::mem::take(&mut fixes.held));
+            self.hold(fix::extensions(data));
             self.repaired += 1;
             return Verdict::Instead(Vec::new());
         }
@@ -228,13 +265,13 @@ impl ChatRelay {
 
     /// Sees whose answer it is; whether the chunk says otherwise, or does not say.
     fn identify(&mut self, probe: &Probe<'_>) -> bool {
-        let id = probe.id.as_deref().filter(|id| !id.is_empty());
-        let model = probe.model.as_deref().filter(|model| !model.is_empty());
+        let id = probe.id.get().filter(|id| !id.is_empty());
+        let model = probe.model.get().filter(|model| !model.is_empty());
         let created = probe
             .created
             .map(RawValue::get)
             .filter(|at| at.parse::<u64>().is_ok_and(|at| at > 0));
-        let object = probe.object.as_deref() == Some("chat.completion.chunk");
+        let object = probe.object.get() == Some("chat.completion.chunk");
         let client = &self.client;
         let who = self.who.get_or_insert_with(|| Who {
             id: id.map_or_else(|| client.stamp.id("chatcmpl-", 1), str::to_owned),
@@ -256,10 +293,12 @@ impl ChatRelay {
             .iter()
             .position(|choice| choice.index == index)
             .unwrap_or_else(|| {
-                self.choices.push(Choice {
-                    index,
-                    ..Choice::default()
-                });
+                if self.choices.len() < MAX_CHOICES {
+                    self.choices.push(Choice {
+                        index,
+                        ..Choice::default()
+                    });
+                }
                 self.choices.len() - 1
             });
         let broken = |reason: &str| Error::BadAnswer {
@@ -270,7 +309,7 @@ impl ChatRelay {
         let Some(choice) = self.choices.get_mut(at) else {
             return Ok(fix);
         };
-        let finish_word = probe.finish_reason.as_deref();
+        let finish_word = probe.finish_reason.get();
         let ends = finish_word.is_some_and(|word| !word.is_empty());
         match &probe.delta {
             None => {
@@ -279,15 +318,15 @@ impl ChatRelay {
                 choice.role = true;
             }
             Some(delta) => {
-                if delta.role.is_some() == choice.role {
+                if delta.role.get().is_some() == choice.role {
                     fix.role = Some(!choice.role);
                 }
                 choice.role = true;
                 let (said, thought) = content(delta.content, self.provider, choice, ends, &mut fix);
                 choice.said |= said || delta.tool_calls.is_some();
                 // One member has the readable reasoning, whoever wrote it.
-                let own = delta.reasoning_content.as_deref().unwrap_or_default();
-                let other = delta.reasoning.as_deref().unwrap_or_default();
+                let own = delta.reasoning_content.get().unwrap_or_default();
+                let other = delta.reasoning.get().unwrap_or_default();
                 let text = match (own.is_empty(), other.is_empty()) {
                     (true, false) => other,
                     _ => own,
@@ -295,16 +334,15 @@ impl ChatRelay {
                 if !thought.is_empty() || (own.is_empty() && !other.is_empty()) {
                     fix.reasoning = Some(format!("{text}{thought}"));
                 }
-                if self.keeps {
-                    let kept = self.kept.reasoning.get_or_insert_default();
-                    kept.push_str(text);
-                    kept.push_str(&thought);
+                if self.keeps && index == 0 {
+                    self.kept.think(text);
+                    self.kept.think(&thought);
                 }
                 for call in delta.tool_calls.iter().flatten() {
                     let fixed = call_fix(call, choice, self.provider, answer_id.as_deref())
                         .ok_or_else(|| broken("the arguments of a call cannot be read"))?;
-                    if let (true, Some(extra)) = (self.keeps, call.extra_content)
-                        && let Some(id) = choice.calls.ids().last()
+                    if let (true, Some(extra)) = (self.keeps && index == 0, call.extra_content)
+                        && let Some(id) = choice.calls.id_at(call.index)
                     {
                         self.kept.extras.push((id.to_owned(), extra.to_owned()));
                     }
@@ -373,10 +411,12 @@ impl ChatRelay {
     }
 
     /// What is still to be said before the end.
-    fn close(&mut self) -> Result<Vec<u8>, Error> {
+    /// `marked` says that the provider said so itself.
+    fn close(&mut self, marked: bool) -> Result<Vec<u8>, Error> {
         let mut out = Vec::new();
         let mut late = Vec::new();
-        for choice in self.choices.iter_mut().filter(|c| !c.finished && c.blank) {
+        let blank = |choice: &&mut Choice| marked && choice.blank && !choice.finished;
+        for choice in self.choices.iter_mut().filter(blank) {
             choice.finished = true;
             let called = !choice.calls.is_empty();
             if choice.calls.has_nameless() {
@@ -397,8 +437,13 @@ impl ChatRelay {
             })];
             out.extend(self.own_chunk(&raw(&choices), None));
         }
-        if !self.choices.iter().any(|choice| choice.finished) {
+        let unfinished = self.choices.iter().any(|choice| !choice.finished);
+        if unfinished || self.choices.is_empty() {
             return Err(Error::Truncated);
+        }
+        if !self.client.include_usage {
+            // Alone it would be a chunk without a choice.
+            self.held.clear();
         }
         let usage = self.usage.take().filter(|_| !self.usage_told);
         if usage.is_some() || !self.held.is_empty() {
@@ -440,7 +485,7 @@ impl Relay for ChatRelay {
             if self.failed.is_some() {
                 return Verdict::Instead(Vec::new());
             }
-            self.event(&event.data)
+            self.event(event)
         })
     }
 
@@ -456,7 +501,7 @@ impl Relay for ChatRelay {
             return Err(Error::Truncated);
         }
         // Not all providers send the mark; a finish reason and a clean end are as good.
-        let mut out = self.close()?;
+        let mut out = self.close(false)?;
         out.extend_from_slice(b"data: [DONE]\n\n");
         self.repaired += 1;
         Ok(out)
@@ -475,7 +520,8 @@ impl Relay for ChatRelay {
         if !self.keeps || !finished {
             return None;
         }
-        let calls = &self.choices.first()?.calls;
+        let first = self.choices.iter().find(|choice| choice.index == 0)?;
+        let calls = &first.calls;
         let ids: Vec<String> = calls.ids().map(str::to_owned).collect();
         let kept = std::mem::take(&mut self.kept);
         (!ids.is_empty() && !kept.is_empty()).then_some((ids, kept))

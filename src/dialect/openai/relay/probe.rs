@@ -1,22 +1,22 @@
 //! The members of a chunk that the contract speaks of, borrowed from its text. Pure.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
+
+use crate::codec::json::Word;
 
 /// `chat.completion.chunk`.
 #[derive(Deserialize)]
 pub(super) struct Probe<'a> {
     #[serde(borrow, default)]
-    pub id: Option<Cow<'a, str>>,
+    pub id: Word<'a>,
     #[serde(borrow, default)]
-    pub object: Option<Cow<'a, str>>,
+    pub object: Word<'a>,
     #[serde(borrow, default)]
     pub created: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    pub model: Option<Cow<'a, str>>,
+    pub model: Word<'a>,
     #[serde(borrow, default)]
     pub choices: Option<Vec<ProbeChoice<'a>>>,
     #[serde(borrow, default)]
@@ -41,7 +41,7 @@ pub(super) struct ProbeChoice<'a> {
     #[serde(borrow, default)]
     pub delta: Option<ProbeDelta<'a>>,
     #[serde(borrow, default)]
-    pub finish_reason: Option<Cow<'a, str>>,
+    pub finish_reason: Word<'a>,
     #[serde(borrow, default)]
     pub usage: Option<&'a RawValue>,
 }
@@ -49,7 +49,7 @@ pub(super) struct ProbeChoice<'a> {
 impl ProbeChoice<'_> {
     /// Whether there is any text, reasoning or call in it.
     pub(super) fn says_something(&self) -> bool {
-        let text = |text: &Option<Cow<'_, str>>| text.as_deref().is_some_and(|t| !t.is_empty());
+        let text = |text: &Word<'_>| text.get().is_some_and(|text| !text.is_empty());
         self.delta.as_ref().is_some_and(|delta| {
             let content = delta.content.map_or("null", RawValue::get);
             !matches!(content, "null" | "\"\"" | "[]")
@@ -66,13 +66,13 @@ impl ProbeChoice<'_> {
 #[derive(Deserialize)]
 pub(super) struct ProbeDelta<'a> {
     #[serde(borrow, default)]
-    pub role: Option<Cow<'a, str>>,
+    pub role: Word<'a>,
     #[serde(borrow, default)]
     pub content: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    pub reasoning: Option<Cow<'a, str>>,
+    pub reasoning: Word<'a>,
     #[serde(borrow, default)]
-    pub reasoning_content: Option<Cow<'a, str>>,
+    pub reasoning_content: Word<'a>,
     #[serde(borrow, default)]
     pub tool_calls: Option<Vec<ProbeCall<'a>>>,
 }
@@ -82,9 +82,9 @@ pub(super) struct ProbeCall<'a> {
     #[serde(default)]
     pub index: Option<u64>,
     #[serde(borrow, default)]
-    pub id: Option<Cow<'a, str>>,
+    pub id: Word<'a>,
     #[serde(borrow, default, rename = "type")]
-    pub kind: Option<Cow<'a, str>>,
+    pub kind: Word<'a>,
     #[serde(borrow, default)]
     pub function: Option<ProbeFunction<'a>>,
     #[serde(default)]
@@ -96,7 +96,7 @@ pub(super) struct ProbeCall<'a> {
 #[derive(Deserialize)]
 pub(super) struct ProbeFunction<'a> {
     #[serde(borrow, default)]
-    pub name: Option<Cow<'a, str>>,
+    pub name: Word<'a>,
     #[serde(borrow, default)]
     pub arguments: Option<&'a RawValue>,
 }

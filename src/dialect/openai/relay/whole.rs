@@ -209,18 +209,21 @@ impl Choice<'_> {
         let mut thought = String::new();
         let mut said = !matches!(content.as_str(), "null" | "\"\"");
         if content.starts_with('[') || (self.provider.reasoning_tags && content != "null") {
+            // Parts that are neither text nor thinking have no other place.
             let split = serde_json::from_str::<Content>(&content).ok();
-            let (mut text, own) = split.map(Content::split).unwrap_or_default();
-            thought = own;
-            if self.provider.reasoning_tags {
-                let (rest, tagged) = Tags::split(&text);
-                text = rest;
-                thought.push_str(&tagged);
-            }
-            said = !text.is_empty();
-            if raw(&text).get() != content {
-                put(message, "content", raw(&text));
-                self.changed = true;
+            if let Some(split) = split.filter(Content::is_plain) {
+                let (mut text, own) = split.split();
+                thought = own;
+                if self.provider.reasoning_tags {
+                    let (rest, tagged) = Tags::split(&text);
+                    text = rest;
+                    thought.push_str(&tagged);
+                }
+                said = !text.is_empty();
+                if raw(&text).get() != content {
+                    put(message, "content", raw(&text));
+                    self.changed = true;
+                }
             }
         } else if content == "null" && !message.fields.iter().any(|f| f.name == "content") {
             put(message, "content", raw(&None::<()>));
