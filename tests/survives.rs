@@ -129,8 +129,11 @@ fn stamp() -> Stamp {
     }
 }
 
-/// What becomes of a chat request: the report, or the refusal.
-fn chat(provider: &Provider, more: &Value) -> Result<Report, Error> {
+/// What was done to a request, and the body that came of it.
+type Done = Result<(Report, Vec<u8>), Error>;
+
+/// What becomes of a chat request: the report and the body, or the refusal.
+fn chat(provider: &Provider, more: &Value) -> Done {
     let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "x"}]});
     for (name, value) in more.as_object().unwrap() {
         body[name] = value.clone();
@@ -141,11 +144,12 @@ fn chat(provider: &Provider, more: &Value) -> Result<Report, Error> {
         Speaks::Chat(chat) => {
             let mut report = Report::default();
             chat.edit(&mut object, model(provider), &NoMemory, &mut report)?;
-            Ok(report)
+            Ok((report, serde_json::to_vec(&object).unwrap()))
         }
         Speaks::Other { dialect, .. } => {
             let mut request = openai::read_request(object, model(provider).into())?;
-            Ok(dialect.request(&mut request, &NoMemory)?.report)
+            let done = dialect.request(&mut request, &NoMemory)?;
+            Ok((done.report, done.body))
         }
     }
 }
@@ -206,7 +210,7 @@ fn as_responses(more: &Value) -> Option<Value> {
     Some(body)
 }
 
-fn responses(provider: &Provider, body: &Value) -> Result<Report, Error> {
+fn responses(provider: &Provider, body: &Value) -> Done {
     let dialect = provider.dialect();
     let text = body.to_string();
     let object = Object::from_body(text.as_bytes())?;
@@ -217,13 +221,12 @@ fn responses(provider: &Provider, body: &Value) -> Result<Report, Error> {
         dialect,
         stamp(),
     )?;
-    let mut own = std::mem::take(&mut request.dropped);
-    let mut report = dialect.request(&mut request, &NoMemory)?.report;
-    report.dropped.append(&mut own);
-    Ok(report)
+    let done = dialect.request(&mut request, &NoMemory)?;
+    Ok((done.report, done.body))
 }
 
-fn cell(done: &Result<Report, Error>) -> &'static str {
+/// A cell; `plain` is what becomes of a request that says nothing of it.
+fn cell(done: &Done, plain: &Done) -> &'static str {
     match done {
         Err(error) => {
             assert!(
@@ -232,9 +235,13 @@ fn cell(done: &Result<Report, Error>) -> &'static str {
             );
             "400"
         }
-        Ok(report) if !report.dropped.is_empty() => "\u{2013}",
-        Ok(report) if !report.changed.is_empty() => "~",
-        Ok(_) => "\u{2713}",
+        Ok((report, _)) if !report.dropped.is_empty() => "\u{2013}",
+        Ok((report, _)) if !report.changed.is_empty() => "~",
+        Ok((_, body)) => {
+            let plain = &plain.as_ref().unwrap().1;
+            assert_ne!(body, plain, "it is gone, and nobody says so");
+            "\u{2713}"
+        }
     }
 }
 
@@ -251,7 +258,7 @@ fn table() -> String {
     for (name, more) in features() {
         let cells: Vec<_> = all
             .iter()
-            .map(|provider| cell(&chat(provider, &more)))
+            .map(|provider| cell(&chat(provider, &more), &chat(provider, &json!({}))))
             .collect();
         let _ = writeln!(out, "| {name} | {} |", cells.join(" | "));
     }
@@ -276,6 +283,7 @@ fn table() -> String {
         .filter(|provider| !provider.responses.native(model(provider)))
         .collect();
     out.push('\n');
+    let plain = json!({"model": "m", "input": "x"});
     header(&mut out, "Responses", &translated);
     for (name, more) in features() {
         let Some(body) = as_responses(&more) else {
@@ -288,7 +296,7 @@ fn table() -> String {
             .replace("`logprobs`", "log probabilities");
         let cells: Vec<_> = translated
             .iter()
-            .map(|provider| cell(&responses(provider, &body)))
+            .map(|provider| cell(&responses(provider, &body), &responses(provider, &plain)))
             .collect();
         let _ = writeln!(out, "| {name} | {} |", cells.join(" | "));
     }
@@ -305,14 +313,7 @@ fn table() -> String {
         let body = json!({"model": "m", "input": "x", "tools": tools});
         let cells: Vec<_> = translated
             .iter()
-            .map(|provider| {
-                let done = responses(provider, &body);
-                match &done {
-                    // Emulated: the hub's request says so before any provider's.
-                    Ok(_) if name.contains("custom") || name.contains("namespaces") => "~",
-                    _ => cell(&done),
-                }
-            })
+            .map(|provider| cell(&responses(provider, &body), &responses(provider, &plain)))
             .collect();
         let _ = writeln!(out, "| {name} | {} |", cells.join(" | "));
     }
