@@ -75,6 +75,11 @@ pub(super) fn request(request: &mut Request<'_>, memory: &dyn Memory) -> Result<
     if let Some(choice) = &request.tool_choice {
         out.push("tool_choice", Cow::Owned(tool_choice(choice)));
     }
+    if request.stream && fields.read::<bool>("", "logprobs")? == Some(true) {
+        // They come with a whole answer only.
+        fields.take("top_logprobs");
+        report.dropped.push("logprobs".to_owned());
+    }
     parameters(&mut fields, &mut out, &mut report)?;
     report.settle();
     Ok(Translated {

@@ -90,6 +90,11 @@ pub fn read_request<'a>(
         fields.push("parallel_tool_calls", Cow::Owned(raw(&parallel)));
     }
     let (top_logprobs, encrypted) = read_include(&mut body, &mut fields)?;
+    if stream && fields.take("logprobs").is_some() {
+        // They come with a whole answer only.
+        fields.take("top_logprobs");
+        dropped.push("include".to_owned());
+    }
     let text = read_text(&mut body, &mut fields)?;
     let (effort, summary) = read_reasoning(&mut body, &mut fields, &mut dropped)?;
     let Tools {
