@@ -58,7 +58,7 @@ fn cases(folder: &str, kind: &str) -> Vec<(PathBuf, Value)> {
         })
         .collect();
     paths.sort();
-    assert!(!paths.is_empty(), "no {kind} in {folder:?}");
+    assert!(!paths.is_empty(), "no {kind} in {}", folder.display());
     paths
         .into_iter()
         .map(|path| {

@@ -10,6 +10,8 @@
 mod common;
 mod contract;
 
+use std::fmt::Write as _;
+
 use ai_gateway::scripted::{Script, Scripted, Step};
 use common::{Answer, Gateway, always, config, gateway, keyed};
 use contract::Said;
@@ -39,6 +41,15 @@ fn script(chunks: &[Value]) -> Script {
         script = script.chunk(format!("data: {chunk}\n\n"));
     }
     script
+}
+
+/// These chunks and the mark of the end, as the provider writes them.
+fn written(chunks: &[Value]) -> String {
+    let mut out = String::new();
+    for chunk in chunks {
+        let _ = write!(out, "data: {chunk}\n\n");
+    }
+    out + "data: [DONE]\n\n"
 }
 
 /// What a chat client gets of a provider that streams these chunks.
@@ -911,11 +922,7 @@ async fn calls_of_tools_that_take_any_text_go_through_untouched() {
         &chunks[..],
         &[chunks[0].clone(), chunks[1].clone(), chunks[3].clone()],
     ] {
-        let mut theirs: String = chunks
-            .iter()
-            .map(|chunk| format!("data: {chunk}\n\n"))
-            .collect();
-        theirs.push_str("data: [DONE]\n\n");
+        let theirs = written(chunks);
         let (_server, gateway) = always(script(chunks).chunk("data: [DONE]\n\n").end());
         assert_eq!(gateway.chat(ask("openai/m")).await.text(), theirs);
     }
@@ -954,11 +961,7 @@ async fn every_choice_needs_its_end() {
     let mut body = ask("openai/m");
     body["n"] = json!(2);
     let (_server, gateway) = always(script(&whole).chunk("data: [DONE]\n\n").end());
-    let mut theirs: String = whole
-        .iter()
-        .map(|chunk| format!("data: {chunk}\n\n"))
-        .collect();
-    theirs.push_str("data: [DONE]\n\n");
+    let theirs = written(&whole);
     assert_eq!(gateway.chat(body.clone()).await.text(), theirs);
     for done in [false, true] {
         let mut cut = script(&begin);

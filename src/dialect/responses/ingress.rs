@@ -89,12 +89,7 @@ pub fn read_request<'a>(
     if let Some(parallel) = parallel {
         fields.push("parallel_tool_calls", Cow::Owned(raw(&parallel)));
     }
-    let (top_logprobs, encrypted) = read_include(&mut body, &mut fields)?;
-    if stream && fields.take("logprobs").is_some() {
-        // They come with a whole answer only.
-        fields.take("top_logprobs");
-        dropped.push("include".to_owned());
-    }
+    let (top_logprobs, encrypted) = read_include(&mut body, &mut fields, stream, &mut dropped)?;
     let text = read_text(&mut body, &mut fields)?;
     let (effort, summary) = read_reasoning(&mut body, &mut fields, &mut dropped)?;
     let Tools {
@@ -212,14 +207,23 @@ fn read_shared<'a>(body: &mut Object<'a>, fields: &mut Object<'a>) -> Result<Sha
 
 /// Reads `include` and `top_logprobs`: how many log probabilities, and whether reasoning is given
 /// for taking back.
-fn read_include<'a>(body: &mut Object<'a>, fields: &mut Object<'a>) -> Result<(u64, bool), Error> {
+fn read_include<'a>(
+    body: &mut Object<'a>,
+    fields: &mut Object<'a>,
+    stream: bool,
+    dropped: &mut Vec<String>,
+) -> Result<(u64, bool), Error> {
     let top_logprobs = body.read("", "top_logprobs")?.unwrap_or(0_u64);
     let include: Vec<String> = body.read("", "include")?.unwrap_or_default();
     let wants = |name: &str| include.iter().any(|entry| entry == name);
-    if top_logprobs > 0 || wants("message.output_text.logprobs") {
+    let probable = top_logprobs > 0 || wants("message.output_text.logprobs");
+    if probable && stream {
+        // They come with a whole answer only.
+        dropped.push("include".to_owned());
+    } else if probable {
         fields.push("logprobs", Cow::Owned(raw(&true)));
     }
-    if top_logprobs > 0 {
+    if top_logprobs > 0 && !stream {
         fields.push("top_logprobs", Cow::Owned(raw(&top_logprobs)));
     }
     Ok((top_logprobs, wants("reasoning.encrypted_content")))
