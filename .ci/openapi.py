@@ -24,6 +24,7 @@ PATHS = {
     "/v1/models": "get",
     "/v1/chat/completions": "post",
     "/v1/responses": "post",
+    "/metrics": "get",
 }
 ERRORS = {"400", "401", "405", "429", "502", "503", "504"}
 BODY_ERRORS = {"404", "408", "413", "415"}
@@ -115,7 +116,7 @@ def test_paths_with_a_key_ask_for_a_bearer():
     assert bearers, schemes
     for path, _, operation in operations():
         security = operation.get("security", document.get("security", []))
-        if path.startswith("/v1/"):
+        if path.startswith("/v1/") or path == "/metrics":
             assert security and all(set(one) & bearers for one in security), (path, security)
             answer = http.request("POST" if "requestBody" in operation else "GET", path, json={})
             assert answer.status_code == 401, (path, answer)
@@ -126,7 +127,7 @@ def test_paths_with_a_key_ask_for_a_bearer():
 
 def test_errors_are_documented():
     for path, _, operation in operations():
-        if not path.startswith("/v1/"):
+        if not path.startswith("/v1/") and path != "/metrics":
             continue
         expected = ERRORS | (BODY_ERRORS if "requestBody" in operation else set())
         missing = expected - set(operation["responses"])
@@ -182,8 +183,9 @@ def test_gets_answer_as_documented():
             continue
         answer = http.get(path, headers=KEY)
         assert answer.status_code == 200, (path, answer)
-        media = operation["responses"]["200"]["content"]["application/json"]
-        fits(answer.json(), media["schema"], path)
+        (kind, media), = operation["responses"]["200"]["content"].items()
+        assert answer.headers["content-type"].split(";")[0] == kind, (path, answer.headers)
+        fits(answer.json() if kind == "application/json" else answer.text, media["schema"], path)
 
 
 def test_parameters_are_optional_and_explained():
@@ -196,7 +198,8 @@ def test_parameters_are_optional_and_explained():
 def test_documented_answers_fit_their_schemas():
     for path, method, operation in operations():
         for status, response in operation["responses"].items():
-            media = response.get("content", {}).get("application/json", {})
+            kinds = response.get("content", {})
+            media = kinds.get("application/json") or next(iter(kinds.values()), {})
             if status == "200":
                 assert "example" in media, f"{method} {path} shows no answer"
             if "example" in media:

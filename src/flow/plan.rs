@@ -94,7 +94,7 @@ impl Plan {
                         refused.attempts += before;
                         return Err(refused);
                     };
-                    log::info!("{name}: {}; trying another form ({reason})", refused.error);
+                    log::info!("{name} refused a request; trying another form ({reason})");
                     state.meter.second_try(name, reason);
                     before += refused.attempts;
                 }

@@ -112,7 +112,8 @@ fn turn(body: &Value) -> Turn {
     }
 }
 
-/// Answers a Chat Completions request. `unasked` says that a stream's tokens are counted in any case.
+/// Answers a Chat Completions request. `unasked` says that a stream's tokens are counted in any case,
+/// on its last chunk.
 pub(super) fn chat(body: &Value, unasked: bool) -> Script {
     let Some(model) = body.get("model").and_then(Value::as_str) else {
         return Script::json(400, &error("you must provide a model parameter", None));
@@ -149,8 +150,7 @@ pub(super) fn chat(body: &Value, unasked: bool) -> Script {
             }),
         );
     }
-    let counted =
-        unasked || body.pointer("/stream_options/include_usage") == Some(&Value::Bool(true));
+    let counted = body.pointer("/stream_options/include_usage") == Some(&Value::Bool(true));
     let chunk = |choices: Value, usage: Value| {
         let mut chunk = json!({
             "id": id, "object": "chat.completion.chunk", "created": CREATED, "model": model, "choices": choices,
@@ -179,13 +179,12 @@ pub(super) fn chat(body: &Value, unasked: bool) -> Script {
             script = script.event(None, &delta(json!({"content": piece})));
         }
     }
-    script = script.event(
-        None,
-        &chunk(
-            json!([{"index": 0, "delta": {}, "finish_reason": finish}]),
-            Value::Null,
-        ),
-    );
+    let end = json!([{"index": 0, "delta": {}, "finish_reason": finish}]);
+    let mut end: Value = serde_json::from_str(&chunk(end, Value::Null)).unwrap_or_default();
+    if unasked {
+        end["usage"] = usage.clone();
+    }
+    script = script.event(None, &end.to_string());
     if counted {
         script = script.event(None, &chunk(json!([]), usage));
     }

@@ -3,6 +3,9 @@
 const OPEN: &str = "<reasoning>";
 const CLOSE: &str = "</reasoning>";
 
+/// Most that may stand before a tag, in bytes: spaces only.
+const MAX_HEAD: usize = 256;
+
 /// Splits one text.
 #[derive(Debug, Default)]
 pub(super) struct Tags {
@@ -32,7 +35,7 @@ impl Tags {
             if let Some(rest) = head.strip_prefix(OPEN) {
                 self.held = rest.to_owned();
                 self.place = Place::Inside;
-            } else if !OPEN.starts_with(head) {
+            } else if !OPEN.starts_with(head) || self.held.len() > MAX_HEAD {
                 self.place = Place::Behind;
                 said = std::mem::take(&mut self.held);
                 return (said, thought);
