@@ -730,9 +730,10 @@ async fn what_groq_refuses_as_responses_is_translated() {
 #[actix_web::test]
 async fn a_provider_that_keeps_nothing_is_told_so() {
     let (server, gateway) = common::gateway();
-    gateway
+    let answer = gateway
         .responses(json!({"model": "openrouter/x/y", "input": "Hi"}))
         .await;
+    assert_eq!(answer.header("x-gateway-changed-params"), Some("store"));
     assert_eq!(server.requests()[0].json()["store"], false);
     gateway
         .responses(json!({"model": "openrouter/x/y", "input": "Hi", "store": true}))
@@ -742,4 +743,60 @@ async fn a_provider_that_keeps_nothing_is_told_so() {
         .responses(json!({"model": "gpt-4o", "input": "Hi"}))
         .await;
     assert_eq!(server.requests()[2].json().get("store"), None);
+}
+
+#[actix_web::test]
+async fn what_the_bridge_cannot_say_is_named() {
+    let server = Scripted::start(|_| {
+        Script::json(200, &json!({"id": "resp_1", "object": "response", "created_at": 1, "model": "m", "status": "completed", "output": []}))
+    })
+    .unwrap();
+    let gateway = Gateway::start(config(&server));
+    let long = "x".repeat(200);
+    let body = json!({"model": "gpt-5.6", "tools": functions(), "messages": [
+        {"role": "user", "name": "n", "content": [{"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}}]},
+        {"role": "assistant", "content": "y", "audio": {"id": "a"}},
+        {"role": "assistant", "content": null, "tool_calls": [{"id": long, "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+        {"role": "tool", "tool_call_id": long, "content": "z"}]});
+    let answer = gateway.chat(body).await;
+    let dropped = "messages.audio,messages.cache_control,messages.name";
+    assert_eq!(answer.header("x-gateway-dropped-params"), Some(dropped));
+    let seen = server.requests()[0].json();
+    let items = seen["input"].as_array().unwrap();
+    let call = items[2]["call_id"].as_str().unwrap();
+    assert!(call.len() <= 64 && items[3]["call_id"] == call, "{seen}");
+}
+
+#[actix_web::test]
+async fn what_wins_over_a_clients_own_reasoning_is_named() {
+    let (_server, gateway) = start();
+    for (model, name, wrong) in [
+        (
+            "claude-opus-5-5",
+            "reasoning_details",
+            json!([{"type": "reasoning.text", "text": "cut", "signature": "s", "format": "anthropic-claude-v1", "index": 0}]),
+        ),
+        (
+            "deepseek/deepseek-v4-pro",
+            "reasoning_content",
+            json!("cut"),
+        ),
+    ] {
+        let mut body = json!({"model": model, "tools": functions(), "messages": [{"role": "user", "content": "Weather?"}]});
+        let first = message(&gateway.chat(body.clone()).await, false);
+        let mut other = known_only(&first);
+        other[name] = wrong;
+        let list = body["messages"].as_array_mut().unwrap();
+        list.push(other);
+        for call in first["tool_calls"].as_array().unwrap() {
+            list.push(json!({"role": "tool", "tool_call_id": call["id"], "content": "Sunny"}));
+        }
+        let answer = gateway.chat(body).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let named = format!("messages.{name}");
+        assert_eq!(
+            answer.header("x-gateway-changed-params"),
+            Some(named.as_str())
+        );
+    }
 }

@@ -1221,3 +1221,18 @@ async fn an_event_is_one_line_however_the_request_was_written() {
         );
     }
 }
+
+#[actix_web::test]
+async fn several_answers_in_one_object_are_no_stream_of_one() {
+    let choice = |n: u64| json!({"index": n, "message": {"role": "assistant", "content": "a"}, "finish_reason": "stop"});
+    let whole = json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice(0), choice(1)]});
+    let (_server, gateway) = always(Script::json(200, &whole));
+    let answer = gateway.chat(ask("openai/m")).await;
+    assert_eq!(answer.status, 502, "{}", answer.text());
+    let one = json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice(0)]});
+    let (_server, gateway) = always(Script::json(200, &one));
+    assert_eq!(
+        contract::chat(&gateway.chat(ask("openai/m")).await.body).text,
+        "a"
+    );
+}

@@ -246,6 +246,11 @@ fn content(
             Ok(Content::Json(Bytes::from(client.answer(answer))))
         }
         (worker::Content::Whole(body), true, Answer::Chat { chat, client }) => {
+            if choices(&body) > 1 {
+                return Err(
+                    "it is one object, where a stream of several answers was asked for".to_owned(),
+                );
+            }
             let keeps = chat.wants_back(&client.model);
             as_stream(&client, chat, &body, keeps, &aside)
         }
@@ -288,6 +293,16 @@ fn content(
             Ok(Content::Events(Box::pin(stream)))
         }
     }
+}
+
+/// How many choices a completion has.
+fn choices(body: &[u8]) -> usize {
+    #[derive(serde::Deserialize)]
+    struct Count {
+        #[serde(default)]
+        choices: Vec<serde::de::IgnoredAny>,
+    }
+    serde_json::from_slice::<Count>(body).map_or(0, |count| count.choices.len())
 }
 
 /// One whole answer as the stream that was asked for.

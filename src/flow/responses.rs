@@ -35,7 +35,9 @@ fn plan(state: &AppState, ask: &Ask<'_>) -> Result<Plan, Error> {
         return translated(object, target, stream, &state.store.of(owner));
     }
     // To say nothing is to ask that the response be kept, which such a provider refuses.
+    let mut report = Report::default();
     let body = if provider.stateless && object.get("store").is_none() {
+        report.changed.push("store".to_owned());
         object.take("store");
         object.push("store", Cow::Owned(raw(&false)));
         rewritten(&object, &target.model)
@@ -56,7 +58,7 @@ fn plan(state: &AppState, ask: &Ask<'_>) -> Result<Plan, Error> {
         body,
         headers: Vec::new(),
         stream,
-        report: Report::default(),
+        report,
         answer: Answer::Responses,
         talk: 0,
         mends: Some(&ResponsesProvider),

@@ -30,7 +30,11 @@ const DETAIL_FORMAT: &str = "anthropic-claude-v1";
 impl Egress for MessagesProvider {
     fn request(&self, request: &mut Request<'_>, memory: &dyn Memory) -> Result<Translated, Error> {
         for message in &mut request.messages {
-            replay::remember(message, memory);
+            if replay::remember(message, memory) {
+                request
+                    .changed
+                    .push("messages.reasoning_details".to_owned());
+            }
         }
         egress::request(request)
     }

@@ -18,17 +18,21 @@ const TAKEN_ALONG: [&str; 3] = [
 
 /// Gives a message that called tools the thinking back that its client did not keep. What is
 /// remembered is the provider's own; what a client brings may have been put together wrongly from
-/// a stream.
-pub(super) fn remember(message: &mut Message<'_>, memory: &dyn Memory) {
-    let Some(call) = message.tool_calls.first() else {
-        return;
+/// a stream. Returns whether it brought something else.
+pub(super) fn remember(message: &mut Message<'_>, memory: &dyn Memory) -> bool {
+    let kept = message
+        .tool_calls
+        .first()
+        .and_then(|call| memory.recall(&call.id, 0));
+    let Some(kept) = kept.filter(|kept| kept.raw_blocks.is_some() || !kept.details.is_empty())
+    else {
+        return false;
     };
-    let Some(kept) = memory.recall(&call.id, 0) else {
-        return;
-    };
-    if kept.raw_blocks.is_none() && kept.details.is_empty() {
-        return;
-    }
+    let brought = message
+        .other
+        .get("reasoning_details")
+        .map(|raw| serde_json::from_str::<Vec<Detail>>(raw.get()));
+    let other = brought.is_some_and(|own| own.ok().as_ref() != Some(&kept.details));
     for name in TAKEN_ALONG {
         message.other.take(name);
     }
@@ -43,6 +47,7 @@ pub(super) fn remember(message: &mut Message<'_>, memory: &dyn Memory) {
             .other
             .push("reasoning_details", Cow::Owned(raw(&kept.details)));
     }
+    other
 }
 
 /// Blocks that a client kept as Anthropic sent them, where they still say what the message says.

@@ -18,6 +18,7 @@ use serde_json::value::RawValue;
 use crate::dialect::hub::{Answer, Usage};
 use crate::dialect::{Ingress, Stamp, StreamOut};
 
+pub(super) use edits::Ids;
 pub use edits::{Edited, gemini_schema};
 pub(super) use egress::results_of_calls;
 pub use error::{envelope, read_error};

@@ -8,7 +8,7 @@ use crate::codec::json::{self, Object, Raw, fields, put, raw};
 use crate::dialect::hub::{
     CallIn, Detail, Memory, Message, Part, Request, Role, Tool, ToolChoice, is_default,
 };
-use crate::dialect::openai::results_of_calls;
+use crate::dialect::openai::{CallIds, Ids, results_of_calls};
 use crate::dialect::{Mended, RESPONSES_FORMAT, Report, Translated};
 use crate::error::{Error, ProviderError};
 
@@ -58,11 +58,10 @@ pub(super) fn request(request: &mut Request<'_>, memory: &dyn Memory) -> Result<
         rest = others;
     }
     let mut items = Vec::new();
+    let mut ids = Ids::default();
     for message in rest {
-        if message.name.is_some() {
-            report.dropped.push("messages.name".to_owned());
-        }
-        write_message(message, memory, &mut items)?;
+        report.dropped.extend(left_out(message));
+        write_message(message, memory, &mut ids, &mut items)?;
     }
     out.push("input", Cow::Owned(raw(&items)));
     if request.stream {
@@ -168,13 +167,34 @@ fn flat_format<'a>(format: &Raw<'a>) -> Result<Raw<'a>, Error> {
     Ok(Cow::Owned(raw(&flat)))
 }
 
+/// Which ids of calls the provider takes.
+const CALL_IDS: CallIds = CallIds::UpTo(64);
+
+/// Members of a message that have no counterpart.
+fn left_out(message: &Message<'_>) -> Vec<String> {
+    let of_message = message.other.fields.iter();
+    let of_parts = message.content.iter().flat_map(|part| match part {
+        Part::Text { other, .. } | Part::Image { other, .. } | Part::File { other, .. } => {
+            other.fields.as_slice()
+        }
+        Part::Refusal(_) | Part::Other { .. } => &[],
+    });
+    let names = of_message
+        .chain(of_parts)
+        .filter(|field| field.name != "reasoning_details" && field.value.get() != "null")
+        .map(|field| format!("messages.{}", field.name));
+    let name = message.name.as_ref().map(|_| "messages.name".to_owned());
+    names.chain(name).collect()
+}
+
 fn write_message(
     message: &Message<'_>,
     memory: &dyn Memory,
+    ids: &mut Ids,
     items: &mut Vec<Box<RawValue>>,
 ) -> Result<(), Error> {
     match message.role {
-        Role::Assistant => assistant(message, memory, items),
+        Role::Assistant => assistant(message, memory, ids, items),
         Role::Tool | Role::Function => {
             let output: Box<RawValue> = match message.content.as_slice() {
                 [] => raw(""),
@@ -183,7 +203,7 @@ fn write_message(
             };
             items.push(raw(&fields!({
                 "type": "function_call_output",
-                "call_id": message.tool_call_id,
+                "call_id": message.tool_call_id.as_ref().map(|id| ids.result(id, CALL_IDS)),
                 "output": output,
             })));
             Ok(())
@@ -206,6 +226,7 @@ fn write_message(
 fn assistant(
     message: &Message<'_>,
     memory: &dyn Memory,
+    ids: &mut Ids,
     items: &mut Vec<Box<RawValue>>,
 ) -> Result<(), Error> {
     // What is remembered is the provider's own; what a client brings may have been put together
@@ -258,14 +279,14 @@ fn assistant(
             "type": "message", "role": "assistant", "content": content,
         })));
     }
-    items.extend(message.tool_calls.iter().map(call));
+    items.extend(message.tool_calls.iter().map(|one| call(one, ids)));
     Ok(())
 }
 
-fn call(call: &CallIn<'_>) -> Box<RawValue> {
+fn call(call: &CallIn<'_>, ids: &mut Ids) -> Box<RawValue> {
     raw(&fields!({
         "type": "function_call",
-        "call_id": call.id,
+        "call_id": ids.call(&call.id, CALL_IDS),
         "name": call.name,
         "arguments": call.arguments,
     }))

@@ -10,7 +10,7 @@ use crate::dialect::openai::provider::CallIds;
 
 /// The ids of one conversation.
 #[derive(Default)]
-pub(super) struct Ids {
+pub(in crate::dialect) struct Ids {
     /// How often an id was given to a call so far. An id that names one call after another in
     /// turn is told apart, as some providers count from zero in each answer.
     used: HashMap<String, usize>,
@@ -18,14 +18,14 @@ pub(super) struct Ids {
 
 impl Ids {
     /// The id of a call.
-    pub(super) fn call<'i>(&mut self, id: &'i str, takes: CallIds) -> Cow<'i, str> {
+    pub(in crate::dialect) fn call<'i>(&mut self, id: &'i str, takes: CallIds) -> Cow<'i, str> {
         let used = self.used.entry(id.to_owned()).or_default();
         *used += 1;
         accepted(id, *used, takes)
     }
 
     /// The id of the call that a result belongs to: the last one so named.
-    pub(super) fn result<'i>(&self, id: &'i str, takes: CallIds) -> Cow<'i, str> {
+    pub(in crate::dialect) fn result<'i>(&self, id: &'i str, takes: CallIds) -> Cow<'i, str> {
         accepted(id, self.used.get(id).copied().unwrap_or(1), takes)
     }
 }

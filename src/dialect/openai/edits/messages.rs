@@ -231,6 +231,9 @@ impl<'a> Edit<'_> {
         if own.is_some() && (kept.is_none() || kept == own) {
             return Ok(());
         }
+        if own.is_some() {
+            self.report.changed.push(format!("messages.{NAME}"));
+        }
         let text = kept.or(member(message, "reasoning")?).or_else(|| {
             let text = text_of_details(message)?;
             // They became what the provider knows.

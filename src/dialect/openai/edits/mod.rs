@@ -17,6 +17,7 @@ use crate::dialect::Report;
 use crate::dialect::hub::{Memory, is_default};
 use crate::error::Error;
 
+pub(in crate::dialect) use ids::Ids;
 pub use schema::gemini_schema;
 
 /// An edit under way.
