@@ -144,7 +144,7 @@ pub(super) fn call_fix(
                     && name == Some(new)
                     && call.kind.get() == Some("function")
             }
-            None => is_text && call.id.get().is_none() && name.is_none(),
+            None => is_text && written.is_some() && call.id.get().is_none() && name.is_none(),
         };
     Some(if same {
         CallFix::Keep
