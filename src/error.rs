@@ -105,6 +105,9 @@ pub enum Error {
     /// The body did not arrive in time, or its sender broke off.
     #[display("The request body did not arrive completely.")]
     IncompleteBody,
+    /// The body is compressed; it is not unpacked, so that a small one cannot become a large one.
+    #[display("The request body must be sent without 'Content-Encoding'.")]
+    Encoded,
     /// All slots and all places in the provider's line are taken.
     #[display("Too many requests are under way to '{provider}'; try again shortly.")]
     Overloaded {
@@ -113,6 +116,17 @@ pub enum Error {
         /// When to try again.
         retry_after: Duration,
     },
+    /// The provider failed so often of late that it is left alone for a moment.
+    #[display("'{provider}' is failing and is not asked for a moment; try again shortly.")]
+    CircuitOpen {
+        /// The provider's name.
+        provider: &'static str,
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The gateway is stopping, and the time for requests under way is over.
+    #[display("The gateway is shutting down; send the request again.")]
+    ShuttingDown,
     /// No connection, or it broke before an answer came.
     #[display("'{provider}' cannot be reached: {reason}.")]
     Unreachable {
@@ -132,11 +146,13 @@ pub enum Error {
     /// A stream ended before its terminal event.
     #[display("The upstream stream ended before it was complete.")]
     Truncated,
-    /// The deadline passed.
-    #[display("'{provider}' did not answer within {} s.", after.as_secs_f32())]
+    /// A phase took too long.
+    #[display("'{provider}' {} within {} s.", phase.missed(), after.as_secs_f32())]
     TimedOut {
         /// The provider's name.
         provider: &'static str,
+        /// Which phase.
+        phase: Phase,
         /// The time it had.
         after: Duration,
     },
@@ -149,6 +165,39 @@ pub enum Error {
     /// The provider answered with an error of its own.
     #[display("{_0}")]
     Provider(#[error(not(source))] Box<ProviderError>),
+}
+
+/// What a provider had a time for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// To take a connection, TLS included.
+    Connect,
+    /// To answer as a whole, over all attempts.
+    Answer,
+    /// To send the first event of a stream, over all attempts.
+    FirstEvent,
+    /// To send anything more of a stream.
+    Silence,
+}
+
+impl Phase {
+    fn missed(self) -> &'static str {
+        match self {
+            Self::Connect => "took no connection",
+            Self::Answer => "did not answer",
+            Self::FirstEvent => "did not begin its stream",
+            Self::Silence => "sent nothing more of its stream",
+        }
+    }
+
+    fn code(self) -> &'static str {
+        match self {
+            Self::Connect => "upstream_connect_timeout",
+            Self::Answer => "upstream_timeout",
+            Self::FirstEvent => "upstream_first_event_timeout",
+            Self::Silence => "upstream_idle_timeout",
+        }
+    }
 }
 
 /// An error that a provider sent, in the hub's words.
@@ -188,12 +237,16 @@ impl Error {
             Self::MethodNotAllowed { .. } => 405,
             Self::IncompleteBody => 408,
             Self::TooLarge { .. } => 413,
-            Self::NotJson => 415,
+            Self::NotJson | Self::Encoded => 415,
             Self::Unreachable { .. }
             | Self::BadAnswer { .. }
             | Self::Truncated
-            | Self::CredentialRejected { .. } => 502,
-            Self::Overloaded { .. } => 503,
+            | Self::CredentialRejected { .. }
+            | Self::TimedOut {
+                phase: Phase::Connect,
+                ..
+            } => 502,
+            Self::Overloaded { .. } | Self::CircuitOpen { .. } | Self::ShuttingDown => 503,
             Self::TimedOut { .. } => 504,
             Self::Provider(error) => error.status,
         }
@@ -217,12 +270,15 @@ impl Error {
             | Self::MethodNotAllowed { .. }
             | Self::IncompleteBody
             | Self::TooLarge { .. }
-            | Self::NotJson => "invalid_request_error",
+            | Self::NotJson
+            | Self::Encoded => "invalid_request_error",
             Self::Unreachable { .. }
             | Self::BadAnswer { .. }
             | Self::Truncated
             | Self::CredentialRejected { .. }
             | Self::Overloaded { .. }
+            | Self::CircuitOpen { .. }
+            | Self::ShuttingDown
             | Self::TimedOut { .. } => "server_error",
             Self::Provider(error) => &error.kind,
         }
@@ -231,7 +287,16 @@ impl Error {
     /// The `code` of the OpenAI error object: what a program can act on.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
-        Some(match self {
+        match self {
+            Self::Provider(error) => error.code.as_deref(),
+            _ => Some(self.class()),
+        }
+    }
+
+    /// A code that is one of ours, for counting: providers' own are without number.
+    #[must_use]
+    pub fn class(&self) -> &'static str {
+        match self {
             Self::InvalidJson { .. } => "invalid_json",
             Self::InvalidType { .. } => "invalid_type",
             Self::Missing { .. } => "missing_required_parameter",
@@ -246,26 +311,16 @@ impl Error {
             Self::IncompleteBody => "request_timeout",
             Self::TooLarge { .. } => "request_too_large",
             Self::NotJson => "unsupported_media_type",
+            Self::Encoded => "unsupported_content_encoding",
             Self::Unreachable { .. } => "upstream_unreachable",
             Self::BadAnswer { .. } => "upstream_invalid_response",
             Self::Truncated => "upstream_stream_truncated",
             Self::CredentialRejected { .. } => "provider_auth_failed",
             Self::Overloaded { .. } => "overloaded",
-            Self::TimedOut { .. } => "upstream_timeout",
-            Self::Provider(error) => return error.code.as_deref(),
-        })
-    }
-
-    /// A code that is one of ours, for counting: providers' own are without number.
-    #[must_use]
-    pub fn class(&self) -> &'static str {
-        match self {
+            Self::CircuitOpen { .. } => "circuit_open",
+            Self::ShuttingDown => "shutting_down",
+            Self::TimedOut { phase, .. } => phase.code(),
             Self::Provider(_) => "provider_error",
-            Self::BadAnswer { .. } => "upstream_invalid_response",
-            Self::Truncated => "upstream_stream_truncated",
-            Self::TimedOut { .. } => "upstream_timeout",
-            Self::Unreachable { .. } => "upstream_unreachable",
-            _ => "other",
         }
     }
 
@@ -289,11 +344,14 @@ impl Error {
             | Self::IncompleteBody
             | Self::TooLarge { .. }
             | Self::NotJson
+            | Self::Encoded
             | Self::Unreachable { .. }
             | Self::BadAnswer { .. }
             | Self::Truncated
             | Self::CredentialRejected { .. }
             | Self::Overloaded { .. }
+            | Self::CircuitOpen { .. }
+            | Self::ShuttingDown
             | Self::TimedOut { .. } => None,
         }
     }

@@ -9,12 +9,13 @@
 //! | 1 | [`codec`] | JSON kept as it was written, server-sent events; pure |
 //! | 2 | [`dialect`] | the wire formats and the hub they meet in; pure |
 //! | 3 | [`providers`] | the static table, one row per provider |
-//! | 4 | [`config`], [`routing`], [`meter`], [`store`] | the environment; model name to provider; counters; what providers want back |
-//! | 5 | [`upstream`], [`scripted`] | one attempt at a provider; scripted ones for demo and tests |
-//! | 6 | [`access`], [`worker`] | who may call; the actor that owns one provider |
-//! | 7 | [`flow`] | the one way through, a function per endpoint |
-//! | 8 | [`http`] | routes, extractors, answers, documentation |
-//! | 9 | [`commands`] | what the binary can be told to do |
+//! | 4 | [`config`], [`drain`], [`routing`], [`store`] | the environment; stopping; model name to provider; what providers want back |
+//! | 5 | [`meter`] | counters, the record of each request, spans |
+//! | 6 | [`upstream`], [`scripted`] | one attempt at a provider; scripted ones for demo and tests |
+//! | 7 | [`access`], [`worker`] | who may call; the actor that owns one provider |
+//! | 8 | [`flow`] | the one way through, a function per endpoint |
+//! | 9 | [`http`] | routes, extractors, answers, documentation |
+//! | 10 | [`commands`] | what the binary can be told to do |
 //!
 //! `tests/house.rs` holds the rows to this.
 
@@ -28,9 +29,11 @@ pub mod dialect;
 pub mod providers;
 
 pub mod config;
-pub mod meter;
+pub mod drain;
 pub mod routing;
 pub mod store;
+
+pub mod meter;
 
 pub mod scripted;
 pub mod upstream;

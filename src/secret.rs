@@ -57,21 +57,33 @@ pub fn redact<'t>(text: &'t str, key: Option<&Secret>) -> Cow<'t, str> {
     {
         out = Cow::Owned(out.replace(key.as_str(), MASK));
     }
-    if !KEY_STARTS.iter().any(|start| out.contains(start)) {
+    let bearer = out.contains("earer ");
+    if !bearer && !KEY_STARTS.iter().any(|start| out.contains(start)) {
         return out;
     }
     let mut clean = String::with_capacity(out.len());
+    let mut after_bearer = false;
     for piece in out.split_inclusive(|c: char| !is_key_char(c)) {
         let word = piece.trim_end_matches(|c: char| !is_key_char(c));
-        if word.len() >= KEY_LENGTH && KEY_STARTS.iter().any(|start| word.starts_with(start)) {
+        let shaped =
+            word.len() >= KEY_LENGTH && KEY_STARTS.iter().any(|start| word.starts_with(start));
+        let borne = after_bearer
+            && word.len() >= BEARER_LENGTH
+            && word.bytes().any(|byte| byte.is_ascii_digit());
+        if shaped || borne {
             clean.push_str(MASK);
             clean.extend(piece.strip_prefix(word));
         } else {
             clean.push_str(piece);
         }
+        after_bearer = word.eq_ignore_ascii_case("bearer") || (after_bearer && word.is_empty());
     }
     Cow::Owned(clean)
 }
+
+/// Shortest word that is taken for a key because it follows `Bearer`, in bytes. It has a digit as
+/// well, which a word of a sentence has not.
+const BEARER_LENGTH: usize = 8;
 
 fn is_key_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '*')
@@ -111,6 +123,14 @@ mod tests {
             ),
             ("Bearer gsk_0123456789abcdef!", "Bearer [redacted]!"),
             ("a task-force of sk-1", "a task-force of sk-1"),
+            (
+                "authorization: Bearer  team-key-1",
+                "authorization: Bearer  [redacted]",
+            ),
+            (
+                "send it as a Bearer token, please",
+                "send it as a Bearer token, please",
+            ),
             ("Grüße", "Grüße"),
         ] {
             assert_eq!(redact(text, Some(&key)), clean);

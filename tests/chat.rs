@@ -583,6 +583,7 @@ async fn no_route_but_the_open_ones_answers_without_a_key() {
             "/",
             "/static/{file}",
             "/healthz",
+            "/readyz",
             "/doc",
             "/docs",
             "/swagger-ui",

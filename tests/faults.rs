@@ -269,9 +269,14 @@ async fn one_deadline_covers_everything_before_the_answer() {
                 "a third would come after the deadline"
             );
         } else {
+            let code = if stream {
+                "upstream_first_event_timeout"
+            } else {
+                "upstream_timeout"
+            };
             assert_eq!(
                 answer.refusal(),
-                (504, "null".into(), "upstream_timeout".into()),
+                (504, "null".into(), code.into()),
                 "{what}"
             );
             assert_eq!(
@@ -292,7 +297,7 @@ async fn b12_a_silent_stream_ends_with_an_error_and_a_slow_one_goes_on() {
         .await;
     assert_eq!(answer.status, 200);
     let events = answer.events();
-    assert_eq!(events[1]["error"]["code"], "upstream_timeout");
+    assert_eq!(events[1]["error"]["code"], "upstream_idle_timeout");
     assert!(!answer.text().contains("[DONE]"));
 
     // Four pauses, together longer than the deadline: any byte is life, a comment too.

@@ -61,9 +61,8 @@ async fn demo(asked: &Config) -> Result<(), String> {
     };
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let url = format!("http://{address}");
-    let server = http::serve(Shared::new(config, Tls::none()), listener)
-        .map_err(|error| error.to_string())?;
-    let running = actix_web::rt::spawn(server);
+    let (shared, _) = Shared::new(config, Tls::none());
+    let running = actix_web::rt::spawn(http::serve_until_told(shared, listener));
     say(&format!(
         "ai-gateway demo on {url}, before {} scripted providers. No key, no network, no model.\n",
         PROVIDERS.len()

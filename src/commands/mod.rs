@@ -3,6 +3,7 @@
 mod check;
 mod demo;
 mod healthcheck;
+mod log;
 mod serve;
 
 use std::io::Write;

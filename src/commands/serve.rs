@@ -1,27 +1,19 @@
 //! `ai-gateway`: serves.
 
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::{complain, configuration};
+use actix_web::rt;
+use futures_util::FutureExt;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::{complain, configuration, log};
 use crate::config::{Config, from_environment};
 use crate::flow::Shared;
 use crate::http;
-use crate::upstream::Tls;
-
-/// Libraries that would write headers, and so keys, at the levels below.
-const QUIET: [&str; 4] = ["awc", "actix_http", "rustls", "h2"];
-
-/// Starts the log: `RUST_LOG` as usual, `info` without it.
-pub(super) fn start_log() {
-    let mut builder =
-        env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"));
-    for library in QUIET {
-        builder.filter_module(library, log::LevelFilter::Info);
-    }
-    builder.filter_module("actix_server", log::LevelFilter::Warn);
-    // A second start in one process keeps the first's settings.
-    let _ = builder.try_init();
-}
+use crate::upstream::{Collector, Tls};
 
 /// Serves until told to stop.
 pub(super) fn run() -> ExitCode {
@@ -29,7 +21,7 @@ pub(super) fn run() -> ExitCode {
         Ok(config) => config,
         Err(code) => return code,
     };
-    start_log();
+    log::start(&config);
     let served = actix_web::rt::System::new().block_on(serve(config));
     match served {
         Ok(()) => ExitCode::SUCCESS,
@@ -49,34 +41,63 @@ pub(super) async fn serve(config: Config) -> Result<(), String> {
         .local_addr()
         .map_err(|error| error.to_string())?
         .port();
-    // The roots are read once; without TLS towards any provider they are not needed.
-    let tls = if config.providers.iter().any(|entry| entry.base.tls) {
+    // The roots are read once; without TLS towards anyone they are not needed.
+    let traced = config.traces.as_ref().map(|traces| &traces.endpoint);
+    let mut others = config
+        .providers
+        .iter()
+        .map(|entry| &entry.base)
+        .chain(traced);
+    let tls = if others.any(|base| base.tls) {
         Tls::system()?
     } else {
         Tls::none()
     };
     announce(&config, port);
-    let server =
-        http::serve(Shared::new(config, tls), listener).map_err(|error| error.to_string())?;
-    server.await.map_err(|error| error.to_string())?;
-    log::info!("stopped");
+    let traces = config.traces.clone();
+    let (shared, spans) = Shared::new(config, tls);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let exporter = match (traces, spans) {
+        (Some(traces), Some(spans)) => {
+            let collector = Collector::new(&traces, shared.config(), shared.tls())
+                .map_err(|wrong| format!("the collector of traces: {wrong}"))?;
+            let stopped = stopped.map(|_| ());
+            Some(rt::spawn(collector.run(
+                spans,
+                Arc::clone(shared.meter()),
+                stopped,
+            )))
+        }
+        _ => None,
+    };
+    http::serve_until_told(shared, listener)
+        .await
+        .map_err(|error| error.to_string())?;
+    drop(stop);
+    if let Some(exporter) = exporter {
+        let _ = timeout(LAST_SPANS, exporter).await;
+    }
+    ::log::info!("stopped");
     Ok(())
 }
+
+/// How long the last spans may take to leave.
+const LAST_SPANS: Duration = Duration::from_secs(2);
 
 /// The first lines of the log: mode, address, providers, documentation.
 fn announce(config: &Config, port: u16) {
     let version = env!("CARGO_PKG_VERSION");
     if config.keyed() {
         let count = config.gateway_keys.len();
-        log::info!(
+        ::log::info!(
             "ai-gateway {version}, mode: gateway keys ({count}); providers are called with their own keys"
         );
     } else {
-        log::info!(
+        ::log::info!(
             "ai-gateway {version}, mode: pass-through; every caller brings the provider's key"
         );
     }
-    log::info!("listening on http://{}:{port}", config.host);
+    ::log::info!("listening on http://{}:{port}", config.host);
     let (mut usable, mut not) = (Vec::new(), Vec::new());
     for (provider, state) in config.usable() {
         match state {
@@ -91,16 +112,16 @@ fn announce(config: &Config, port: u16) {
             list.join(", ")
         }
     };
-    log::info!("usable providers: {}", or_none(usable));
+    ::log::info!("usable providers: {}", or_none(usable));
     if !not.is_empty() {
-        log::info!("not usable: {}", or_none(not));
+        ::log::info!("not usable: {}", or_none(not));
     }
     for warning in config.warnings() {
-        log::warn!("{warning}");
+        ::log::warn!("{warning}");
     }
     let reached = match config.host.as_str() {
         "0.0.0.0" | "::" => "localhost",
         host => host,
     };
-    log::info!("docs at http://{reached}:{port}/swagger-ui/");
+    ::log::info!("docs at http://{reached}:{port}/swagger-ui/");
 }

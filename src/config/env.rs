@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{BaseUrl, Config, Proxy};
+use super::traces::{Texts, Traces};
+use super::{BaseUrl, Config, LogFormat, Proxy};
 use crate::secret::Secret;
 
 /// Everything that is wrong with the environment, one line each. Holds no value of a variable
@@ -188,6 +189,11 @@ impl Reader<'_> {
         Duration::from_secs(self.number(name, default.as_secs(), least, 86_400))
     }
 
+    fn seconds_if_set(&mut self, name: &str, least: u64) -> Option<Duration> {
+        self.text(name)?;
+        Some(self.seconds(name, Duration::ZERO, least))
+    }
+
     fn millis(&mut self, name: &str, default: Duration, least: u64) -> Duration {
         let default = u64::try_from(default.as_millis()).unwrap_or(u64::MAX);
         Duration::from_millis(self.number(name, default, least, 3_600_000))
@@ -224,13 +230,26 @@ pub fn from_lookup(lookup: &Lookup<'_>) -> Result<Config, Mistakes> {
     }
     config.port = read.number("PORT", config.port, 0, u16::MAX);
     config.http_workers = read.number("HTTP_WORKERS", config.http_workers, 1, 1024);
-    config.request_timeout = read.seconds("REQUEST_TIMEOUT_SECS", config.request_timeout, 1);
-    config.connect_timeout = read.seconds("CONNECT_TIMEOUT_SECS", config.connect_timeout, 1);
-    config.body_timeout = read.seconds("BODY_TIMEOUT_SECS", config.body_timeout, 1);
+    config.shutdown_delay = read.seconds("SHUTDOWN_DELAY_SECS", config.shutdown_delay, 0);
     config.shutdown_timeout = read.seconds("SHUTDOWN_TIMEOUT_SECS", config.shutdown_timeout, 0);
+    read_timeouts(&mut read, &mut config);
     config.max_retries = read.number("UPSTREAM_MAX_RETRIES", config.max_retries, 0, 10);
     config.retry_base_delay =
         read.millis("UPSTREAM_RETRY_BASE_DELAY_MS", config.retry_base_delay, 0);
+    config.retry_percent = read.number(
+        "UPSTREAM_RETRY_BUDGET_PERCENT",
+        config.retry_percent,
+        0,
+        1000,
+    );
+    config.retry_floor = read.number(
+        "UPSTREAM_RETRY_BUDGET_PER_SEC",
+        config.retry_floor,
+        0,
+        1_000_000,
+    );
+    read_breaker(&mut read, &mut config);
+    read_log(&mut read, &mut config);
     config.max_in_flight =
         read.number("UPSTREAM_MAX_IN_FLIGHT", config.max_in_flight, 1, 1_000_000);
     config.max_waiting = read.number("UPSTREAM_MAX_WAITING", config.max_waiting, 0, 1_000_000);
@@ -275,6 +294,58 @@ pub fn from_lookup(lookup: &Lookup<'_>) -> Result<Config, Mistakes> {
         Ok(config)
     } else {
         Err(Mistakes(read.mistakes))
+    }
+}
+
+fn read_timeouts(read: &mut Reader<'_>, config: &mut Config) {
+    config.head_timeout = read.seconds("HEAD_TIMEOUT_SECS", config.head_timeout, 1);
+    config.body_timeout = read.seconds("BODY_TIMEOUT_SECS", config.body_timeout, 1);
+    config.body_rate = read.number("BODY_MIN_BYTES_PER_SEC", config.body_rate, 0, 1 << 32);
+    config.write_timeout = read.seconds("WRITE_TIMEOUT_SECS", config.write_timeout, 1);
+    config.keepalive = read.seconds("KEEPALIVE_INTERVAL_SECS", config.keepalive, 0);
+    config.connect_timeout = read.seconds("CONNECT_TIMEOUT_SECS", config.connect_timeout, 1);
+    config.request_timeout = read.seconds("REQUEST_TIMEOUT_SECS", config.request_timeout, 1);
+    config.first_event_timeout = read.seconds_if_set("FIRST_EVENT_TIMEOUT_SECS", 1);
+    config.idle_timeout = read.seconds_if_set("IDLE_TIMEOUT_SECS", 1);
+}
+
+fn read_breaker(read: &mut Reader<'_>, config: &mut Config) {
+    let breaker = &mut config.breaker;
+    breaker.error_percent = read.number(
+        "UPSTREAM_BREAKER_ERROR_PERCENT",
+        breaker.error_percent,
+        0,
+        100,
+    );
+    breaker.min_attempts = read.number(
+        "UPSTREAM_BREAKER_MIN_ATTEMPTS",
+        breaker.min_attempts,
+        1,
+        1_000_000,
+    );
+    breaker.window = read.seconds("UPSTREAM_BREAKER_WINDOW_SECS", breaker.window, 1);
+    breaker.open = read.millis("UPSTREAM_BREAKER_OPEN_MS", breaker.open, 1);
+}
+
+fn read_log(read: &mut Reader<'_>, config: &mut Config) {
+    config.access_log = read.switch("ACCESS_LOG", config.access_log);
+    match read.text("LOG_FORMAT").as_deref() {
+        None | Some("text") => {}
+        Some("json") => config.log_format = LogFormat::Json,
+        Some(_) => read
+            .mistakes
+            .push("LOG_FORMAT must be text or json".to_owned()),
+    }
+    let texts = Texts {
+        full: read.text("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+        base: read.text("OTEL_EXPORTER_OTLP_ENDPOINT"),
+        headers: read.text("OTEL_EXPORTER_OTLP_HEADERS"),
+        service: read.text("OTEL_SERVICE_NAME"),
+        ratio: read.text("OTEL_TRACES_SAMPLER_ARG"),
+    };
+    match Traces::read(&texts) {
+        Ok(traces) => config.traces = traces,
+        Err(wrong) => read.mistakes.push(wrong),
     }
 }
 

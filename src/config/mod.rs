@@ -3,12 +3,14 @@
 mod base;
 mod env;
 mod proxy;
+mod traces;
 
 use std::time::Duration;
 
 pub use base::BaseUrl;
 pub use env::{Mistakes, from_environment, from_lookup, port_from_environment};
 pub use proxy::Proxy;
+pub use traces::Traces;
 
 use crate::providers::{PROVIDERS, Provider};
 use crate::secret::Secret;
@@ -30,17 +32,37 @@ pub struct Config {
     pub max_body: usize,
     /// The largest whole answer of a provider, in bytes.
     pub max_answer: usize,
-    /// The longest a request body may take to arrive.
+    /// The longest the head of a request may take to arrive.
+    pub head_timeout: Duration,
+    /// The longest a request body may take to arrive, unless it keeps `body_rate`.
     pub body_timeout: Duration,
-    /// From arrival to a whole answer or to the first event of a stream, over all attempts; then
-    /// the longest silence within a stream.
+    /// Bytes per second, over all the time it took so far, with which a body may take longer; 0:
+    /// none may.
+    pub body_rate: u64,
+    /// The longest a client may take no byte of its answer.
+    pub write_timeout: Duration,
+    /// How often a stream that is silent gets a comment, so that nothing between takes it for
+    /// dead; zero: never.
+    pub keepalive: Duration,
+    /// From the whole request to the whole answer, over all attempts.
     pub request_timeout: Duration,
+    /// From the whole request to the first event of a stream, over all attempts; `None`: as
+    /// `request_timeout`.
+    pub first_event_timeout: Option<Duration>,
+    /// The longest silence within a stream; `None`: as `request_timeout`.
+    pub idle_timeout: Option<Duration>,
     /// The longest it may take to connect, TLS included.
     pub connect_timeout: Duration,
     /// Attempts after the first.
     pub max_retries: u32,
     /// The pause before the first retry; it doubles with each.
     pub retry_base_delay: Duration,
+    /// Retries that a provider's requests earn, in percent of them.
+    pub retry_percent: u32,
+    /// Retries per second that a provider is given whatever its requests earned.
+    pub retry_floor: u32,
+    /// When a provider is left alone.
+    pub breaker: Breaker,
     /// Calls under way to one provider.
     pub max_in_flight: usize,
     /// Calls that wait for one of those to end.
@@ -51,14 +73,46 @@ pub struct Config {
     pub models_cache: Duration,
     /// The longest one provider's list of models may take.
     pub models_timeout: Duration,
-    /// How long requests under way may go on after a request to stop.
+    /// How long the gateway goes on as ever after a request to stop, while `/readyz` says that it
+    /// stops.
+    pub shutdown_delay: Duration,
+    /// How long requests under way may go on after that.
     pub shutdown_timeout: Duration,
+    /// Whether each request is logged.
+    pub access_log: bool,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+    /// Where traces go; `None`: nowhere.
+    pub traces: Option<Traces>,
     /// Whether a request is refused where a translation would leave out or change a parameter.
     pub strict_translation: bool,
     /// What may be kept of reasoning for clients that do not keep it, in bytes; 0 for nothing.
     pub reasoning_memory: u64,
     /// The proxy for `https:` base URLs.
     pub proxy: Option<Proxy>,
+}
+
+/// When a provider is left alone: an error rate over a window, then one call at a time to see
+/// whether it is back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Breaker {
+    /// Failed attempts, in percent of those that ended; 0: never.
+    pub error_percent: u32,
+    /// Attempts in the window below which no rate is taken.
+    pub min_attempts: u32,
+    /// The window.
+    pub window: Duration,
+    /// How long the provider is left alone before each call that tries it.
+    pub open: Duration,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 /// How one provider is reached.
@@ -96,6 +150,36 @@ impl Config {
             .iter()
             .find(|config| config.provider == provider)
             .expect("there is one for each row of the table")
+    }
+
+    /// Everything that must never be seen.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<Secret> {
+        let keys = self.providers.iter().filter_map(|entry| entry.key.as_ref());
+        let proxy = self
+            .proxy
+            .as_ref()
+            .and_then(|proxy| proxy.credential.as_ref());
+        let traces = self.traces.iter().flat_map(|traces| &traces.headers);
+        self.gateway_keys
+            .iter()
+            .chain(keys)
+            .chain(proxy)
+            .chain(traces.map(|(_, value)| value))
+            .cloned()
+            .collect()
+    }
+
+    /// From the whole request to the first event of a stream.
+    #[must_use]
+    pub fn first_event_timeout(&self) -> Duration {
+        self.first_event_timeout.unwrap_or(self.request_timeout)
+    }
+
+    /// The longest silence within a stream.
+    #[must_use]
+    pub fn idle_timeout(&self) -> Duration {
+        self.idle_timeout.unwrap_or(self.request_timeout)
     }
 
     /// What an operator should know about the configuration, one sentence each.
@@ -176,17 +260,35 @@ impl Default for Config {
                 .collect(),
             max_body: 50 << 20,
             max_answer: 64 << 20,
+            head_timeout: Duration::from_secs(5),
             body_timeout: Duration::from_secs(30),
+            body_rate: 10 << 10,
+            write_timeout: Duration::from_secs(60),
+            keepalive: Duration::from_secs(15),
             request_timeout: Duration::from_secs(120),
+            first_event_timeout: None,
+            idle_timeout: None,
             connect_timeout: Duration::from_secs(5),
             max_retries: 2,
             retry_base_delay: Duration::from_millis(150),
+            retry_percent: 20,
+            retry_floor: 10,
+            breaker: Breaker {
+                error_percent: 50,
+                min_attempts: 20,
+                window: Duration::from_secs(10),
+                open: Duration::from_secs(1),
+            },
             max_in_flight: 1024,
             max_waiting: 1024,
             wait_timeout: Duration::from_secs(1),
             models_cache: Duration::from_secs(60),
             models_timeout: Duration::from_secs(5),
+            shutdown_delay: Duration::ZERO,
             shutdown_timeout: Duration::from_secs(30),
+            access_log: true,
+            log_format: LogFormat::Text,
+            traces: None,
             strict_translation: false,
             reasoning_memory: 32 << 20,
             proxy: None,

@@ -75,7 +75,7 @@ impl Proxy {
 }
 
 /// Undoes percent-encoding.
-fn decode(text: &str) -> String {
+pub(super) fn decode(text: &str) -> String {
     let digit = |byte: Option<&u8>| byte.and_then(|b| char::from(*b).to_digit(16));
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

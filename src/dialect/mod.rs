@@ -17,7 +17,7 @@ use crate::codec::json::Object;
 use crate::codec::sse;
 use crate::error::{Error, ProviderError};
 use crate::secret::{Secret, redact};
-use hub::{Answer, Event, Kept, Memory, Request, Tool};
+use hub::{Answer, Event, Kept, Memory, Request, Tool, Usage};
 
 /// What a client speaks.
 pub trait Ingress {
@@ -120,6 +120,9 @@ pub trait Relay {
     fn told(&self) -> Option<&'static str> {
         None
     }
+
+    /// The tokens that the provider counted, as far as it has.
+    fn usage(&self) -> Option<Usage>;
 
     /// How many events were repaired so far.
     fn repaired(&self) -> u64;

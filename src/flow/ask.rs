@@ -1,6 +1,7 @@
 //! What every request to a model has in common: its caller, its target, its call.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -10,24 +11,32 @@ use tokio::time::Instant;
 use super::{AppState, Refused};
 use crate::access::Caller;
 use crate::codec::json::{self, Object, raw};
+use crate::config::Config;
 use crate::dialect::{Report, Stamp, openai};
-use crate::error::{Error, ProviderError};
+use crate::error::{Error, Phase, ProviderError};
+use crate::meter::Tally;
 use crate::providers::{ALWAYS_FORWARDED, Provider};
 use crate::routing::{Target, route};
 use crate::secret::Secret;
-use crate::upstream::Method;
+use crate::upstream::{Deadline, Method};
 use crate::worker::{Call, Failed, Found, Reply};
 
-/// A request as it came in.
-pub struct Ask<'r> {
+/// Gives a header of a request.
+pub type Header = Rc<dyn Fn(&str) -> Option<String>>;
+
+/// A request as it came in. It borrows nothing: its call may outlive the handler, behind a stream
+/// that was begun before the provider's answer is there.
+pub struct Ask {
     /// Who calls.
     pub caller: Caller,
     /// Gives a header of the request.
-    pub header: &'r dyn Fn(&str) -> Option<String>,
-    /// When its head arrived.
+    pub header: Header,
+    /// When it was there as a whole.
     pub arrived: Instant,
     /// Its body.
     pub body: Bytes,
+    /// Its record.
+    pub tally: Rc<Tally>,
 }
 
 /// Routes a request by its `model`.
@@ -93,7 +102,7 @@ fn now() -> u64 {
         .map_or(0, |since| since.as_secs())
 }
 
-impl Ask<'_> {
+impl Ask {
     /// Refuses what a translation could not carry over, where the caller or the operator wants
     /// that.
     pub(super) fn check_strict(&self, state: &AppState, report: &Report) -> Result<(), Error> {
@@ -131,7 +140,8 @@ impl Ask<'_> {
             key: key.clone(),
             stream,
             headers: self.forwarded(provider, headers),
-            deadline: self.arrived + state.config.request_timeout,
+            deadline: self.deadline(&state.config, stream),
+            tally: Some(Rc::clone(&self.tally)),
             read_error: if native { openai_error } else { dialect_error },
             find_error: if native {
                 hidden_in_responses
@@ -142,6 +152,19 @@ impl Ask<'_> {
         match state.worker(provider).call(call).await {
             Ok(reply) => Ok((reply, key)),
             Err(failed) => Err(refused(failed, provider, &self.caller)),
+        }
+    }
+
+    fn deadline(&self, config: &Config, stream: bool) -> Deadline {
+        let (phase, after) = if stream {
+            (Phase::FirstEvent, config.first_event_timeout())
+        } else {
+            (Phase::Answer, config.request_timeout)
+        };
+        Deadline {
+            at: self.arrived + after,
+            phase,
+            after,
         }
     }
 

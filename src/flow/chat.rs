@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
+use super::alive::carry_out;
 use super::ask::{Ask, relayed, rewritten, stamp, target, wants_stream};
 use super::plan::{Answer, Plan};
 use super::{AppState, Refused, Reply};
@@ -20,11 +21,12 @@ use crate::routing::Target;
 ///
 /// # Errors
 /// Why there is no answer.
-pub async fn chat(state: &AppState, ask: Ask<'_>) -> Result<Reply, Refused> {
-    plan(state, &ask)?.carry_out(state, &ask).await
+pub async fn chat(state: Rc<AppState>, ask: Ask) -> Result<Reply, Refused> {
+    let plan = plan(&state, &ask)?;
+    carry_out(plan, state, ask).await
 }
 
-fn plan(state: &AppState, ask: &Ask<'_>) -> Result<Plan, Error> {
+fn plan(state: &AppState, ask: &Ask) -> Result<Plan, Error> {
     let mut object = Object::from_body(&ask.body)?;
     let (asked, target) = target(&object)?;
     let stream = wants_stream(&object)?;
@@ -40,7 +42,7 @@ fn plan(state: &AppState, ask: &Ask<'_>) -> Result<Plan, Error> {
             .is_some_and(|format| format.get().contains("\"json_object\"")),
     };
     let memory = state.store.of(ask.owner(state, provider));
-    if let Some(plan) = bridged(&object, &target, stream, &client, &memory) {
+    if let Some(plan) = bridged(&object, (&asked, &target), stream, &client, &memory) {
         return plan;
     }
     let (body, report, answer, talk) = match provider.speaks {
@@ -71,6 +73,7 @@ fn plan(state: &AppState, ask: &Ask<'_>) -> Result<Plan, Error> {
     };
     Ok(Plan {
         provider,
+        model: asked,
         path: provider.chat_path(),
         body,
         headers: Vec::new(),
@@ -87,7 +90,7 @@ fn plan(state: &AppState, ask: &Ask<'_>) -> Result<Plan, Error> {
 /// A plan for what the model takes as Responses only: functions together with reasoning.
 fn bridged(
     object: &Object<'_>,
-    target: &Target<'static>,
+    (asked, target): (&str, &Target<'static>),
     stream: bool,
     client: &ChatClient,
     memory: &dyn Memory,
@@ -113,6 +116,7 @@ fn bridged(
             .request(&mut request, memory)
             .map(|translated| Plan {
                 provider: target.provider,
+                model: asked.to_owned(),
                 path: "/responses",
                 body: Bytes::from(translated.body),
                 headers: Vec::new(),

@@ -1,5 +1,6 @@
 //! The one way through: route, key, worker, answer. One function for each endpoint.
 
+mod alive;
 mod ask;
 mod chat;
 mod models;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::Stream;
+use tokio::sync::mpsc;
 
 pub use ask::Ask;
 pub use chat::chat;
@@ -19,12 +21,13 @@ pub use models::{Listing, ModelsCache, models};
 pub use responses::responses;
 
 use crate::config::Config;
+use crate::drain::Drain;
 use crate::error::Error;
-use crate::meter::Meter;
+use crate::meter::{Meter, Now, Span};
 use crate::providers::{PROVIDERS, Provider};
 use crate::store::Store;
 use crate::upstream::Tls;
-use crate::worker::{Gate, Handle};
+use crate::worker::{Circuit, Gate, Handle};
 
 /// What the server's threads share.
 #[derive(Clone)]
@@ -35,24 +38,47 @@ pub struct Shared {
     models: Arc<ModelsCache>,
     meter: Arc<Meter>,
     store: Arc<Store>,
+    drain: Drain,
 }
 
 impl Shared {
-    /// Prepares the limits of every provider.
+    /// Prepares the limits of every provider. With [`Config::traces`] spans come out of the
+    /// receiver.
     #[must_use]
-    pub fn new(config: Config, tls: Tls) -> Self {
+    pub fn new(config: Config, tls: Tls) -> (Self, Option<mpsc::Receiver<Span>>) {
         let gates = PROVIDERS
             .iter()
-            .map(|_| Arc::new(Gate::new(config.max_in_flight, config.max_waiting)))
+            .map(|_| Arc::new(Gate::new(&config)))
             .collect();
-        Self {
+        let (meter, spans) = Meter::new(&config);
+        let shared = Self {
             models: Arc::new(ModelsCache::new(config.models_cache)),
-            meter: Arc::new(Meter::new()),
+            meter: Arc::new(meter),
             store: Arc::new(Store::new(config.reasoning_memory)),
             config: Arc::new(config),
             tls,
             gates: Arc::new(gates),
-        }
+            drain: Drain::new(),
+        };
+        (shared, spans)
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn meter(&self) -> &Arc<Meter> {
+        &self.meter
+    }
+
+    /// The TLS settings towards others.
+    #[must_use]
+    pub fn tls(&self) -> &Tls {
+        &self.tls
+    }
+
+    /// How far the server is on its way to stopping.
+    #[must_use]
+    pub fn drain(&self) -> &Drain {
+        &self.drain
     }
 
     /// The configuration.
@@ -68,6 +94,8 @@ pub struct AppState {
     pub config: Arc<Config>,
     /// What is counted.
     pub meter: Arc<Meter>,
+    /// How far the server is on its way to stopping.
+    pub drain: Drain,
     handles: Vec<Handle>,
     models: Arc<ModelsCache>,
     pub(crate) store: Arc<Store>,
@@ -85,7 +113,8 @@ impl AppState {
             .iter()
             .zip(shared.gates.iter())
             .map(|(entry, gate)| {
-                Handle::start(entry, &shared.config, &shared.tls, Arc::clone(gate))
+                let (gate, meter) = (Arc::clone(gate), Arc::clone(&shared.meter));
+                Handle::start(entry, &shared.config, &shared.tls, gate, meter)
                     .map_err(|wrong| format!("{}: {wrong}", entry.provider.base_url_env))
             })
             .collect::<Result<_, _>>()?;
@@ -95,7 +124,27 @@ impl AppState {
             models: Arc::clone(&shared.models),
             meter: Arc::clone(&shared.meter),
             store: Arc::clone(&shared.store),
+            drain: shared.drain.clone(),
         })
+    }
+
+    /// How the providers are doing, seen from all threads.
+    #[must_use]
+    pub fn now(&self) -> Vec<Now> {
+        let now = |handle: &Handle| {
+            let state = handle.state();
+            Now {
+                provider: handle.provider().name,
+                in_flight: state.in_flight,
+                waiting: state.waiting,
+                circuit: match state.circuit {
+                    Circuit::Closed => 0,
+                    Circuit::HalfOpen => 1,
+                    Circuit::Open => 2,
+                },
+            }
+        };
+        self.handles.iter().map(now).collect()
     }
 
     /// This thread's worker of `provider`.

@@ -12,11 +12,11 @@ use super::ask::refused;
 use super::{AppState, Refused};
 use crate::access::Caller;
 use crate::dialect::models::{Entry, read};
-use crate::error::{Error, ProviderError};
+use crate::error::{Error, Phase, ProviderError};
 use crate::providers::{PROVIDERS, Provider, by_key, by_name, catalogue};
 use crate::routing::public_name;
 use crate::secret::Secret;
-use crate::upstream::Method;
+use crate::upstream::{Deadline, Method};
 use crate::worker::{Call, Content, Found};
 
 /// Most pages of one list.
@@ -153,8 +153,10 @@ async fn kept(
         }
     }
     let listed = live(state, caller, provider, key).await.map(Arc::new);
-    // That our own line was full says nothing about the provider.
-    if !matches!(&listed, Err(refused) if matches!(refused.error, Error::Overloaded { .. })) {
+    // That it was not asked says nothing about the provider.
+    let unasked =
+        |error: &Error| matches!(error, Error::Overloaded { .. } | Error::CircuitOpen { .. });
+    if !matches!(&listed, Err(refused) if unasked(&refused.error)) {
         *slot = Some((Instant::now(), listed.clone()));
     }
     listed
@@ -180,6 +182,7 @@ async fn live(
             log::warn!("{} gave no list of models within {limit:?}", provider.name);
             Err(Error::TimedOut {
                 provider: provider.name,
+                phase: Phase::Answer,
                 after: limit,
             }
             .into())
@@ -192,7 +195,12 @@ async fn pages(
     provider: &'static Provider,
     key: &Secret,
 ) -> Result<Vec<Entry>, crate::worker::Failed> {
-    let deadline = Instant::now() + state.config.models_timeout;
+    let after = state.config.models_timeout;
+    let deadline = Deadline {
+        at: Instant::now() + after,
+        phase: Phase::Answer,
+        after,
+    };
     let mut entries: Vec<Entry> = Vec::new();
     let mut after: Option<String> = None;
     for _ in 0..MAX_PAGES {
@@ -209,6 +217,7 @@ async fn pages(
             stream: false,
             headers: Vec::new(),
             deadline,
+            tally: None,
             read_error: |provider, status, body| provider.dialect().error(status, body),
             find_error: |_, found| match found {
                 Found::Whole(body) => crate::dialect::openai::whole_error(body),

@@ -8,12 +8,13 @@ use bytes::Bytes;
 use super::ask::Ask;
 use super::stream::{Relayed, Translated, without_key};
 use super::{AppState, Content, Refused, Reply};
-use crate::dialect::hub::Kept;
+use crate::dialect::hub::{Event, Kept, Usage};
 use crate::dialect::openai::{ChatClient, ChatProvider, ChatRelay, mend};
-use crate::dialect::responses::ResponsesRelay;
-use crate::dialect::{Egress, Ingress, Report};
+use crate::dialect::responses::{self, ResponsesRelay};
+use crate::dialect::{Egress, Ingress, Relay, Report};
+use crate::drain::{Drain, End};
 use crate::error::Error;
-use crate::meter::Meter;
+use crate::meter::{Meter, Tally};
 use crate::providers::Provider;
 use crate::secret::Secret;
 use crate::store::Store;
@@ -23,6 +24,8 @@ use crate::worker;
 pub(super) struct Plan {
     /// Whom.
     pub provider: &'static Provider,
+    /// The model, as the client named it.
+    pub model: String,
     /// The path after the base URL.
     pub path: &'static str,
     /// The provider's request.
@@ -71,9 +74,37 @@ pub(super) enum Answer {
     },
 }
 
+impl Answer {
+    /// The events by which the client is told that its stream failed before anything came.
+    pub(super) fn failure(&self, provider: &'static str, error: &Error) -> Vec<u8> {
+        match self {
+            Self::Chat { chat, client } => {
+                ChatRelay::new(chat, provider, client.clone()).failure(error)
+            }
+            Self::Responses => ResponsesRelay::new(provider).failure(error),
+            Self::Translated { client, .. } => {
+                let mut out = Vec::new();
+                client.stream().push(Event::Failed(error.clone()), &mut out);
+                out
+            }
+        }
+    }
+}
+
 impl Plan {
+    /// Headers that tell what the plan does to the request.
+    pub(super) fn told(&self) -> Vec<(String, String)> {
+        let mut headers = Vec::new();
+        tell(&self.report, &mut headers);
+        let translated = matches!(self.answer, Answer::Translated { .. });
+        if self.path != self.provider.chat_path() && translated {
+            headers.push(("x-gateway-bridged".to_owned(), "responses".to_owned()));
+        }
+        headers
+    }
+
     /// Calls the provider and answers the client.
-    pub(super) async fn carry_out(self, state: &AppState, ask: &Ask<'_>) -> Result<Reply, Refused> {
+    pub(super) async fn carry_out(self, state: &AppState, ask: &Ask) -> Result<Reply, Refused> {
         ask.check_strict(state, &self.report)?;
         let mut plan = self;
         let mut before = 0;
@@ -133,12 +164,11 @@ impl Plan {
         None
     }
 
-    async fn attempt(&self, state: &AppState, ask: &Ask<'_>) -> Result<Reply, Refused> {
+    async fn attempt(&self, state: &AppState, ask: &Ask) -> Result<Reply, Refused> {
         let Self {
             provider,
             path,
             stream,
-            report,
             talk,
             ..
         } = self;
@@ -154,14 +184,12 @@ impl Plan {
             provider: provider.name,
             owner: state.store.owner(provider.name, &key),
             talk: *talk,
+            tally: Rc::clone(&ask.tally),
+            end: state.drain.clone(),
         };
         match content(answer, reply.content, *stream, key, aside) {
             Ok(content) => {
-                tell(report, &mut headers);
-                if *path != provider.chat_path() && matches!(self.answer, Answer::Translated { .. })
-                {
-                    headers.push(("x-gateway-bridged".to_owned(), "responses".to_owned()));
-                }
+                headers.append(&mut self.told());
                 Ok(Reply {
                     provider,
                     attempts,
@@ -189,9 +217,21 @@ pub(super) struct Aside {
     provider: &'static str,
     owner: u64,
     talk: u64,
+    tally: Rc<Tally>,
+    end: Drain,
 }
 
 impl Aside {
+    /// The end of the time for what is under way.
+    pub(super) fn end(&self) -> End {
+        self.end.end()
+    }
+
+    /// Remembers the tokens that the provider counted.
+    pub(super) fn used(&self, usage: Option<Usage>) {
+        self.tally.used(usage);
+    }
+
     pub(super) fn keep(&self, kept: Option<(Vec<String>, Kept)>) {
         if let Some((calls, kept)) = kept {
             self.store.keep(self.owner, self.talk, calls, kept);
@@ -203,6 +243,7 @@ impl Aside {
     }
 
     pub(super) fn broken(&self, code: &'static str) {
+        self.tally.failed(code);
         self.meter.broken(self.provider, code);
     }
 
@@ -223,11 +264,13 @@ fn content(
         (worker::Content::Whole(body), false, Answer::Chat { chat, client }) => {
             let mended = mend(&body, chat, &client)?;
             aside.keep(mended.kept);
+            aside.used(mended.usage);
             aside.repaired(u64::from(mended.body.is_some()));
             let body = mended.body.map_or(body, Bytes::from);
             Ok(Content::Json(without_key(body, &key)))
         }
         (worker::Content::Whole(body), false, Answer::Responses) => {
+            aside.used(responses::usage(&body));
             Ok(Content::Json(without_key(body, &key)))
         }
         (
@@ -240,6 +283,7 @@ fn content(
             },
         ) => {
             let answer = from.answer(&body)?;
+            aside.used(answer.usage);
             if keeps {
                 aside.keep(answer.kept());
             }
@@ -316,6 +360,7 @@ fn as_stream(
     let mut out = Vec::new();
     let mut writer = client.stream();
     let answer = from.answer(body)?;
+    aside.used(answer.usage);
     if keeps {
         aside.keep(answer.kept());
     }

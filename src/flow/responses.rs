@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::alive::carry_out;
 use super::ask::{Ask, relayed, rewritten, stamp, target, wants_stream};
 use super::plan::{Answer, Instead, Plan};
 use super::{AppState, Refused, Reply};
@@ -21,18 +22,19 @@ use crate::routing::Target;
 ///
 /// # Errors
 /// Why there is no answer.
-pub async fn responses(state: &AppState, ask: Ask<'_>) -> Result<Reply, Refused> {
-    plan(state, &ask)?.carry_out(state, &ask).await
+pub async fn responses(state: Rc<AppState>, ask: Ask) -> Result<Reply, Refused> {
+    let plan = plan(&state, &ask)?;
+    carry_out(plan, state, ask).await
 }
 
-fn plan(state: &AppState, ask: &Ask<'_>) -> Result<Plan, Error> {
+fn plan(state: &AppState, ask: &Ask) -> Result<Plan, Error> {
     let mut object = Object::from_body(&ask.body)?;
     let (asked, target) = target(&object)?;
     let stream = wants_stream(&object)?;
     let provider = target.provider;
     let owner = ask.owner(state, provider);
     if !provider.responses.native(&target.model) {
-        return translated(object, target, stream, &state.store.of(owner));
+        return translated(object, (asked, target), stream, &state.store.of(owner));
     }
     // To say nothing is to ask that the response be kept, which such a provider refuses.
     let mut report = Report::default();
@@ -46,7 +48,7 @@ fn plan(state: &AppState, ask: &Ask<'_>) -> Result<Plan, Error> {
     };
     let instead = matches!(provider.responses, Responses::NativeAtFirst).then(|| {
         let (body, store) = (ask.body.clone(), Arc::clone(&state.store));
-        let target = target.clone();
+        let target = (asked.clone(), target.clone());
         Box::new(move || {
             let object = Object::from_body(&body)?;
             translated(object, target, stream, &store.of(owner))
@@ -54,6 +56,7 @@ fn plan(state: &AppState, ask: &Ask<'_>) -> Result<Plan, Error> {
     });
     Ok(Plan {
         provider,
+        model: asked,
         path: "/responses",
         body,
         headers: Vec::new(),
@@ -70,7 +73,7 @@ fn plan(state: &AppState, ask: &Ask<'_>) -> Result<Plan, Error> {
 /// A plan that answers by Chat Completions or another dialect.
 fn translated(
     object: Object<'_>,
-    target: Target<'static>,
+    (asked, target): (String, Target<'static>),
     stream: bool,
     memory: &dyn Memory,
 ) -> Result<Plan, Error> {
@@ -93,6 +96,7 @@ fn translated(
     translated.report.settle();
     Ok(Plan {
         provider,
+        model: asked,
         path: provider.chat_path(),
         body: Bytes::from(translated.body),
         headers: Vec::new(),

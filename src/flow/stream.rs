@@ -14,6 +14,7 @@ use super::plan::Aside;
 use crate::codec::sse;
 use crate::dialect::hub::{Contract, Event, Kept};
 use crate::dialect::{Relay, StreamIn, StreamOut, clean};
+use crate::drain::End;
 use crate::error::Error;
 use crate::secret::{Secret, redact};
 use crate::worker::Events;
@@ -23,6 +24,7 @@ pub(super) struct Relayed {
     events: Box<Events>,
     relay: Box<dyn Relay>,
     key: Secret,
+    end: End,
     aside: Aside,
     done: bool,
 }
@@ -38,6 +40,7 @@ impl Relayed {
             events,
             relay,
             key,
+            end: aside.end(),
             aside,
             done: false,
         }
@@ -51,7 +54,7 @@ impl Relayed {
     }
 
     /// The provider's stream is at its end.
-    fn end(&mut self, clean: bool, error: Option<Error>) -> Poll<Option<Bytes>> {
+    fn finish(&mut self, clean: bool, error: Option<Error>) -> Poll<Option<Bytes>> {
         match self.relay.end(clean) {
             Ok(rest) => {
                 self.done = true;
@@ -92,10 +95,11 @@ impl Stream for Relayed {
         let this = self.get_mut();
         while !this.done {
             let events = match Pin::new(&mut *this.events).poll_next(cx) {
+                Poll::Pending if this.end.has_come(cx) => return this.fail(&Error::ShuttingDown),
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Some(Ok(events))) => events,
-                Poll::Ready(Some(Err(error))) => return this.end(false, Some(error)),
-                Poll::Ready(None) => return this.end(true, None),
+                Poll::Ready(Some(Err(error))) => return this.finish(false, Some(error)),
+                Poll::Ready(None) => return this.finish(true, None),
             };
             let out = this.relay.pass(events);
             // Before the client can ask again.
@@ -119,6 +123,7 @@ impl Drop for Relayed {
             self.aside.broken(code);
         }
         self.aside.repaired(self.relay.repaired());
+        self.aside.used(self.relay.usage());
     }
 }
 
@@ -147,6 +152,7 @@ pub(super) struct Translated {
     from: Box<dyn StreamIn>,
     to: Box<dyn StreamOut>,
     key: Secret,
+    end: End,
     aside: Aside,
     /// What the provider wants back, and the calls to find it by.
     kept: Option<(Vec<String>, Kept)>,
@@ -174,6 +180,7 @@ impl Translated {
             from,
             to,
             key,
+            end: aside.end(),
             aside,
             kept: keeps.then(Default::default),
             contract: Contract::default(),
@@ -216,6 +223,7 @@ impl Translated {
                 kept.see(&step, calls);
             }
             match &mut step {
+                Event::Usage(usage) => self.aside.used(Some(*usage)),
                 Event::End => {
                     self.done = true;
                     let kept = self.kept.take();
@@ -249,6 +257,9 @@ impl Stream for Translated {
         let this = self.get_mut();
         while !this.done {
             match Pin::new(&mut *this.events).poll_next(cx) {
+                Poll::Pending if this.end.has_come(cx) => {
+                    this.steps.push(Event::Failed(Error::ShuttingDown));
+                }
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Some(Ok(events))) => {
                     for event in sse::events(&events) {

@@ -2,24 +2,30 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::http::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue,
+};
+use actix_web::{FromRequest, HttpRequest};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::failure::Failure;
+use super::tallied;
 use crate::access::{self, Caller, admit};
 use crate::config::Config;
 use crate::error::Error;
 use crate::flow::{AppState, Ask};
+use crate::meter::Tally;
 
 /// The state of this thread.
-pub(super) fn state(request: &HttpRequest) -> &AppState {
+pub(super) fn state(request: &HttpRequest) -> &Rc<AppState> {
     request
-        .app_data::<web::Data<AppState>>()
+        .app_data::<Rc<AppState>>()
         .expect("every app is built with one")
 }
 
@@ -68,18 +74,20 @@ pub struct Asked {
     pub caller: Caller,
     /// The JSON text, not looked at yet.
     pub body: Bytes,
-    /// When the head arrived.
-    pub arrived: Instant,
+    /// Its record.
+    pub tally: Rc<Tally>,
 }
 
 impl Asked {
-    /// The request as a flow takes it; `header` gives the other headers.
-    pub(super) fn with(self, header: &dyn Fn(&str) -> Option<String>) -> Ask<'_> {
+    /// The request as a flow takes it.
+    pub(super) fn of(self, request: &HttpRequest) -> Ask {
+        let request = request.clone();
         Ask {
             caller: self.caller,
-            header,
-            arrived: self.arrived,
+            header: Rc::new(move |name| header(&request, name)),
+            arrived: Instant::now(),
             body: self.body,
+            tally: self.tally,
         }
     }
 }
@@ -92,25 +100,29 @@ impl FromRequest for Asked {
         let request = request.clone();
         let payload = payload.take();
         Box::pin(async move {
-            let arrived = Instant::now();
             let config = &state(&request).config;
             let caller = admit(config, bearer(&request))?;
             check_type(&request)?;
-            let deadline = arrived + config.body_timeout;
-            let body = timeout_at(deadline, read(&request, payload, config))
-                .await
-                .map_err(|_| Error::IncompleteBody)??;
+            let open = tallied::of(&request);
+            let body = read(&request, payload, config).await?;
+            open.under_way.body_taken();
+            open.tally.received();
             Ok(Self {
                 caller,
                 body,
-                arrived,
+                tally: open.tally,
             })
         })
     }
 }
 
-/// A body must say that it is JSON: a page of another site cannot send that unasked.
+/// A body must say that it is JSON: a page of another site cannot send that unasked. One that is
+/// packed is not unpacked.
 fn check_type(request: &HttpRequest) -> Result<(), Error> {
+    let plain = |encoding: &HeaderValue| encoding.as_bytes().eq_ignore_ascii_case(b"identity");
+    if !request.headers().get_all(CONTENT_ENCODING).all(plain) {
+        return Err(Error::Encoded);
+    }
     let value = request
         .headers()
         .get(CONTENT_TYPE)
@@ -137,16 +149,18 @@ async fn read(
     if told.is_some_and(|told| told > limit) {
         return Err(Error::TooLarge { limit });
     }
-    let cut = |_| Error::IncompleteBody;
-    let Some(first) = payload.next().await.transpose().map_err(cut)? else {
+    let mut pace = Pace::new(config);
+    let Some(first) = pace.next(&mut payload).await? else {
         return Ok(Bytes::new());
     };
     if told == Some(first.len()) {
         return Ok(first);
     }
-    let mut body = BytesMut::with_capacity(told.unwrap_or(first.len() * 2));
+    // What is told is not believed: memory is taken as bytes come.
+    let capacity = told.unwrap_or(0).min(MAX_AT_ONCE).max(first.len() * 2);
+    let mut body = BytesMut::with_capacity(capacity);
     body.extend_from_slice(&first);
-    while let Some(more) = payload.next().await.transpose().map_err(cut)? {
+    while let Some(more) = pace.next(&mut payload).await? {
         if body.len() + more.len() > limit {
             return Err(Error::TooLarge { limit });
         }
@@ -156,4 +170,40 @@ async fn read(
         return Err(Error::TooLarge { limit });
     }
     Ok(body.freeze())
+}
+
+/// Most memory that is taken for a body before its bytes are there.
+const MAX_AT_ONCE: usize = 1 << 20;
+
+/// How fast a body must come: within its time, or longer at no less than a rate.
+struct Pace {
+    begun: Instant,
+    time: Duration,
+    rate: u64,
+    received: u64,
+}
+
+impl Pace {
+    fn new(config: &Config) -> Self {
+        Self {
+            begun: Instant::now(),
+            time: config.body_timeout,
+            rate: config.body_rate,
+            received: 0,
+        }
+    }
+
+    /// The next piece; nothing where the body is over.
+    async fn next(&mut self, payload: &mut Payload) -> Result<Option<Bytes>, Error> {
+        let earned = self.received.checked_div(self.rate).unwrap_or(0);
+        let until = self.begun + self.time.max(Duration::from_secs(earned));
+        let piece = timeout_at(until, payload.next())
+            .await
+            .map_err(|_| Error::IncompleteBody)?
+            .transpose()
+            .map_err(|_| Error::IncompleteBody)?;
+        let bytes = piece.as_ref().map_or(0, Bytes::len);
+        self.received += u64::try_from(bytes).unwrap_or(u64::MAX);
+        Ok(piece)
+    }
 }

@@ -1,8 +1,10 @@
 //! `POST /v1/chat/completions`.
 
+use std::rc::Rc;
+
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::caller::{Asked, header, state};
+use super::caller::{Asked, state};
 use super::failure::Failure;
 use super::openapi::{ChatCompletion, ChatRequest, Errors};
 use super::reply;
@@ -56,7 +58,7 @@ use crate::flow;
     security(("bearer" = []))
 )]
 pub async fn create(asked: Asked, request: HttpRequest) -> Result<HttpResponse, Failure> {
-    let header = |name: &str| header(&request, name);
-    let reply = flow::chat(state(&request), asked.with(&header)).await?;
+    let state = Rc::clone(state(&request));
+    let reply = flow::chat(state, asked.of(&request)).await?;
     Ok(reply::send(reply))
 }

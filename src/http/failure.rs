@@ -13,6 +13,13 @@ use crate::flow::Refused;
 #[display("{}", _0.error)]
 pub struct Failure(Refused);
 
+impl Failure {
+    /// The reason, for counting.
+    pub(super) fn class(&self) -> &'static str {
+        self.0.error.class()
+    }
+}
+
 impl<E: Into<Refused>> From<E> for Failure {
     fn from(error: E) -> Self {
         Self(error.into())
@@ -51,9 +58,14 @@ impl ResponseError for Failure {
             Error::MethodNotAllowed { allow, .. } => {
                 builder.insert_header(("allow", *allow));
             }
-            Error::Overloaded { retry_after, .. } => {
-                let seconds = retry_after.as_secs().max(1);
+            Error::Overloaded { retry_after, .. } | Error::CircuitOpen { retry_after, .. } => {
+                let seconds = retry_after.as_secs_f64().ceil().max(1.0);
                 builder.insert_header(("retry-after", seconds.to_string()));
+            }
+            // Another replica, or the next one here, takes it.
+            Error::ShuttingDown => {
+                builder.insert_header(("retry-after", "1"));
+                builder.force_close();
             }
             // What is left of the body is not read.
             Error::TooLarge { .. } | Error::IncompleteBody => {
@@ -69,6 +81,7 @@ impl ResponseError for Failure {
             | Error::ProviderUnplaced { .. }
             | Error::UnknownPath { .. }
             | Error::NotJson
+            | Error::Encoded
             | Error::Unreachable { .. }
             | Error::BadAnswer { .. }
             | Error::Truncated

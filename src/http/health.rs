@@ -1,10 +1,14 @@
-//! `GET /healthz`.
+//! `GET /healthz` and `GET /readyz`.
 
-use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
+use super::caller::state;
 use super::openapi::Health;
 use super::reply;
+use crate::codec::json::raw;
+use crate::drain::Stage;
 
 /// Says that the process answers. Asks no provider.
 #[utoipa::path(
@@ -16,4 +20,26 @@ use super::reply;
 )]
 pub async fn check() -> HttpResponse {
     reply::value(&json!({"status": "ok"}))
+}
+
+/// Says whether requests should be sent here: not once the gateway was told to stop. Asks no
+/// provider, and a provider that fails does not make it fail: all replicas have the same providers.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "Gateway",
+    operation_id = "ready",
+    responses(
+        (status = 200, description = "Send requests.", body = Health, example = json!({"status": "ready"})),
+        (status = 503, description = "It stops: send requests elsewhere.", body = Health, example = json!({"status": "stopping"}))
+    )
+)]
+pub async fn ready(request: HttpRequest) -> HttpResponse {
+    let (status, word) = if state(&request).drain.is_at(Stage::Stopping) {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping")
+    } else {
+        (StatusCode::OK, "ready")
+    };
+    let body = raw(&json!({"status": word})).get().to_owned();
+    reply::json(status).body(body)
 }

@@ -6,8 +6,8 @@ use super::caller::{Admitted, state};
 use super::openapi::ListErrors;
 use super::reply::NO_SNIFF;
 
-/// Counters in the text format of `OpenMetrics`, for Prometheus: what translations left out or put
-/// otherwise, what had to be repaired, what broke.
+/// Counters in the text format of `OpenMetrics`, for Prometheus: requests, attempts, errors,
+/// tokens, times, how the providers are doing, and what translations left out or put otherwise.
 #[utoipa::path(
     get,
     path = "/metrics",
@@ -21,11 +21,12 @@ use super::reply::NO_SNIFF;
     security(("bearer" = []))
 )]
 pub async fn text(_: Admitted, request: HttpRequest) -> HttpResponse {
+    let state = state(&request);
     HttpResponse::Ok()
         .insert_header((
             "content-type",
             "application/openmetrics-text; version=1.0.0; charset=utf-8",
         ))
         .insert_header(NO_SNIFF)
-        .body(state(&request).meter.text())
+        .body(state.meter.text(&state.now()))
 }

@@ -11,26 +11,38 @@ mod providers;
 mod reply;
 mod responses;
 mod routes;
+mod signals;
+mod socket;
+mod tallied;
 mod ui;
 
+use std::future::ready;
 use std::io;
 use std::net::{TcpListener, ToSocketAddrs};
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::Server;
-use actix_web::{App, HttpServer, web};
-use socket2::{Domain, Socket, Type};
+use actix_http::HttpService;
+use actix_http::error::DispatchError;
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_web::App;
+use actix_web::dev::{AppConfig, Server, Service};
+use actix_web::rt::net::TcpStream;
+use futures_util::future::{Either, select};
+use socket2::{Domain, Type};
+use tokio::time::timeout;
 
 pub use openapi::document;
 pub use routes::ROUTES;
 
+use crate::drain::Stage;
 use crate::flow::{AppState, Shared};
+use signals::{Signal, Signals};
+use socket::{Patience, Socket};
 
 /// How long an idle connection of a client is kept: longer than load balancers keep theirs.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
-
-/// How long the head of a request may take.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 2048;
@@ -43,7 +55,7 @@ pub fn listen(host: &str, port: u16) -> io::Result<TcpListener> {
     let mut last = io::Error::other("the host has no address");
     for address in (host, port).to_socket_addrs()? {
         let listening = || {
-            let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+            let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
             socket.set_reuse_address(true)?;
             socket.bind(&address.into())?;
             socket.listen(BACKLOG)?;
@@ -57,29 +69,100 @@ pub fn listen(host: &str, port: u16) -> io::Result<TcpListener> {
     Err(last)
 }
 
-/// Serves on `listener` until the server is told to stop; SIGTERM and SIGINT do that too.
+/// Serves on `listener` until its handle stops it.
 ///
 /// # Errors
 /// Where a configured host cannot be connected to at all, or the listener cannot be used.
 pub fn serve(shared: Shared, listener: TcpListener) -> io::Result<Server> {
     // Each thread starts its own workers below; whether they can is found out here.
     AppState::start(&shared).map_err(io::Error::other)?;
-    let config = shared.config().clone();
-    let server = HttpServer::new(move || {
+    let config = Arc::clone(shared.config());
+    let address = listener.local_addr()?;
+    let patience = Patience {
+        head: config.head_timeout,
+        write: config.write_timeout,
+    };
+    let app = move || {
         let state = AppState::start(&shared).expect("it was tried before the server started");
-        App::new()
-            .app_data(web::Data::new(state))
+        let drain = shared.drain().clone();
+        let app = App::new()
+            .app_data(Rc::new(state))
+            .wrap_fn(|request, next| {
+                let open = tallied::open(&request);
+                let answer = next.call(request);
+                async move { Ok(tallied::close(answer.await?, open)) }
+            })
             .configure(routes::register)
-    })
-    .workers(config.http_workers)
-    .keep_alive(KEEP_ALIVE)
-    .client_request_timeout(HEAD_TIMEOUT)
-    // Events must leave as they are written.
-    .tcp_nodelay(true)
-    // A client that closes its side has left; what it asked for is dropped then.
-    .h1_allow_half_closed(false)
-    .shutdown_timeout(config.shutdown_timeout.as_secs())
-    .listen(listener)?
-    .run();
+            .into_factory()
+            .map_err(|error: actix_web::Error| error.error_response());
+        // Its host is for building URLs, of which there are none.
+        let app = map_config(app, |()| AppConfig::default());
+        let http = HttpService::build()
+            .graceful_shutdown_signal(move || drain.reached(Stage::Closing))
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(shared.config().head_timeout)
+            // A client that closes its side has left; what it asked for is dropped then.
+            .h1_allow_half_closed(false)
+            .local_addr(address)
+            .on_connect_ext(|socket: &Socket, data| {
+                data.insert(socket.connection());
+            })
+            .h1(app);
+        fn_service(move |io: TcpStream| {
+            let client = io.peer_addr().ok();
+            let socket = Socket::new(io, patience);
+            ready(Ok::<_, DispatchError>((socket, client)))
+        })
+        .and_then(http)
+    };
+    let server = actix_server::Server::build()
+        .workers(config.http_workers)
+        .disable_signals()
+        // By then everything has ended by itself, or will never.
+        .shutdown_timeout((config.shutdown_timeout + ENDING).as_secs())
+        .listen("gateway", listener, app)?
+        .run();
     Ok(server)
+}
+
+/// How long the last events may take to leave, once the time of what is under way is over.
+const ENDING: Duration = Duration::from_secs(1);
+
+/// Serves until SIGTERM or SIGINT. After SIGTERM what is under way may go on for its time; SIGINT,
+/// and a second SIGTERM, end that time.
+///
+/// # Errors
+/// As [`serve`], and where signals cannot be caught.
+pub async fn serve_until_told(shared: Shared, listener: TcpListener) -> io::Result<()> {
+    let (drain, config) = (shared.drain().clone(), Arc::clone(shared.config()));
+    let meter = Arc::clone(shared.meter());
+    let mut signals = Signals::new()?;
+    let server = serve(shared, listener)?;
+    let handle = server.handle();
+    let stopping = async move {
+        let mut hurry = signals.next().await == Signal::Interrupt;
+        let under_way = meter.in_flight();
+        drain.go_to(Stage::Stopping);
+        log::info!(
+            "told to stop: {under_way} requests under way may go on for {} s",
+            config.shutdown_timeout.as_secs()
+        );
+        hurry = hurry || signals.within(config.shutdown_delay).await;
+        drain.go_to(Stage::Closing);
+        // It resolves when the last connection is closed, which is not waited for here.
+        let stopped = handle.stop(true);
+        if !hurry {
+            signals.within(config.shutdown_timeout).await;
+        }
+        let left = meter.in_flight();
+        if left > 0 {
+            log::warn!("{left} requests are still under way and are ended");
+        }
+        drain.go_to(Stage::Ending);
+        let _ = timeout(ENDING, stopped).await;
+    };
+    match select(Box::pin(server), Box::pin(stopping)).await {
+        Either::Left((served, _)) => served,
+        Either::Right(((), _)) => Ok(()),
+    }
 }

@@ -9,6 +9,7 @@ use super::reply;
 use crate::flow::AppState;
 use crate::providers::{PROVIDERS, Provider, Responses, Speaks};
 use crate::routing;
+use crate::worker::Circuit;
 
 #[derive(Serialize)]
 struct List {
@@ -45,6 +46,8 @@ struct Status {
     in_flight: usize,
     waiting: usize,
     failures_in_a_row: u64,
+    /// `closed`, `half_open` or `open`.
+    circuit: &'static str,
 }
 
 /// Lists the providers: how their models are named and what is relayed or translated.
@@ -108,6 +111,11 @@ fn row(provider: &'static Provider, state: Option<&AppState>) -> Row {
                 in_flight: doing.in_flight,
                 waiting: doing.waiting,
                 failures_in_a_row: doing.failures_in_a_row,
+                circuit: match doing.circuit {
+                    Circuit::Closed => "closed",
+                    Circuit::HalfOpen => "half_open",
+                    Circuit::Open => "open",
+                },
             }
         }),
     }

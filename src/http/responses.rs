@@ -1,8 +1,10 @@
 //! `POST /v1/responses`.
 
+use std::rc::Rc;
+
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::caller::{Asked, header, state};
+use super::caller::{Asked, state};
 use super::failure::Failure;
 use super::openapi::{Errors, ResponseObject, ResponsesRequest};
 use super::reply;
@@ -44,7 +46,7 @@ use crate::flow;
     security(("bearer" = []))
 )]
 pub async fn create(asked: Asked, request: HttpRequest) -> Result<HttpResponse, Failure> {
-    let header = |name: &str| header(&request, name);
-    let reply = flow::responses(state(&request), asked.with(&header)).await?;
+    let state = Rc::clone(state(&request));
+    let reply = flow::responses(state, asked.of(&request)).await?;
     Ok(reply::send(reply))
 }

@@ -1,6 +1,6 @@
 //! Every path that is served, with its methods. What is not here is not there.
 
-use actix_web::{HttpRequest, HttpResponse, Resource, ResponseError, web};
+use actix_web::{HttpRequest, HttpResponse, Resource, web};
 
 use super::failure::Failure;
 use super::{chat, health, metrics, models, openapi, providers, responses, ui};
@@ -58,10 +58,11 @@ macro_rules! get {
 }
 
 /// All paths. What a caller without a key may ask is said here and nowhere else.
-pub const ROUTES: [Route; 12] = [
+pub const ROUTES: [Route; 13] = [
     open("/", get!(ui::index)),
     open("/static/{file}", get!(ui::file)),
     open("/healthz", get!(health::check)),
+    open("/readyz", get!(health::ready)),
     open("/doc", get!(openapi::serve)),
     open("/docs", get!(ui::to_swagger)),
     open("/swagger-ui", get!(ui::to_swagger)),
@@ -83,23 +84,25 @@ pub(super) fn register(config: &mut web::ServiceConfig) {
         let resource = (route.handler)(web::resource(route.path));
         config.service(
             resource.default_service(web::to(move |request: HttpRequest| {
-                let answer = not_allowed(&request, route.allow);
-                async move { answer }
+                let failure = Failure::from(Error::MethodNotAllowed {
+                    method: request.method().to_string(),
+                    path: request.path().to_owned(),
+                    allow: route.allow,
+                });
+                async move { Err::<HttpResponse, _>(failure) }
             })),
         );
     }
-    config.default_service(web::to(|request: HttpRequest| async move {
-        Failure::from(unknown(&request)).error_response()
+    config.default_service(web::to(|request: HttpRequest| {
+        let failure = Failure::from(unknown(&request));
+        async move { Err::<HttpResponse, _>(failure) }
     }));
 }
 
-fn not_allowed(request: &HttpRequest, allow: &'static str) -> HttpResponse {
-    Failure::from(Error::MethodNotAllowed {
-        method: request.method().to_string(),
-        path: request.path().to_owned(),
-        allow,
-    })
-    .error_response()
+/// The pattern of the table that is this one; empty where there is none.
+pub(super) fn known(pattern: &str) -> &'static str {
+    let mut all = ROUTES.iter().map(|route| route.path);
+    all.find(|path| *path == pattern).unwrap_or_default()
 }
 
 /// The error for a path that is not served.

@@ -1,22 +1,129 @@
-//! Counters, and their text for Prometheus.
+//! What the gateway did: counters and their text for Prometheus, the record of each request, and
+//! the spans that are made of it.
+
+mod id;
+mod line;
+mod spans;
+mod tally;
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+use tokio::sync::mpsc;
 
+pub use spans::{Span, export};
+pub use tally::{Arrival, CLIENT_LEFT, CLIENT_LEFT_REASON, Tally};
+
+use crate::config::{Config, LogFormat};
 use crate::dialect::Report;
+use crate::dialect::hub::Usage;
+use spans::Trace;
+
+/// Under which the log knows the lines of requests.
+pub const ACCESS: &str = "access";
+
+/// Spans that may wait to be sent; more are let go and counted.
+const MAX_SPANS: usize = 4096;
 
 /// Counts what the gateway did. Shared by all threads; each counter is an atomic of its own.
 pub struct Meter {
     registry: Registry,
+    /// Requests of clients under way.
+    in_flight: Gauge,
+    requests: Family<Request, Counter>,
+    durations: Family<Route, Histogram, Buckets>,
+    firsts: Family<Route, Histogram, Buckets>,
+    errors: Family<Failed, Counter>,
+    attempts: Family<Attempted, Counter>,
+    retries_denied: Family<Of, Counter>,
+    tokens: Family<Tokens, Counter>,
+    doing: Doing,
+    spans_lost: Counter,
+    access_log: bool,
+    format: LogFormat,
+    ratio: f64,
+    spans: Option<mpsc::Sender<Span>>,
     params: Family<Param, Counter>,
     repairs: Family<Of, Counter>,
     broken: Family<Broken, Counter>,
     retried: Family<Second, Counter>,
+}
+
+/// How the providers are doing, as last asked.
+#[derive(Default)]
+struct Doing {
+    in_flight: Family<Of, Gauge>,
+    waiting: Family<Of, Gauge>,
+    circuit: Family<Of, Gauge>,
+}
+
+/// How one provider is doing.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    /// Its name.
+    pub provider: &'static str,
+    /// Calls under way.
+    pub in_flight: usize,
+    /// Calls that wait for a slot.
+    pub waiting: usize,
+    /// 0: its circuit is closed; 1: one call is under way to see whether it is back; 2: open.
+    pub circuit: u8,
+}
+
+/// Upper bounds of the histograms, in seconds: from an answer out of a cache to one that a model
+/// thought about for minutes.
+const BOUNDS: [f64; 14] = [
+    0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
+];
+
+#[derive(Clone)]
+struct Buckets;
+
+impl MetricConstructor<Histogram> for Buckets {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new(BOUNDS)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Request {
+    endpoint: &'static str,
+    provider: &'static str,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Route {
+    endpoint: &'static str,
+    provider: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Failed {
+    provider: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Attempted {
+    provider: &'static str,
+    /// `ok`, or why it failed.
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Tokens {
+    provider: &'static str,
+    /// `prompt`, `cached` (a part of it), `completion` or `reasoning` (a part of that).
+    kind: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -112,41 +219,232 @@ const PARAMS: [&str; 62] = [
 ];
 
 impl Meter {
-    /// All counters at 0.
+    /// All counters at 0. With [`Config::traces`] spans come out of the receiver.
     #[must_use]
-    pub fn new() -> Self {
-        let mut registry = Registry::with_prefix("gateway");
-        let params = Family::default();
-        let repairs = Family::default();
-        let broken = Family::default();
-        let retried = Family::default();
+    pub fn new(config: &Config) -> (Self, Option<mpsc::Receiver<Span>>) {
+        let (sender, receiver) = match config.traces {
+            Some(_) => {
+                let (sender, receiver) = mpsc::channel(MAX_SPANS);
+                (Some(sender), Some(receiver))
+            }
+            None => (None, None),
+        };
+        let mut meter = Self {
+            registry: Registry::with_prefix("gateway"),
+            in_flight: Gauge::default(),
+            requests: Family::default(),
+            durations: Family::new_with_constructor(Buckets),
+            firsts: Family::new_with_constructor(Buckets),
+            errors: Family::default(),
+            attempts: Family::default(),
+            retries_denied: Family::default(),
+            tokens: Family::default(),
+            doing: Doing::default(),
+            spans_lost: Counter::default(),
+            access_log: config.access_log,
+            format: config.log_format,
+            ratio: config.traces.as_ref().map_or(0.0, |traces| traces.ratio),
+            spans: sender,
+            params: Family::default(),
+            repairs: Family::default(),
+            broken: Family::default(),
+            retried: Family::default(),
+        };
+        meter.register_requests();
+        meter.register_providers();
+        meter.register_translations();
+        (meter, receiver)
+    }
+
+    fn register_requests(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "build",
+            "The version that runs",
+            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
+        registry.register(
+            "requests_in_flight",
+            "Requests of clients under way",
+            self.in_flight.clone(),
+        );
+        registry.register(
+            "requests",
+            "Requests of clients, by the status they got; 499: the client left before",
+            self.requests.clone(),
+        );
+        registry.register_with_unit(
+            "request_duration",
+            "From the head of a request to the end of its answer",
+            Unit::Seconds,
+            self.durations.clone(),
+        );
+        registry.register_with_unit(
+            "first_byte",
+            "From the head of a request to the provider's whole answer or its first event",
+            Unit::Seconds,
+            self.firsts.clone(),
+        );
+        registry.register(
+            "errors",
+            "Requests that failed, by the gateway's reason",
+            self.errors.clone(),
+        );
+        registry.register(
+            "tokens",
+            "Tokens that providers counted; cached is a part of prompt, reasoning of completion",
+            self.tokens.clone(),
+        );
+        registry.register(
+            "spans_lost",
+            "Spans that could not be sent to the collector",
+            self.spans_lost.clone(),
+        );
+    }
+
+    fn register_providers(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "attempts",
+            "Attempts at providers, by what became of them",
+            self.attempts.clone(),
+        );
+        registry.register(
+            "retries_denied",
+            "Retries that were not made because the provider's budget for them was spent",
+            self.retries_denied.clone(),
+        );
+        registry.register(
+            "in_flight",
+            "Calls under way to a provider",
+            self.doing.in_flight.clone(),
+        );
+        registry.register(
+            "waiting",
+            "Calls that wait for a slot of a provider",
+            self.doing.waiting.clone(),
+        );
+        registry.register(
+            "circuit",
+            "0 closed; 1 one call sees whether the provider is back; 2 open",
+            self.doing.circuit.clone(),
+        );
+    }
+
+    fn register_translations(&mut self) {
+        let registry = &mut self.registry;
         registry.register(
             "translation_params",
             "Parameters of requests that were left out (dropped) or put otherwise (changed)",
-            params.clone(),
+            self.params.clone(),
         );
         registry.register(
             "stream_repairs",
             "Events of providers' streams that broke the contract and were repaired",
-            repairs.clone(),
+            self.repairs.clone(),
         );
         registry.register(
             "streams_broken",
             "Streams that ended with an error event",
-            broken.clone(),
+            self.broken.clone(),
         );
         registry.register(
             "second_tries",
             "Requests sent once more in another form after a refusal whose reason is known",
-            retried.clone(),
+            self.retried.clone(),
         );
-        Self {
-            registry,
-            params,
-            repairs,
-            broken,
-            retried,
+    }
+
+    /// Requests of clients under way.
+    #[must_use]
+    pub fn in_flight(&self) -> i64 {
+        self.in_flight.get()
+    }
+
+    /// Whether requests are logged.
+    fn logs(&self) -> bool {
+        self.access_log
+    }
+
+    fn format(&self) -> LogFormat {
+        self.format
+    }
+
+    fn begin_trace(&self, traceparent: Option<&str>) -> Option<Trace> {
+        self.spans.as_ref()?;
+        Trace::begin(traceparent, self.ratio)
+    }
+
+    fn export(&self, span: Span) {
+        if let Some(spans) = &self.spans
+            && spans.try_send(span).is_err()
+        {
+            self.spans_lost.inc();
         }
+    }
+
+    /// Counts spans that the collector did not take.
+    pub fn spans_lost(&self, spans: usize) {
+        self.spans_lost
+            .inc_by(u64::try_from(spans).unwrap_or(u64::MAX));
+    }
+
+    fn request(
+        &self,
+        endpoint: &'static str,
+        provider: &'static str,
+        status: u16,
+        took: Duration,
+        first: Option<Duration>,
+    ) {
+        let request = Request {
+            endpoint,
+            provider,
+            status,
+        };
+        self.requests.get_or_create(&request).inc();
+        let route = Route { endpoint, provider };
+        self.durations
+            .get_or_create(&route)
+            .observe(took.as_secs_f64());
+        if let Some(first) = first {
+            self.firsts
+                .get_or_create(&route)
+                .observe(first.as_secs_f64());
+        }
+    }
+
+    fn error(&self, provider: &'static str, reason: &'static str) {
+        self.errors
+            .get_or_create(&Failed { provider, reason })
+            .inc();
+    }
+
+    fn tokens(&self, provider: &'static str, usage: &Usage) {
+        for (kind, tokens) in [
+            ("prompt", usage.prompt),
+            ("cached", usage.cached),
+            ("completion", usage.completion),
+            ("reasoning", usage.reasoning),
+        ] {
+            if tokens > 0 {
+                self.tokens
+                    .get_or_create(&Tokens { provider, kind })
+                    .inc_by(tokens);
+            }
+        }
+    }
+
+    /// Counts an attempt. `outcome` is `ok` or one of the gateway's own codes.
+    pub fn attempt(&self, provider: &'static str, outcome: &'static str) {
+        self.attempts
+            .get_or_create(&Attempted { provider, outcome })
+            .inc();
+    }
+
+    /// Counts a retry for which there was no budget.
+    pub fn retry_denied(&self, provider: &'static str) {
+        self.retries_denied.get_or_create(&Of { provider }).inc();
     }
 
     /// Counts what a translation did to a request.
@@ -184,21 +482,28 @@ impl Meter {
             .inc();
     }
 
-    /// All counters in the `OpenMetrics` text format 1.0.
+    /// All counters in the `OpenMetrics` text format 1.0, with how the providers are doing now.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn text(&self, now: &[Now]) -> String {
+        for one in now {
+            let of = Of {
+                provider: one.provider,
+            };
+            let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+            let doing = &self.doing;
+            doing
+                .in_flight
+                .get_or_create(&of)
+                .set(number(one.in_flight));
+            doing.waiting.get_or_create(&of).set(number(one.waiting));
+            doing.circuit.get_or_create(&of).set(one.circuit.into());
+        }
         let mut out = String::new();
         if encode(&mut out, &self.registry).is_err() {
             out.clear();
             let _ = writeln!(out, "# EOF");
         }
         out
-    }
-}
-
-impl Default for Meter {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -236,7 +541,7 @@ mod tests {
 
     #[test]
     fn what_was_done_is_counted() {
-        let meter = Meter::new();
+        let (meter, _) = Meter::new(&Config::default());
         let report = Report {
             dropped: vec!["seed".to_owned()],
             changed: vec!["tools[0].function.parameters".to_owned()],
@@ -245,7 +550,7 @@ mod tests {
         meter.report("groq", &report);
         meter.repaired("xai", 3);
         meter.broken("xai", "upstream_stream_truncated");
-        let text = meter.text();
+        let text = meter.text(&[]);
         for line in [
             "gateway_translation_params_total{provider=\"groq\",effect=\"dropped\",param=\"seed\"} 2",
             "gateway_translation_params_total{provider=\"groq\",effect=\"changed\",param=\"tools\"} 2",

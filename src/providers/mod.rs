@@ -22,6 +22,8 @@ pub struct Provider {
     pub name: &'static str,
     /// Its name for people.
     pub title: &'static str,
+    /// Its well-known value of `gen_ai.provider.name` in `OpenTelemetry`, where that is another.
+    pub gen_ai_name: Option<&'static str>,
     /// Where it is reached, unless `base_url_env` says otherwise.
     pub base_url: &'static str,
     /// The environment variable that replaces `base_url`.

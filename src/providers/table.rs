@@ -10,6 +10,7 @@ const USER_AGENT: &str = concat!("ai-gateway/", env!("CARGO_PKG_VERSION"));
 const OPENAI_COMPATIBLE: Provider = Provider {
     name: "",
     title: "",
+    gen_ai_name: None,
     base_url: "",
     base_url_env: "",
     base_is_example: false,
@@ -71,6 +72,7 @@ pub static PROVIDERS: [Provider; 14] = [
     Provider {
         name: "gemini",
         title: "Gemini",
+        gen_ai_name: Some("gcp.gemini"),
         speaks: Speaks::Chat(&chat::GEMINI),
         base_url: "https://generativelanguage.googleapis.com/v1beta/openai",
         base_url_env: "GEMINI_BASE_URL",
@@ -142,6 +144,7 @@ pub static PROVIDERS: [Provider; 14] = [
     Provider {
         name: "xai",
         title: "xAI",
+        gen_ai_name: Some("x_ai"),
         speaks: Speaks::Chat(&chat::XAI),
         base_url: "https://api.x.ai/v1",
         base_url_env: "XAI_BASE_URL",
@@ -153,6 +156,7 @@ pub static PROVIDERS: [Provider; 14] = [
     Provider {
         name: "mistral",
         title: "Mistral",
+        gen_ai_name: Some("mistral_ai"),
         speaks: Speaks::Chat(&chat::MISTRAL),
         base_url: "https://api.mistral.ai/v1",
         base_url_env: "MISTRAL_BASE_URL",
@@ -172,6 +176,7 @@ pub static PROVIDERS: [Provider; 14] = [
     Provider {
         name: "azure",
         title: "Azure OpenAI",
+        gen_ai_name: Some("azure.ai.openai"),
         base_url: "https://example-resource.openai.azure.com/openai/v1",
         base_url_env: "AZURE_OPENAI_BASE_URL",
         base_is_example: true,
@@ -184,6 +189,7 @@ pub static PROVIDERS: [Provider; 14] = [
     Provider {
         name: "bedrock",
         title: "AWS Bedrock",
+        gen_ai_name: Some("aws.bedrock"),
         speaks: Speaks::Chat(&chat::BEDROCK),
         base_url: "https://bedrock-runtime.us-east-1.amazonaws.com/openai/v1",
         base_url_env: "AWS_BEDROCK_BASE_URL",
@@ -195,6 +201,7 @@ pub static PROVIDERS: [Provider; 14] = [
     Provider {
         name: "vertex",
         title: "Vertex AI",
+        gen_ai_name: Some("gcp.vertex_ai"),
         speaks: Speaks::Chat(&chat::VERTEX),
         base_url: "https://us-central1-aiplatform.googleapis.com/v1/projects/PROJECT/locations/us-central1/endpoints/openapi",
         base_url_env: "VERTEX_AI_BASE_URL",

@@ -17,7 +17,7 @@ use super::retry::{Again, retry_after};
 use super::tls::Tls;
 use crate::config::{Config, ProviderConfig};
 use crate::dialect::clean;
-use crate::error::{Error, ProviderError};
+use crate::error::{Error, Phase, ProviderError};
 use crate::providers::{Auth, Provider, Speaks};
 use crate::secret::Secret;
 
@@ -56,8 +56,45 @@ pub struct Outgoing<'c> {
     pub stream: bool,
     /// Headers of the client that this provider is given.
     pub headers: &'c [(&'static str, String)],
+    /// The span that this attempt is, for the provider; wins over the client's own.
+    pub traceparent: Option<&'c str>,
     /// Reads the provider's error bodies.
     pub read_error: &'c dyn Fn(u16, &[u8]) -> ProviderError,
+}
+
+/// When something must be there, and what is said where it is not.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline {
+    /// When.
+    pub at: Instant,
+    /// What is waited for.
+    pub phase: Phase,
+    /// The time it had in all.
+    pub after: Duration,
+}
+
+impl Deadline {
+    /// The time that is left.
+    #[must_use]
+    pub fn left(&self) -> Duration {
+        self.at.saturating_duration_since(Instant::now())
+    }
+
+    /// The error of a provider that missed it.
+    #[must_use]
+    pub fn missed(&self, provider: &'static str) -> Error {
+        Error::TimedOut {
+            provider,
+            phase: self.phase,
+            after: self.after,
+        }
+    }
+
+    /// The failure of an attempt that missed it: work is under way there, and a second attempt
+    /// would be billed too.
+    fn failure(&self, provider: &'static str) -> Failure {
+        Failure::new(self.missed(provider), Again::Never)
+    }
 }
 
 /// The head of a good answer, and its body.
@@ -82,7 +119,7 @@ pub struct Client {
     chat: Uri,
     responses: Uri,
     host: HeaderValue,
-    request_timeout: Duration,
+    connect_timeout: Duration,
 }
 
 impl Client {
@@ -119,7 +156,7 @@ impl Client {
             host: HeaderValue::from_str(&entry.base.host_header())
                 .map_err(|error| error.to_string())?,
             base,
-            request_timeout: config.request_timeout,
+            connect_timeout: config.connect_timeout,
         })
     }
 
@@ -137,7 +174,7 @@ impl Client {
     ///
     /// # Errors
     /// Why there is no good answer, and whether to try again.
-    pub async fn attempt(&self, outgoing: &Outgoing<'_>, deadline: Instant) -> Attempt {
+    pub async fn attempt(&self, outgoing: &Outgoing<'_>, deadline: &Deadline) -> Attempt {
         let name = self.provider.name;
         let bad = |reason: &str, again| {
             let error = Error::BadAnswer {
@@ -156,9 +193,9 @@ impl Client {
         self.write_headers(request.headers_mut(), outgoing);
         let begun = Instant::now();
         let sent = request.send_body(outgoing.body.clone());
-        let response = match timeout_at(deadline, sent).await {
-            Err(_) => return Err(self.timed_out()),
-            Ok(Err(error)) => return Err(self.not_answered(&error, begun.elapsed())),
+        let response = match timeout_at(deadline.at, sent).await {
+            Err(_) => return Err(deadline.failure(name)),
+            Ok(Err(error)) => return Err(self.not_answered(&error, begun.elapsed(), deadline)),
             Ok(Ok(response)) => response,
         };
         let status = response.status().as_u16();
@@ -237,6 +274,11 @@ impl Client {
                 headers.insert(HeaderName::from_static(name), value);
             }
         }
+        if let Some(span) = outgoing.traceparent
+            && let Ok(span) = HeaderValue::from_str(span)
+        {
+            headers.insert(HeaderName::from_static("traceparent"), span);
+        }
         if let Speaks::Other { headers: own, .. } = self.provider.speaks {
             for (name, value) in own {
                 headers.insert(
@@ -276,21 +318,12 @@ impl Client {
         }
     }
 
-    fn timed_out(&self) -> Failure {
-        let error = Error::TimedOut {
-            provider: self.provider.name,
-            after: self.request_timeout,
-        };
-        // Work is under way there; a second attempt would be billed too.
-        Failure::new(error, Again::Never)
-    }
-
     /// Reads an error answer.
     async fn refused(
         &self,
         response: ClientResponse,
         outgoing: &Outgoing<'_>,
-        deadline: Instant,
+        deadline: &Deadline,
     ) -> Failure {
         let status = response.status().as_u16();
         let text = |name: &str| {
@@ -310,7 +343,7 @@ impl Client {
         );
         let advice = text("x-should-retry");
         let mut headers = kept(response.headers(), outgoing.key);
-        let body = timeout_at(deadline, Body::new(response).whole(MAX_ERROR)).await;
+        let body = timeout_at(deadline.at, Body::new(response).whole(MAX_ERROR)).await;
         let body = match body {
             Ok(Ok(body)) => body,
             Ok(Err(BodyError::Cut | BodyError::Malformed | BodyError::TooLong)) | Err(_) => {
@@ -349,7 +382,12 @@ impl Client {
     }
 
     /// An attempt that ended without the head of an answer, `after` its begin.
-    fn not_answered(&self, error: &SendRequestError, after: Duration) -> Failure {
+    fn not_answered(
+        &self,
+        error: &SendRequestError,
+        after: Duration,
+        deadline: &Deadline,
+    ) -> Failure {
         let provider = self.provider.name;
         let unreachable =
             |reason, again| Failure::new(Error::Unreachable { provider, reason }, again);
@@ -367,13 +405,18 @@ impl Client {
                 unreachable(reason, again)
             }
             SendRequestError::Connect(ConnectError::Timeout) => {
-                unreachable("connecting took too long", yes)
+                let error = Error::TimedOut {
+                    provider,
+                    phase: Phase::Connect,
+                    after: self.connect_timeout,
+                };
+                Failure::new(error, yes)
             }
             SendRequestError::Connect(_) => unreachable("its address cannot be found", yes),
             SendRequestError::Send(_) => {
                 unreachable("the connection broke while sending", if_quick)
             }
-            SendRequestError::Timeout => self.timed_out(),
+            SendRequestError::Timeout => deadline.failure(provider),
             _ => Failure::new(
                 Error::BadAnswer {
                     provider,
@@ -410,6 +453,7 @@ mod tests {
                 key: &Secret::new("k"),
                 stream: false,
                 headers: &[],
+                traceparent: None,
                 read_error: &|status, _| crate::dialect::provider_error(status, String::new()),
             };
             client.write_headers(&mut headers, &outgoing);

@@ -78,7 +78,6 @@ pub(super) fn kept(headers: &HeaderMap, key: &Secret) -> Vec<(String, String)> {
         let name = name.as_str();
         if IDS.contains(&name) {
             out.push(("x-upstream-request-id".to_owned(), value.to_string()));
-            out.push(("x-request-id".to_owned(), value.to_string()));
         }
         if NAMES.contains(&name)
             || name.starts_with("x-ratelimit-")

@@ -2,13 +2,15 @@
 
 mod body;
 mod client;
+mod collector;
 mod connect;
 mod failure;
 mod retry;
 mod tls;
 
 pub use body::{Body, BodyError};
-pub use client::{Answered, Attempt, Client, Method, Outgoing};
+pub use client::{Answered, Attempt, Client, Deadline, Method, Outgoing};
+pub use collector::Collector;
 pub use failure::Failure;
 pub use retry::{Again, Policy, Schedule};
 pub use tls::Tls;

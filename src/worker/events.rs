@@ -11,7 +11,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::gate::Permit;
 use crate::codec::sse::{self, Framer};
-use crate::error::Error;
+use crate::error::{Error, Phase};
 use crate::providers::Provider;
 use crate::upstream::{Body, BodyError};
 
@@ -160,6 +160,7 @@ impl Stream for Events {
                 Poll::Pending if this.idle_expired(cx) => {
                     break Some(Err(Error::TimedOut {
                         provider: this.provider.name,
+                        phase: Phase::Silence,
                         after: this.idle,
                     }));
                 }

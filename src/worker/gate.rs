@@ -1,11 +1,16 @@
-//! The limits of one provider: slots for calls under way, and a line before them.
+//! The limits of one provider: slots for calls under way and a line before them, a circuit, and a
+//! budget for trying again.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
+
+use super::breaker::{Breaker, Circuit, Ticket};
+use super::budget::Budget;
+use crate::config::Config;
 
 /// When a refused caller may try again.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -18,6 +23,10 @@ pub struct Gate {
     waiting: AtomicUsize,
     places: usize,
     failures: AtomicU64,
+    budget: Budget,
+    /// Taken twice for an attempt, for a few instructions each.
+    breaker: Mutex<Breaker>,
+    started: Instant,
 }
 
 /// How a provider is doing.
@@ -29,6 +38,8 @@ pub struct State {
     pub waiting: usize,
     /// Attempts in a row that the provider failed, up to now.
     pub failures_in_a_row: u64,
+    /// What its circuit lets through.
+    pub circuit: Circuit,
 }
 
 /// A slot. It is free again when this is dropped, however the call ended.
@@ -46,17 +57,55 @@ impl Drop for Waiting<'_> {
 }
 
 impl Gate {
-    /// `slots` calls under way, `places` in the line.
+    /// The limits that the configuration sets each provider.
     #[must_use]
-    pub fn new(slots: usize, places: usize) -> Self {
-        let slots = slots.min(Semaphore::MAX_PERMITS);
+    pub fn new(config: &Config) -> Self {
+        let slots = config.max_in_flight.min(Semaphore::MAX_PERMITS);
         Self {
             slots: Arc::new(Semaphore::new(slots)),
             all_slots: slots,
             waiting: AtomicUsize::new(0),
-            places,
+            places: config.max_waiting,
             failures: AtomicU64::new(0),
+            budget: Budget::new(config.retry_percent, config.retry_floor),
+            breaker: Mutex::new(Breaker::new(config.breaker)),
+            started: Instant::now(),
         }
+    }
+
+    /// A call came, which earns a share of a retry.
+    pub(super) fn earn(&self) {
+        self.budget.earn();
+    }
+
+    /// Takes a retry from the budget; `false` where none is left.
+    pub(super) fn may_retry(&self) -> bool {
+        self.budget.spend(self.started.elapsed())
+    }
+
+    /// Asks the circuit.
+    ///
+    /// # Errors
+    /// How long it stays open.
+    pub(super) fn admit(&self) -> Result<Ticket, Duration> {
+        self.breaker().admit(self.started.elapsed())
+    }
+
+    /// An attempt ended. `failed`: the provider did not answer, or answered that it cannot.
+    pub(super) fn ended(&self, ticket: Ticket, failed: bool) -> Option<Circuit> {
+        if failed {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+        } else if self.failures.load(Ordering::Relaxed) != 0 {
+            self.failures.store(0, Ordering::Relaxed);
+        }
+        let mut breaker = self.breaker();
+        let changed = breaker.ended(ticket, failed, self.started.elapsed());
+        changed.then(|| breaker.circuit())
+    }
+
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        // Nothing that holds it can panic, and its state is whole at every step.
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A slot: at once where one is free, else in turn. `None` at once where the line is full, and
@@ -74,16 +123,6 @@ impl Gate {
         Some(Permit(permit.ok()?.ok()?))
     }
 
-    pub(super) fn succeeded(&self) {
-        if self.failures.load(Ordering::Relaxed) != 0 {
-            self.failures.store(0, Ordering::Relaxed);
-        }
-    }
-
-    pub(super) fn failed(&self) {
-        self.failures.fetch_add(1, Ordering::Relaxed);
-    }
-
     /// How the provider is doing.
     #[must_use]
     pub fn state(&self) -> State {
@@ -93,6 +132,7 @@ impl Gate {
                 .saturating_sub(self.slots.available_permits()),
             waiting: self.waiting.load(Ordering::Acquire),
             failures_in_a_row: self.failures.load(Ordering::Relaxed),
+            circuit: self.breaker().circuit(),
         }
     }
 }
@@ -103,9 +143,17 @@ mod tests {
     use futures_util::FutureExt;
     use futures_util::future::join_all;
 
+    fn gate(slots: usize, places: usize) -> Gate {
+        Gate::new(&Config {
+            max_in_flight: slots,
+            max_waiting: places,
+            ..Config::default()
+        })
+    }
+
     #[actix_web::test]
     async fn four_slots_and_eight_places_admit_twelve_of_twenty() {
-        let gate = Gate::new(4, 8);
+        let gate = gate(4, 8);
         let later = Instant::now() + Duration::from_secs(60);
         let mut held = Vec::new();
         for _ in 0..4 {
@@ -126,7 +174,7 @@ mod tests {
 
     #[actix_web::test]
     async fn a_caller_who_leaves_the_line_leaves_no_trace() {
-        let gate = Gate::new(1, 1);
+        let gate = gate(1, 1);
         let later = Instant::now() + Duration::from_secs(60);
         let held = gate.enter(later).await.unwrap();
         let mut waiting = Box::pin(gate.enter(later));
@@ -141,7 +189,7 @@ mod tests {
 
     #[actix_web::test]
     async fn waiting_ends_with_its_time() {
-        let gate = Gate::new(1, 1);
+        let gate = gate(1, 1);
         let _held = gate.enter(Instant::now()).await.unwrap();
         assert!(gate.enter(Instant::now()).await.is_none());
         assert_eq!(gate.state().waiting, 0);

@@ -6,26 +6,33 @@
 //! before the gate is the mailbox. A call is so admitted or refused before anything is queued,
 //! and a caller that leaves takes its call along, wherever that is.
 
+mod breaker;
+mod budget;
 mod events;
 mod gate;
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
+pub use breaker::Circuit;
 pub use events::Events;
 pub use gate::{Gate, State};
 
 use crate::config::{Config, ProviderConfig};
 use crate::dialect::clean;
 use crate::error::{Error, ProviderError};
+use crate::meter::{CLIENT_LEFT_REASON, Meter, Tally};
 use crate::providers::Provider;
 use crate::secret::Secret;
 use crate::upstream::{
-    Again, Answered, Body, BodyError, Client, Failure, Method, Outgoing, Policy, Schedule, Tls,
+    Again, Answered, Body, BodyError, Client, Deadline, Failure, Method, Outgoing, Policy,
+    Schedule, Tls,
 };
+use breaker::Ticket;
 use gate::Permit;
 
 /// A request to the worker's provider.
@@ -43,7 +50,9 @@ pub struct Call {
     /// Headers of the client that the provider is given.
     pub headers: Vec<(&'static str, String)>,
     /// When the answer, or the first event of a stream, must be there.
-    pub deadline: Instant,
+    pub deadline: Deadline,
+    /// The record of the request that it is made for.
+    pub tally: Option<Rc<Tally>>,
     /// Reads error bodies.
     pub read_error: fn(&'static Provider, u16, &[u8]) -> ProviderError,
     /// Tells whether the first events of a stream, or a whole answer, are an error.
@@ -96,6 +105,7 @@ struct Worker {
     provider: &'static Provider,
     client: Client,
     gate: Arc<Gate>,
+    meter: Arc<Meter>,
     policy: Policy,
     config: Arc<Config>,
 }
@@ -111,11 +121,13 @@ impl Handle {
         config: &Arc<Config>,
         tls: &Tls,
         gate: Arc<Gate>,
+        meter: Arc<Meter>,
     ) -> Result<Self, String> {
         Ok(Self(Rc::new(Worker {
             provider: entry.provider,
             client: Client::new(entry, config, tls)?,
             gate,
+            meter,
             policy: Policy {
                 max_retries: config.max_retries,
                 base_delay: config.retry_base_delay,
@@ -147,21 +159,21 @@ impl Handle {
 
 impl Worker {
     async fn call(&self, call: Call) -> Result<Reply, Failed> {
+        self.gate.earn();
         let mut schedule = Schedule::new(self.policy);
         let mut last: Option<Failure> = None;
         loop {
-            let permit = match self.enter(call.deadline).await {
-                Ok(permit) => permit,
+            let (permit, ticket) = match self.enter(&call).await {
+                Ok(entered) => entered,
                 Err(error) => {
-                    // What the provider said is worth more than that its line is full now.
+                    // What the provider said is worth more than that it is not asked again now.
                     let made = schedule.attempts() - 1;
                     let failure = last.unwrap_or_else(|| Failure::new(error, Again::Never));
                     return Err(exhausted(failure, made));
                 }
             };
-            match self.attempt(&call, permit).await {
+            match self.counted(&call, permit, ticket).await {
                 Ok((headers, content)) => {
-                    self.gate.succeeded();
                     return Ok(Reply {
                         attempts: schedule.attempts(),
                         headers,
@@ -169,39 +181,108 @@ impl Worker {
                     });
                 }
                 Err(failure) => {
-                    if failure.error.status() >= 500 {
-                        self.gate.failed();
-                    }
                     let made = schedule.attempts();
-                    let left = call.deadline.saturating_duration_since(Instant::now());
-                    let Some(pause) = schedule.next(failure.again, left, luck()) else {
+                    let left = call.deadline.left();
+                    let Some(pause) = self.pause(&mut schedule, failure.again, left) else {
                         return Err(exhausted(failure, made));
                     };
                     log::debug!(
                         "{}: attempt {made} failed ({}), again in {} ms",
                         self.provider.name,
-                        failure.error.code().unwrap_or("error"),
+                        failure.error.class(),
                         pause.as_millis()
                     );
                     last = Some(failure);
                     tokio::time::sleep(pause).await;
+                    if let Some(tally) = &call.tally {
+                        tally.paused(pause);
+                    }
                 }
             }
         }
     }
 
-    async fn enter(&self, deadline: Instant) -> Result<Permit, Error> {
-        let until = deadline.min(Instant::now() + self.config.wait_timeout);
-        self.gate.enter(until).await.ok_or(Error::Overloaded {
-            provider: self.provider.name,
+    /// How long until the next attempt; `None` where there is none.
+    fn pause(&self, schedule: &mut Schedule, again: Again, left: Duration) -> Option<Duration> {
+        let pause = schedule.next(again, left, luck())?;
+        if self.gate.may_retry() {
+            return Some(pause);
+        }
+        self.meter.retry_denied(self.provider.name);
+        None
+    }
+
+    /// Waits for a slot, and asks the circuit once there is one: it may have opened meanwhile.
+    async fn enter(&self, call: &Call) -> Result<(Permit, Ticket), Error> {
+        let provider = self.provider.name;
+        let begun = Instant::now();
+        let until = call.deadline.at.min(begun + self.config.wait_timeout);
+        let permit = self.gate.enter(until).await;
+        if let Some(tally) = &call.tally {
+            tally.waited(begun.elapsed());
+        }
+        let permit = permit.ok_or(Error::Overloaded {
+            provider,
             retry_after: gate::RETRY_AFTER,
-        })
+        })?;
+        let ticket = self
+            .gate
+            .admit()
+            .map_err(|retry_after| Error::CircuitOpen {
+                provider,
+                retry_after,
+            })?;
+        Ok((permit, ticket))
+    }
+
+    /// Makes an attempt, and counts it however it ends.
+    async fn counted(
+        &self,
+        call: &Call,
+        permit: Permit,
+        ticket: Ticket,
+    ) -> Result<(Vec<(String, String)>, Content), Failure> {
+        let mut outcome = Outcome {
+            meter: &self.meter,
+            provider: self.provider.name,
+            word: CLIENT_LEFT_REASON,
+        };
+        let traceparent = call.tally.as_ref().and_then(|tally| tally.attempt());
+        let ended = self.attempt(call, permit, traceparent.as_deref()).await;
+        let failed = match &ended {
+            Ok((headers, _)) => {
+                outcome.word = "ok";
+                if let Some(tally) = &call.tally {
+                    tally.first(upstream_id(headers));
+                }
+                false
+            }
+            Err(failure) => {
+                outcome.word = failure.error.class();
+                if let Some(tally) = &call.tally {
+                    tally.attempt_failed(outcome.word);
+                }
+                failure.error.status() >= 500
+            }
+        };
+        match self.gate.ended(ticket, failed) {
+            None => {}
+            Some(Circuit::Closed) => log::info!("{}: it answers again", self.provider.name),
+            Some(Circuit::Open | Circuit::HalfOpen) => log::warn!(
+                "{}: too many attempts fail ({}); it is left alone but for one call every {} ms",
+                self.provider.name,
+                outcome.word,
+                self.config.breaker.open.as_millis()
+            ),
+        }
+        ended
     }
 
     async fn attempt(
         &self,
         call: &Call,
         permit: Permit,
+        traceparent: Option<&str>,
     ) -> Result<(Vec<(String, String)>, Content), Failure> {
         let read_error = |status, body: &[u8]| (call.read_error)(self.provider, status, body);
         let outgoing = Outgoing {
@@ -211,13 +292,14 @@ impl Worker {
             key: &call.key,
             stream: call.stream,
             headers: &call.headers,
+            traceparent,
             read_error: &read_error,
         };
         let Answered {
             events,
             headers,
             mut body,
-        } = self.client.attempt(&outgoing, call.deadline).await?;
+        } = self.client.attempt(&outgoing, &call.deadline).await?;
         let content = if events {
             Content::Events(Box::new(self.first_events(call, body, permit).await?))
         } else {
@@ -236,15 +318,9 @@ impl Worker {
             // It was written, and so billed.
             Failure::new(error, Again::Never)
         };
-        let read = tokio::time::timeout_at(call.deadline, body.whole(self.config.max_answer)).await;
+        let read = timeout_at(call.deadline.at, body.whole(self.config.max_answer)).await;
         let whole = match read {
-            Err(_) => {
-                let error = Error::TimedOut {
-                    provider,
-                    after: self.config.request_timeout,
-                };
-                return Err(Failure::new(error, Again::Never));
-            }
+            Err(_) => return Err(Failure::new(call.deadline.missed(provider), Again::Never)),
             Ok(Err(BodyError::Cut)) => return Err(bad("it was cut off")),
             Ok(Err(BodyError::Malformed)) => return Err(bad("its framing is wrong")),
             Ok(Err(BodyError::TooLong)) => return Err(bad("it is too long")),
@@ -265,13 +341,10 @@ impl Worker {
         body: Body,
         permit: Permit,
     ) -> Result<Events, Failure> {
-        let mut events = Events::new(self.provider, body, permit, self.config.request_timeout);
-        match tokio::time::timeout_at(call.deadline, events.fill()).await {
+        let mut events = Events::new(self.provider, body, permit, self.config.idle_timeout());
+        match timeout_at(call.deadline.at, events.fill()).await {
             Err(_) => {
-                let error = Error::TimedOut {
-                    provider: self.provider.name,
-                    after: self.config.request_timeout,
-                };
+                let error = call.deadline.missed(self.provider.name);
                 Err(Failure::new(error, Again::Never))
             }
             Ok(Err(error)) => Err(Failure::new(error, Again::Never)),
@@ -281,6 +354,27 @@ impl Worker {
             },
         }
     }
+}
+
+/// Counts an attempt when it is over. A call that is dropped was left by its client.
+struct Outcome<'m> {
+    meter: &'m Meter,
+    provider: &'static str,
+    word: &'static str,
+}
+
+impl Drop for Outcome<'_> {
+    fn drop(&mut self) {
+        self.meter.attempt(self.provider, self.word);
+    }
+}
+
+/// The provider's own id of an answer.
+fn upstream_id(headers: &[(String, String)]) -> Option<&str> {
+    let (_, id) = headers
+        .iter()
+        .find(|(name, _)| name == "x-upstream-request-id")?;
+    Some(id)
 }
 
 /// An error that came with a good status, before anything was passed on.

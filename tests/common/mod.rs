@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use ai_gateway::config::{BaseUrl, Config};
+use ai_gateway::drain::Drain;
 use ai_gateway::flow::Shared;
 use ai_gateway::http;
 use ai_gateway::scripted::{self, Script, Scripted};
@@ -50,6 +51,7 @@ pub fn keyed(server: &Scripted) -> Config {
 pub struct Gateway {
     pub url: String,
     handle: ServerHandle,
+    pub drain: Drain,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -64,14 +66,18 @@ impl Gateway {
         let (send, receive) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
-                let server = http::serve(Shared::new(config, tls), listener).unwrap();
-                send.send(server.handle()).unwrap();
+                let (shared, _) = Shared::new(config, tls);
+                let drain = shared.drain().clone();
+                let server = http::serve(shared, listener).unwrap();
+                send.send((server.handle(), drain)).unwrap();
                 server.await.unwrap();
             });
         });
+        let (handle, drain) = receive.recv().unwrap();
         Self {
             url: format!("http://{address}"),
-            handle: receive.recv().unwrap(),
+            handle,
+            drain,
             thread: Some(thread),
         }
     }

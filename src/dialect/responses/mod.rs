@@ -13,7 +13,7 @@ mod stream_out;
 mod tools;
 mod wire;
 
-use crate::dialect::hub::{Answer, Memory, Request};
+use crate::dialect::hub::{Answer, Memory, Request, Usage};
 use crate::dialect::openai::{read_error, responses_error};
 use crate::dialect::{Egress, Ingress, Mended, Stamp, StreamIn, StreamOut, Translated};
 use crate::error::{Error, ProviderError};
@@ -21,6 +21,17 @@ use crate::error::{Error, ProviderError};
 pub use ingress::read_request;
 pub use names::own_name;
 pub use relay::ResponsesRelay;
+
+/// The tokens that a whole response counts.
+#[must_use]
+pub fn usage(response: &[u8]) -> Option<Usage> {
+    #[derive(serde::Deserialize)]
+    struct Counted {
+        usage: Option<answer_in::WireUsage>,
+    }
+    let counted: Counted = serde_json::from_slice(response).ok()?;
+    counted.usage.map(Usage::from)
+}
 
 /// Responses as a client speaks it; holds what its answer repeats of the request.
 #[derive(Debug, Clone)]

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use super::answer::{error_fields, failure_code};
 use crate::codec::json::{self, Object, Raw, Word, fields, put, raw};
 use crate::codec::sse::{self, Verdict};
-use crate::dialect::hub::Kept;
+use crate::dialect::hub::{Kept, Usage};
 use crate::dialect::openai::whole_error;
 use crate::dialect::{Relay, place_of};
 use crate::error::Error;
@@ -36,6 +36,7 @@ pub struct ResponsesRelay {
     failed: Option<&'static str>,
     /// The code of an error that the provider told itself.
     told: Option<&'static str>,
+    counted: Option<Usage>,
     repaired: u64,
 }
 
@@ -151,6 +152,7 @@ impl ResponsesRelay {
         }
         match kind {
             "response.completed" | "response.incomplete" => {
+                self.counted = member(data, "response").and_then(|whole| tokens(&whole));
                 self.close_items(&probe, data, &mut before);
                 self.complete = true;
             }
@@ -453,6 +455,11 @@ fn member(text: &str, name: &str) -> Option<Box<RawValue>> {
     object.get(name).map(|value| (**value).to_owned())
 }
 
+/// The tokens that a response counts.
+fn tokens(response: &RawValue) -> Option<Usage> {
+    super::usage(response.get().as_bytes())
+}
+
 impl Relay for ResponsesRelay {
     fn pass(&mut self, events: Bytes) -> Bytes {
         sse::pass(events, |event| {
@@ -496,6 +503,10 @@ impl Relay for ResponsesRelay {
 
     fn told(&self) -> Option<&'static str> {
         self.told
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.counted
     }
 
     fn repaired(&self) -> u64 {

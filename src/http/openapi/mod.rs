@@ -29,6 +29,7 @@ pub use schema::{
         super::models::list,
         super::providers::list,
         super::health::check,
+        super::health::ready,
         super::metrics::text,
         serve
     ),

@@ -79,7 +79,7 @@ pub enum Errors {
     /// The provider is overloaded, or too many requests to it are under way (`overloaded`); `Retry-After` says when to try again.
     #[response(status = 503, example = json!({"error": {"message": "Too many requests are under way to 'groq'; try again shortly.", "type": "server_error", "param": null, "code": "overloaded"}}))]
     Unavailable(ErrorEnvelope),
-    /// The provider did not answer in time (`upstream_timeout`).
+    /// The provider did not answer in time (`upstream_timeout`, `upstream_first_event_timeout`).
     #[response(status = 504, example = json!({"error": {"message": "'groq' did not answer within 120 s.", "type": "server_error", "param": null, "code": "upstream_timeout"}}))]
     GatewayTimeout(ErrorEnvelope),
 }
@@ -111,7 +111,7 @@ pub enum ListErrors {
     /// The provider is overloaded, or too many requests to it are under way (`overloaded`); `Retry-After` says when to try again.
     #[response(status = 503, example = json!({"error": {"message": "Too many requests are under way to 'groq'; try again shortly.", "type": "server_error", "param": null, "code": "overloaded"}}))]
     Unavailable(ErrorEnvelope),
-    /// The provider did not answer in time (`upstream_timeout`).
+    /// The provider did not answer in time (`upstream_timeout`, `upstream_first_event_timeout`).
     #[response(status = 504, example = json!({"error": {"message": "'groq' did not answer within 120 s.", "type": "server_error", "param": null, "code": "upstream_timeout"}}))]
     GatewayTimeout(ErrorEnvelope),
 }
@@ -408,6 +408,10 @@ pub struct ProviderStatus {
     waiting: u64,
     /// Attempts in a row that it failed, up to now.
     failures_in_a_row: u64,
+    /// `closed`; `open` while the provider is left alone because too many attempts fail; `half_open`
+    /// while one call sees whether it is back.
+    #[schema(example = "closed")]
+    circuit: String,
 }
 
 /// That the process answers.

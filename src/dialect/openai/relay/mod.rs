@@ -18,10 +18,10 @@ use serde_json::value::RawValue;
 use super::egress::{OUT_OF_RESOURCES, finish, out_of_resources};
 use super::hidden::failure_event;
 use super::provider::{ChatProvider, WantsBack};
-use super::{ChatClient, read_error};
+use super::{ChatClient, read_error, read_usage};
 use crate::codec::json::{fields, raw};
 use crate::codec::sse::{self, Verdict};
-use crate::dialect::hub::Kept;
+use crate::dialect::hub::{Kept, Usage};
 use crate::dialect::{Relay, place_of};
 use crate::error::Error;
 use choice::{Choice, NAMELESS, call_fix, content};
@@ -43,6 +43,7 @@ pub struct ChatRelay {
     choices: Vec<Choice>,
     usage: Option<Box<RawValue>>,
     usage_told: bool,
+    counted: Option<Usage>,
     done: bool,
     failed: Option<&'static str>,
     repaired: u64,
@@ -77,6 +78,7 @@ impl ChatRelay {
             choices: Vec::new(),
             usage: None,
             usage_told: false,
+            counted: None,
             done: false,
             failed: None,
             repaired: 0,
@@ -120,6 +122,7 @@ impl ChatRelay {
 
     fn chunk(&mut self, probe: &Probe<'_>, data: &str) -> Verdict {
         let usage = probe.usage.filter(|usage| usage.get() != "null");
+        self.count(usage);
         let choices = probe.choices.as_deref().unwrap_or_default();
         if choices.is_empty() && usage.is_none() {
             // Clients look for a choice in each chunk. What a vendor says beside, as a report of
@@ -150,6 +153,7 @@ impl ChatRelay {
         }
         let count = count.or_else(|| probe.x_groq.as_ref()?.usage);
         if let Some(count) = count {
+            self.count(Some(count));
             let fixed = usage::fixed(count);
             if self.client.include_usage {
                 // The last count is told once, after the last choice.
@@ -169,6 +173,11 @@ impl ChatRelay {
         let mut out = fix::apply(data, &fixes, who);
         out.append(&mut after);
         Verdict::Instead(out)
+    }
+
+    /// Remembers a count of tokens; the last one is the whole.
+    fn count(&mut self, usage: Option<&RawValue>) {
+        self.counted = usage.and_then(read_usage).or(self.counted);
     }
 
     /// Keeps what a vendor said beside for the next chunk; the last word counts.
@@ -509,6 +518,10 @@ impl Relay for ChatRelay {
 
     fn failure(&mut self, error: &Error) -> Vec<u8> {
         failure_event(error)
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.counted
     }
 
     fn repaired(&self) -> u64 {

@@ -7,13 +7,13 @@ use serde_json::value::RawValue;
 
 use super::usage;
 use crate::codec::json::{self, Object, Raw, put, raw};
-use crate::dialect::hub::Kept;
-use crate::dialect::openai::ChatClient;
+use crate::dialect::hub::{Kept, Usage};
 use crate::dialect::openai::calls::is_position;
 use crate::dialect::openai::egress::{OUT_OF_RESOURCES, finish};
 use crate::dialect::openai::loose::{Content, call_id};
 use crate::dialect::openai::provider::{ChatProvider, WantsBack};
 use crate::dialect::openai::tags::Tags;
+use crate::dialect::openai::{ChatClient, read_usage};
 
 /// What became of a whole completion.
 pub struct Mended {
@@ -21,6 +21,8 @@ pub struct Mended {
     pub body: Option<Vec<u8>>,
     /// Ids of its calls and what its provider wants back with them.
     pub kept: Option<(Vec<String>, Kept)>,
+    /// The tokens that the provider counted.
+    pub usage: Option<Usage>,
 }
 
 /// Mends a whole completion.
@@ -31,6 +33,7 @@ pub fn mend(body: &[u8], provider: &ChatProvider, client: &ChatClient) -> Result
     let mut untouched = Mended {
         body: None,
         kept: None,
+        usage: None,
     };
     let text = std::str::from_utf8(body).map_err(|_| "it is not UTF-8".to_owned())?;
     // What is no completion is for the client to see.
@@ -86,6 +89,7 @@ pub fn mend(body: &[u8], provider: &ChatProvider, client: &ChatClient) -> Result
         put(&mut completion, "choices", choices);
     }
     changed |= tokens(&mut completion, count.as_deref());
+    untouched.usage = completion.get("usage").and_then(|usage| read_usage(usage));
     if !ids.is_empty() && !kept.is_empty() {
         untouched.kept = Some((ids, kept));
     }

@@ -1,0 +1,96 @@
+//! The log: what is written, how, and what never is.
+
+use std::io::Write as _;
+
+use env_logger::fmt::Formatter;
+use log::{Level, LevelFilter, Log, Metadata, Record};
+
+use crate::codec::json::raw;
+use crate::config::{Config, LogFormat};
+use crate::meter::ACCESS;
+use crate::secret::{Secret, redact};
+
+/// Starts the log: `RUST_LOG` as usual, `info` without it.
+pub(super) fn start(config: &Config) {
+    let format = config.log_format;
+    let secrets = config.secrets();
+    let mut builder =
+        env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"));
+    builder.filter_module("actix_server", LevelFilter::Warn);
+    builder.format(move |out, record| write(out, record, format, &secrets));
+    let logger = Ours(builder.build());
+    let level = logger.0.filter();
+    // A second start in one process keeps the first's settings.
+    if log::set_boxed_logger(Box::new(logger)).is_ok() {
+        log::set_max_level(level);
+    }
+}
+
+/// Lets other libraries say what is wrong and nothing below: they write whole requests there, with
+/// headers and prompts, whatever `RUST_LOG` asks for.
+struct Ours(env_logger::Logger);
+
+impl Log for Ours {
+    fn enabled(&self, of: &Metadata<'_>) -> bool {
+        let target = of.target();
+        let ours = target == ACCESS || target.starts_with(env!("CARGO_CRATE_NAME"));
+        (ours || of.level() <= Level::Info) && self.0.enabled(of)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            self.0.log(record);
+        }
+    }
+
+    fn flush(&self) {
+        self.0.flush();
+    }
+}
+
+/// Writes a line. Whatever got into it, no key leaves with it.
+fn write(
+    out: &mut Formatter,
+    record: &Record<'_>,
+    format: LogFormat,
+    secrets: &[Secret],
+) -> std::io::Result<()> {
+    let mut message = record.args().to_string();
+    for secret in secrets {
+        if let std::borrow::Cow::Owned(clean) = redact(&message, Some(secret)) {
+            message = clean;
+        }
+    }
+    let message = redact(&message, None).into_owned();
+    let access = record.target() == ACCESS;
+    match format {
+        LogFormat::Text => {
+            // One record is one line, whatever a provider's text holds.
+            let message = message.replace(['\n', '\r'], " ");
+            let (time, style) = (
+                out.timestamp_millis(),
+                out.default_level_style(record.level()),
+            );
+            writeln!(
+                out,
+                "[{time} {style}{:<5}{style:#} {}] {message}",
+                record.level(),
+                record.target(),
+            )
+        }
+        LogFormat::Json => {
+            let rest = if access {
+                message
+            } else {
+                format!("\"message\":{}", raw(&message).get())
+            };
+            let time = out.timestamp_millis();
+            writeln!(
+                out,
+                "{{\"time\":\"{time}\",\"level\":\"{}\",\"target\":{},{rest}}}",
+                record.level(),
+                raw(record.target()).get(),
+            )
+        }
+    }
+}

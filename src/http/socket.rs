@@ -1,0 +1,320 @@
+//! A client's connection: what it may not do for long.
+//!
+//! The HTTP server has a deadline for the head of the first request on a connection and for none of
+//! the later ones (GHSA-54pm-2wm5-hpmg), none for a client that takes nothing of its answer, and
+//! it spins over a client that sends on and on while its request is under way. All three are seen to
+//! here, below it, where bytes come in and go out.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_web::rt::net::TcpStream;
+use bytes::{Buf, BytesMut};
+use memchr::memmem;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// Bytes that are handed up in a row, so that a request among them is begun before more is read.
+const IN_A_ROW: usize = 64 << 10;
+
+/// Bytes of later requests that are read ahead while one is under way: enough to notice that a
+/// client left, which an unread byte would hide. A client that sends more waits.
+const MAX_AHEAD: usize = 64 << 10;
+
+/// The answer to a head that did not arrive in its time. RFC 9110, section 15.5.9.
+const TOO_SLOW: &[u8] =
+    b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+/// What the server knows of a connection and its socket does not: whether a request is under way.
+#[derive(Debug, Default)]
+pub struct Connection {
+    /// Requests that were begun and are not over.
+    under_way: Cell<u32>,
+    /// Whether all of the last one's body was taken.
+    body_taken: Cell<bool>,
+    /// How long the last one's body was said to be.
+    length: Cell<Length>,
+    /// The socket's bytes since the connection was last at rest.
+    seen: RefCell<Seen>,
+}
+
+/// How a request's body ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Length {
+    /// After so many bytes; 0 where there is none.
+    #[default]
+    None,
+    /// After so many bytes.
+    Bytes(u64),
+    /// With its last chunk.
+    Chunks,
+}
+
+/// Bytes that came since the connection was last at rest.
+#[derive(Debug, Default)]
+struct Seen {
+    all: u64,
+    /// Those of the head of the first request, once its end was seen.
+    head: Option<u64>,
+    /// Whether the last ones end a body of chunks.
+    ends_chunks: bool,
+    requests: u32,
+}
+
+impl Seen {
+    fn read(&mut self, bytes: &[u8]) {
+        if self.head.is_none() {
+            let end = memmem::find(bytes, b"\r\n\r\n").and_then(|at| u64::try_from(at + 4).ok());
+            self.head = end.map(|end| self.all + end);
+        }
+        self.all += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.ends_chunks = bytes.ends_with(b"0\r\n\r\n");
+    }
+}
+
+/// A request that is under way on a connection, until this is dropped.
+#[derive(Debug)]
+pub struct UnderWay(Rc<Connection>);
+
+impl UnderWay {
+    /// The whole body was taken: what comes now belongs to a later request.
+    pub fn body_taken(&self) {
+        self.0.body_taken.set(true);
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0
+            .under_way
+            .set(self.0.under_way.get().saturating_sub(1));
+    }
+}
+
+impl Connection {
+    /// A request begins.
+    #[must_use]
+    pub fn begin(self: &Rc<Self>, length: Length) -> UnderWay {
+        self.under_way.set(self.under_way.get() + 1);
+        self.body_taken.set(length == Length::None);
+        self.length.set(length);
+        self.seen.borrow_mut().requests += 1;
+        UnderWay(Rc::clone(self))
+    }
+
+    /// Whether bytes that come now belong to a later request.
+    fn is_ahead(&self) -> bool {
+        self.under_way.get() > 0 && self.body_taken.get()
+    }
+
+    /// Whether nothing but one whole request has come since the connection was last at rest, so
+    /// that it may rest again. What came of a next one cannot be told from a head that is not sent
+    /// to its end: it has a head's time.
+    fn is_at_rest(&self) -> bool {
+        let seen = self.seen.borrow();
+        if seen.all == 0 {
+            return true;
+        }
+        let length = match self.length.get() {
+            Length::None => Some(0),
+            Length::Bytes(length) => Some(length),
+            Length::Chunks => None,
+        };
+        let exact = match (seen.head, length) {
+            (Some(head), Some(length)) => head.checked_add(length) == Some(seen.all),
+            (Some(_), None) => seen.ends_chunks,
+            (None, _) => false,
+        };
+        seen.requests == 1 && exact
+    }
+}
+
+/// How long a client may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// For the head of a request, from its first byte.
+    pub head: Duration,
+    /// Without taking a byte of its answer.
+    pub write: Duration,
+}
+
+/// The socket under the HTTP server.
+pub struct Socket {
+    io: TcpStream,
+    connection: Rc<Connection>,
+    patience: Patience,
+    /// Runs while a head is not there as a whole.
+    head: Option<Pin<Box<Sleep>>>,
+    /// Runs while the client takes nothing.
+    write: Option<Pin<Box<Sleep>>>,
+    ahead: BytesMut,
+    in_a_row: usize,
+}
+
+impl Socket {
+    /// Events must leave as they are written, so that the socket does not collect them.
+    #[must_use]
+    pub fn new(io: TcpStream, patience: Patience) -> Self {
+        // A connection that is gone already fails when it is read.
+        let _ = io.set_nodelay(true);
+        Self {
+            io,
+            connection: Rc::default(),
+            patience,
+            head: None,
+            write: None,
+            ahead: BytesMut::new(),
+            in_a_row: 0,
+        }
+    }
+
+    /// What the server is to tell the socket.
+    #[must_use]
+    pub fn connection(&self) -> Rc<Connection> {
+        Rc::clone(&self.connection)
+    }
+
+    /// Reads ahead what belongs to a later request, to notice the end of the connection.
+    fn read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.ahead.len() < MAX_AHEAD {
+            let mut space = [0_u8; 4096];
+            let mut buf = ReadBuf::new(&mut space);
+            match Pin::new(&mut self.io).poll_read(cx, &mut buf) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) if buf.filled().is_empty() => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(())) => self.ahead.extend_from_slice(buf.filled()),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Whether a head has taken its time. Called where nothing more is there to read.
+    fn head_expired(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.connection.under_way.get() > 0 {
+            self.head = None;
+            return false;
+        }
+        if self.connection.is_at_rest() {
+            *self.connection.seen.borrow_mut() = Seen::default();
+            self.head = None;
+            return false;
+        }
+        let limit = self.patience.head;
+        let timer = self
+            .head
+            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit)));
+        timer.as_mut().poll(cx).is_ready()
+    }
+
+    /// Ends a connection whose head is late; with an answer, where none is on its way.
+    fn too_slow(&mut self) -> io::Error {
+        if self.write.is_none() {
+            let _ = self.io.try_write(TOO_SLOW);
+        }
+        io::ErrorKind::TimedOut.into()
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.connection.is_ahead() {
+            this.in_a_row = 0;
+            this.head = None;
+            return this.read_ahead(cx);
+        }
+        if this.in_a_row >= IN_A_ROW {
+            this.in_a_row = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
+        if this.ahead.is_empty() {
+            match Pin::new(&mut this.io).poll_read(cx, buf) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    this.in_a_row = 0;
+                    if this.head_expired(cx) {
+                        return Poll::Ready(Err(this.too_slow()));
+                    }
+                    return Poll::Pending;
+                }
+            }
+        } else {
+            let bytes = this.ahead.len().min(buf.remaining());
+            buf.put_slice(this.ahead.get(..bytes).unwrap_or_default());
+            this.ahead.advance(bytes);
+        }
+        let read = buf.filled().get(before..).unwrap_or_default();
+        this.in_a_row += read.len();
+        this.connection.seen.borrow_mut().read(read);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Socket {
+    /// Sees that a write which waits does not wait for ever.
+    fn watched<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.write = None;
+            return written;
+        }
+        let limit = self.patience.write;
+        let timer = self
+            .write
+            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit)));
+        if timer.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.io).poll_write(cx, buf);
+        this.watched(cx, written)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+        this.watched(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}

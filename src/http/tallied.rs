@@ -1,0 +1,155 @@
+//! Opens the record of a request when its head is there, and closes it with the last byte of its
+//! answer.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use actix_http::ConnectionType;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpMessage, HttpRequest};
+use bytes::Bytes;
+
+use super::caller::state;
+use super::failure::Failure;
+use super::routes;
+use super::socket::{Connection, Length, UnderWay};
+use crate::drain::Stage;
+use crate::meter::{Arrival, Tally};
+
+/// What is held for a request from its head to the end of its answer.
+#[derive(Clone)]
+pub struct Open {
+    /// Its record.
+    pub tally: Rc<Tally>,
+    /// Its place on its connection.
+    pub under_way: Rc<UnderWay>,
+}
+
+/// The record of this request.
+pub(super) fn of(request: &HttpRequest) -> Open {
+    request
+        .extensions()
+        .get::<Open>()
+        .cloned()
+        .expect("every request is opened before its handler is called")
+}
+
+/// The head of a request is there.
+pub(super) fn open(request: &ServiceRequest) -> Open {
+    let http = request.request();
+    let state = state(http);
+    let text = |name: &str| http.headers().get(name)?.to_str().ok();
+    let pattern = http.match_pattern();
+    let arrival = Arrival {
+        method: method(http.method()),
+        path: http.path(),
+        endpoint: pattern.as_deref().map_or("", routes::known),
+        id: text("x-request-id"),
+        traceparent: text("traceparent"),
+    };
+    let length = if http.headers().contains_key(TRANSFER_ENCODING) {
+        Length::Chunks
+    } else {
+        let length = http.headers().get(CONTENT_LENGTH);
+        match length.and_then(|length| length.to_str().ok()?.parse().ok()) {
+            None | Some(0) => Length::None,
+            Some(length) => Length::Bytes(length),
+        }
+    };
+    let connection = http.conn_data::<Rc<Connection>>().cloned();
+    let open = Open {
+        tally: Tally::open(&state.meter, &arrival, state.config.write_timeout),
+        under_way: Rc::new(connection.unwrap_or_default().begin(length)),
+    };
+    request.extensions_mut().insert(open.clone());
+    open
+}
+
+/// The head of the answer is there.
+pub(super) fn close(answer: ServiceResponse<BoxBody>, open: Open) -> ServiceResponse<BoxBody> {
+    let mut answer = answer;
+    let tally = &open.tally;
+    tally.answered(answer.status().as_u16());
+    if let Some(failure) = answer
+        .response()
+        .error()
+        .and_then(|error| error.as_error::<Failure>())
+    {
+        tally.failed(failure.class());
+    }
+    if let Ok(id) = HeaderValue::from_str(tally.id()) {
+        let name = HeaderName::from_static("x-request-id");
+        answer.headers_mut().insert(name, id);
+    }
+    if state(answer.request()).drain.is_at(Stage::Stopping) {
+        let head = answer.response_mut().head_mut();
+        head.set_connection_type(ConnectionType::Close);
+    }
+    let bodyless = answer.request().method() == Method::HEAD
+        || answer.status() == StatusCode::NO_CONTENT
+        || matches!(
+            answer.response().body().size(),
+            BodySize::None | BodySize::Sized(0)
+        );
+    if bodyless {
+        tally.complete();
+    }
+    answer.map_body(|_, body| BoxBody::new(Tallied { body, open }))
+}
+
+fn method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::HEAD => "HEAD",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        Method::PATCH => "PATCH",
+        // Anyone may send any word.
+        _ => "other",
+    }
+}
+
+/// A body that tells how it is taken.
+struct Tallied {
+    body: BoxBody,
+    open: Open,
+}
+
+impl MessageBody for Tallied {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let this = self.get_mut();
+        let polled = this.body.as_pin_mut().poll_next(cx);
+        match &polled {
+            Poll::Ready(None) => this.open.tally.complete(),
+            Poll::Ready(Some(_)) => this.open.tally.given(true),
+            Poll::Pending => this.open.tally.given(false),
+        }
+        polled
+    }
+
+    fn try_into_bytes(self) -> Result<Bytes, Self> {
+        let Self { body, open } = self;
+        match body.try_into_bytes() {
+            Ok(bytes) => {
+                open.tally.complete();
+                Ok(bytes)
+            }
+            Err(body) => Err(Self { body, open }),
+        }
+    }
+}

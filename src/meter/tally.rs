@@ -1,0 +1,318 @@
+//! What one request used and how it ended: counted, logged and traced when it is over.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::line::{Line, Value};
+use super::spans::{Attempt, Span, Trace};
+use super::{Meter, id};
+use crate::config::LogFormat;
+use crate::dialect::hub::Usage;
+use crate::providers::Provider;
+
+/// The status under which a request is counted whose client left before it got one, as nginx does.
+pub const CLIENT_LEFT: u16 = 499;
+
+/// The reason of a request whose client left.
+pub const CLIENT_LEFT_REASON: &str = "client_left";
+
+/// The reason of a request whose client took nothing of its answer for `WRITE_TIMEOUT_SECS`.
+const STALLED: &str = "write_timeout";
+
+/// Longest path that is logged, in bytes; the rest is cut and `…` says so.
+const MAX_PATH: usize = 256;
+
+/// The record of one request. Everyone who works on it holds it; it is closed when the last lets
+/// go, however that came about.
+pub struct Tally {
+    meter: Arc<Meter>,
+    begun: Instant,
+    /// The same moment by the clock on the wall.
+    wall: SystemTime,
+    method: &'static str,
+    path: String,
+    endpoint: &'static str,
+    id: String,
+    write_timeout: Duration,
+    seen: RefCell<Seen>,
+}
+
+/// What was seen so far.
+#[derive(Default)]
+struct Seen {
+    status: Option<u16>,
+    model: Option<String>,
+    provider: Option<&'static Provider>,
+    stream: bool,
+    received: Option<Duration>,
+    waited: Duration,
+    paused: Duration,
+    first: Option<Duration>,
+    usage: Option<Usage>,
+    error: Option<&'static str>,
+    upstream_id: Option<String>,
+    /// When the client was given something that it has not taken yet.
+    given: Option<Instant>,
+    /// Whether it has its whole answer.
+    complete: bool,
+    trace: Option<Trace>,
+    attempts: Vec<Attempt>,
+}
+
+/// How a request came in.
+pub struct Arrival<'r> {
+    /// The method.
+    pub method: &'static str,
+    /// The path, without the query.
+    pub path: &'r str,
+    /// The pattern of the route; empty where none is served.
+    pub endpoint: &'static str,
+    /// The client's `x-request-id`.
+    pub id: Option<&'r str>,
+    /// The client's `traceparent`.
+    pub traceparent: Option<&'r str>,
+}
+
+impl Tally {
+    /// A request came in.
+    #[must_use]
+    pub fn open(meter: &Arc<Meter>, arrival: &Arrival<'_>, write_timeout: Duration) -> Rc<Self> {
+        meter.in_flight.inc();
+        let trace = meter.begin_trace(arrival.traceparent);
+        Rc::new(Self {
+            meter: Arc::clone(meter),
+            begun: Instant::now(),
+            wall: SystemTime::now(),
+            method: arrival.method,
+            path: short(arrival.path),
+            endpoint: arrival.endpoint,
+            id: arrival
+                .id
+                .filter(|id| acceptable(id))
+                .map_or_else(id::request, str::to_owned),
+            write_timeout,
+            seen: RefCell::new(Seen {
+                trace,
+                ..Seen::default()
+            }),
+        })
+    }
+
+    /// The request's id: the client's, where that is one, else one of our own.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The body is there.
+    pub fn received(&self) {
+        self.seen.borrow_mut().received = Some(self.begun.elapsed());
+    }
+
+    /// Which model is asked for, where, and whether its answer is to be a stream.
+    pub fn target(&self, model: &str, provider: &'static Provider, stream: bool) {
+        let mut seen = self.seen.borrow_mut();
+        seen.model = Some(model.to_owned());
+        seen.provider = Some(provider);
+        seen.stream = stream;
+    }
+
+    /// A slot was waited for.
+    pub fn waited(&self, time: Duration) {
+        self.seen.borrow_mut().waited += time;
+    }
+
+    /// Time passed between two attempts.
+    pub fn paused(&self, time: Duration) {
+        self.seen.borrow_mut().paused += time;
+    }
+
+    /// An attempt begins; what the provider is to be told as `traceparent`, where there is a trace.
+    pub fn attempt(&self) -> Option<String> {
+        let mut seen = self.seen.borrow_mut();
+        seen.attempts.push(Attempt {
+            begun: self.begun.elapsed(),
+            ended: None,
+            error: None,
+            span: id::span(),
+        });
+        let span = seen.attempts.last().map(|attempt| attempt.span)?;
+        seen.trace.as_ref().map(|trace| trace.parent_of(span))
+    }
+
+    /// The attempt failed.
+    pub fn attempt_failed(&self, reason: &'static str) {
+        let at = self.begun.elapsed();
+        if let Some(attempt) = self.seen.borrow_mut().attempts.last_mut() {
+            attempt.ended = Some(at);
+            attempt.error = Some(reason);
+        }
+    }
+
+    /// The whole answer or the first event of a stream is there. `upstream_id` is the provider's
+    /// own id of it.
+    pub fn first(&self, upstream_id: Option<&str>) {
+        let mut seen = self.seen.borrow_mut();
+        seen.first = Some(self.begun.elapsed());
+        seen.upstream_id = upstream_id.map(str::to_owned);
+    }
+
+    /// Tokens were counted by the provider.
+    pub fn used(&self, usage: Option<Usage>) {
+        if usage.is_some() {
+            self.seen.borrow_mut().usage = usage;
+        }
+    }
+
+    /// The request failed for this reason: one of the gateway's own codes. The first counts.
+    pub fn failed(&self, reason: &'static str) {
+        self.seen.borrow_mut().error.get_or_insert(reason);
+    }
+
+    /// The head of the answer is on its way.
+    pub fn answered(&self, status: u16) {
+        self.seen.borrow_mut().status = Some(status);
+    }
+
+    /// The client was given more of its answer, or takes all there is and waits.
+    pub fn given(&self, more: bool) {
+        self.seen.borrow_mut().given = more.then(Instant::now);
+    }
+
+    /// The client has its whole answer.
+    pub fn complete(&self) {
+        self.seen.borrow_mut().complete = true;
+    }
+
+    fn line(&self, seen: &Seen, total: Duration) -> Line<'_> {
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let mut line = Line::default();
+        line.push("method", Value::Word(self.method.into()));
+        line.push("path", Value::Word(self.path.as_str().into()));
+        line.push(
+            "status",
+            Value::Number(seen.status.unwrap_or(CLIENT_LEFT).into()),
+        );
+        if let (Some(model), Some(provider)) = (&seen.model, seen.provider) {
+            line.push("model", Value::Word(model.clone().into()));
+            line.push("provider", Value::Word(provider.name.into()));
+            line.push("stream", Value::Flag(seen.stream));
+            let attempts = u64::try_from(seen.attempts.len()).unwrap_or(u64::MAX);
+            line.push("attempts", Value::Number(attempts));
+            line.push(
+                "receive_ms",
+                Value::Number(ms(seen.received.unwrap_or_default())),
+            );
+            line.push("wait_ms", Value::Number(ms(seen.waited)));
+            line.push("pause_ms", Value::Number(ms(seen.paused)));
+            if let Some(first) = seen.first {
+                line.push("first_ms", Value::Number(ms(first)));
+            }
+        }
+        line.push("total_ms", Value::Number(ms(total)));
+        if let Some(usage) = &seen.usage {
+            line.push("prompt_tokens", Value::Number(usage.prompt));
+            line.push("cached_tokens", Value::Number(usage.cached));
+            line.push("completion_tokens", Value::Number(usage.completion));
+            line.push("reasoning_tokens", Value::Number(usage.reasoning));
+        }
+        if let Some(error) = seen.error {
+            line.push("error", Value::Word(error.into()));
+        }
+        line.push("request_id", Value::Word(self.id.as_str().into()));
+        if let Some(id) = &seen.upstream_id {
+            line.push("upstream_request_id", Value::Word(id.clone().into()));
+        }
+        if let Some(trace) = &seen.trace {
+            line.push("trace_id", Value::Word(trace.id_text().into()));
+        }
+        line
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        let total = self.begun.elapsed();
+        let mut seen = std::mem::take(&mut *self.seen.borrow_mut());
+        if !seen.complete {
+            let stalled = seen
+                .given
+                .is_some_and(|given| given.elapsed() >= self.write_timeout);
+            seen.error
+                .get_or_insert(if stalled { STALLED } else { CLIENT_LEFT_REASON });
+        }
+        if let Some(attempt) = seen.attempts.last_mut()
+            && attempt.ended.is_none()
+        {
+            attempt.ended = Some(total);
+            attempt.error = seen.error;
+        }
+        let provider = seen.provider.map_or("", |row| row.name);
+        self.meter.in_flight.dec();
+        self.meter.request(
+            self.endpoint,
+            provider,
+            seen.status.unwrap_or(CLIENT_LEFT),
+            total,
+            seen.first,
+        );
+        if let Some(reason) = seen.error {
+            self.meter.error(provider, reason);
+        }
+        if let Some(usage) = &seen.usage {
+            self.meter.tokens(provider, usage);
+        }
+        if self.meter.logs() {
+            let mut text = String::with_capacity(256);
+            let line = self.line(&seen, total);
+            match self.meter.format() {
+                LogFormat::Text => line.text(&mut text),
+                LogFormat::Json => line.json(&mut text),
+            }
+            log::info!(target: super::ACCESS, "{text}");
+        }
+        if let Some(trace) = seen.trace.take() {
+            let name = format!("{} {}", self.method, self.endpoint);
+            self.meter.export(Span {
+                trace,
+                name: name.trim_end().to_owned(),
+                method: self.method,
+                endpoint: self.endpoint,
+                begun: self.wall,
+                took: total,
+                status: seen.status.unwrap_or(CLIENT_LEFT),
+                request_id: self.id.clone(),
+                model: seen.model.take(),
+                provider: seen.provider,
+                stream: seen.stream,
+                first: seen.first,
+                usage: seen.usage,
+                error: seen.error,
+                upstream_id: seen.upstream_id.take(),
+                attempts: std::mem::take(&mut seen.attempts),
+            });
+        }
+    }
+}
+
+/// Whether a client's id can be taken: it goes into log lines and to providers.
+fn acceptable(id: &str) -> bool {
+    (1..=128).contains(&id.len())
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&byte))
+}
+
+fn short(path: &str) -> String {
+    let mut end = path.len().min(MAX_PATH);
+    while !path.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut out = path.get(..end).unwrap_or_default().to_owned();
+    if end < path.len() {
+        out.push('…');
+    }
+    out
+}

@@ -1,0 +1,241 @@
+//! The circuit of one provider: closed while it answers, open while it fails. Pure.
+//!
+//! It learns from the attempts of live traffic alone. While it is open, one call in each interval
+//! is let through to see whether the provider is back; the first that succeeds closes it. A new one
+//! is let through however long the last takes: a model may think for a minute, and one that hangs
+//! must not keep the circuit open.
+
+use std::time::Duration;
+
+use crate::config::Breaker as Settings;
+
+/// What the circuit lets through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Circuit {
+    /// Everything.
+    Closed,
+    /// Nothing until the next interval.
+    Open,
+    /// One call, which is under way, to see whether the provider is back.
+    HalfOpen,
+}
+
+/// A call that was let through. What becomes of it counts only while the circuit has not changed
+/// since: an answer that was long under way says nothing about a provider that failed meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket(u64);
+
+/// The state machine. Times are durations since any fixed moment.
+#[derive(Debug)]
+pub struct Breaker {
+    settings: Settings,
+    /// Counts the changes between open and closed.
+    epoch: u64,
+    /// When the next call is let through, while open.
+    next: Option<Duration>,
+    probing: bool,
+    /// Attempts that ended and those of them that failed, in this half of the window and in the
+    /// one before: the rate is taken over both.
+    now: Half,
+    before: Half,
+    half: u128,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Half {
+    ended: u32,
+    failed: u32,
+}
+
+impl Breaker {
+    /// Closed.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            epoch: 0,
+            next: None,
+            probing: false,
+            now: Half::default(),
+            before: Half::default(),
+            half: 0,
+        }
+    }
+
+    /// Lets a call through at `at`.
+    ///
+    /// # Errors
+    /// How long until the next one is let through.
+    pub fn admit(&mut self, at: Duration) -> Result<Ticket, Duration> {
+        if let Some(next) = self.next {
+            let wait = next.saturating_sub(at);
+            if !wait.is_zero() {
+                return Err(wait);
+            }
+            self.next = Some(at + self.settings.open);
+            self.probing = true;
+        }
+        Ok(Ticket(self.epoch))
+    }
+
+    /// A call that was let through ended at `at`. Says whether the circuit changed.
+    pub fn ended(&mut self, ticket: Ticket, failed: bool, at: Duration) -> bool {
+        if ticket.0 != self.epoch || self.settings.error_percent == 0 {
+            return false;
+        }
+        if self.next.is_some() {
+            self.probing = false;
+            if failed {
+                self.next = Some(at + self.settings.open);
+                return false;
+            }
+            self.change(None);
+            return true;
+        }
+        self.turn(at);
+        self.now.ended = self.now.ended.saturating_add(1);
+        self.now.failed = self.now.failed.saturating_add(u32::from(failed));
+        let ended = self.now.ended.saturating_add(self.before.ended);
+        let errors = self.now.failed.saturating_add(self.before.failed);
+        let rate =
+            u64::from(errors) * 100 >= u64::from(ended) * u64::from(self.settings.error_percent);
+        if failed && rate && ended >= self.settings.min_attempts {
+            self.change(Some(at + self.settings.open));
+            return true;
+        }
+        false
+    }
+
+    /// What the circuit lets through.
+    #[must_use]
+    pub fn circuit(&self) -> Circuit {
+        match (self.next, self.probing) {
+            (None, _) => Circuit::Closed,
+            (Some(_), false) => Circuit::Open,
+            (Some(_), true) => Circuit::HalfOpen,
+        }
+    }
+
+    fn change(&mut self, next: Option<Duration>) {
+        self.epoch += 1;
+        self.next = next;
+        self.probing = false;
+        self.now = Half::default();
+        self.before = Half::default();
+    }
+
+    /// Forgets what is older than the window.
+    fn turn(&mut self, at: Duration) {
+        let half = at.as_nanos() / (self.settings.window.as_nanos() / 2).max(1);
+        if half == self.half {
+            return;
+        }
+        self.before = if half == self.half + 1 {
+            self.now
+        } else {
+            Half::default()
+        };
+        self.now = Half::default();
+        self.half = half;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTINGS: Settings = Settings {
+        error_percent: 50,
+        min_attempts: 4,
+        window: Duration::from_secs(10),
+        open: Duration::from_secs(1),
+    };
+
+    fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    fn run(breaker: &mut Breaker, at: u64, failed: bool) -> bool {
+        let ticket = breaker.admit(ms(at)).unwrap();
+        breaker.ended(ticket, failed, ms(at))
+    }
+
+    fn opened() -> Breaker {
+        let mut breaker = Breaker::new(SETTINGS);
+        for at in 0..3 {
+            assert!(!run(&mut breaker, at, true), "too few to tell");
+        }
+        assert!(run(&mut breaker, 3, true));
+        breaker
+    }
+
+    #[test]
+    fn it_opens_at_the_rate_and_not_below() {
+        let mut breaker = Breaker::new(SETTINGS);
+        for at in 0..100 {
+            run(&mut breaker, at, at % 5 >= 3);
+            assert_eq!(breaker.circuit(), Circuit::Closed, "40 % at {at}");
+        }
+        assert_eq!(opened().circuit(), Circuit::Open);
+    }
+
+    #[test]
+    fn while_open_one_call_in_each_interval_is_let_through() {
+        let mut breaker = opened();
+        assert_eq!(breaker.admit(ms(4)), Err(ms(999)));
+        let probe = breaker.admit(ms(1003)).unwrap();
+        assert_eq!(breaker.circuit(), Circuit::HalfOpen);
+        assert_eq!(breaker.admit(ms(1004)), Err(ms(999)), "one at a time");
+        assert!(!breaker.ended(probe, true, ms(1500)));
+        assert_eq!(breaker.circuit(), Circuit::Open);
+        assert_eq!(
+            breaker.admit(ms(2499)),
+            Err(ms(1)),
+            "a failure begins a new interval"
+        );
+        let probe = breaker.admit(ms(2500)).unwrap();
+        assert!(breaker.ended(probe, false, ms(2600)));
+        assert_eq!(breaker.circuit(), Circuit::Closed);
+        assert!(breaker.admit(ms(2601)).is_ok());
+    }
+
+    #[test]
+    fn a_probe_that_hangs_does_not_keep_it_open() {
+        let mut breaker = opened();
+        breaker.admit(ms(1003)).unwrap();
+        let second = breaker.admit(ms(2003)).unwrap();
+        assert!(breaker.ended(second, false, ms(2100)));
+    }
+
+    #[test]
+    fn an_answer_from_before_does_not_close_it() {
+        let mut breaker = Breaker::new(SETTINGS);
+        let long = breaker.admit(ms(0)).unwrap();
+        for at in 0..4 {
+            run(&mut breaker, at, true);
+        }
+        assert!(!breaker.ended(long, false, ms(5)));
+        assert_eq!(breaker.circuit(), Circuit::Open);
+    }
+
+    #[test]
+    fn what_is_older_than_the_window_is_forgotten() {
+        let mut breaker = Breaker::new(SETTINGS);
+        for at in 0..3 {
+            run(&mut breaker, at, true);
+        }
+        assert!(!run(&mut breaker, 10_000, true), "alone in its window");
+        assert_eq!(breaker.circuit(), Circuit::Closed);
+    }
+
+    #[test]
+    fn it_can_be_turned_off() {
+        let mut breaker = Breaker::new(Settings {
+            error_percent: 0,
+            ..SETTINGS
+        });
+        for at in 0..100 {
+            assert!(!run(&mut breaker, at, true));
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! How much a provider's callers may try again, so that an outage is not multiplied. Pure.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Most retries that requests can have earned before they are spent: what was earned in a good hour
+/// must not become a storm in a bad minute.
+const MOST_EARNED: u64 = 100;
+
+/// Parts of a retry, so that a request can earn one.
+const WHOLE: u64 = 100;
+
+/// The budget of one provider over all threads: each request earns a share of a retry, and some a
+/// second are free.
+#[derive(Debug)]
+pub struct Budget {
+    percent: u64,
+    earned: AtomicU64,
+    /// Nanoseconds that one free retry takes to come back; 0 where none is free.
+    interval: u64,
+    /// When the free retries are all there again, in nanoseconds since the start.
+    full: AtomicU64,
+}
+
+impl Budget {
+    /// `percent` of requests may be retries, and `floor` a second beside.
+    #[must_use]
+    pub fn new(percent: u32, floor: u32) -> Self {
+        Self {
+            percent: u64::from(percent),
+            earned: AtomicU64::new(0),
+            interval: 1_000_000_000_u64.checked_div(u64::from(floor)).unwrap_or(0),
+            full: AtomicU64::new(0),
+        }
+    }
+
+    /// A request came.
+    pub fn earn(&self) {
+        let most = MOST_EARNED * WHOLE;
+        // A few parts more or less under contention do not matter, a lock would.
+        if self.earned.load(Ordering::Relaxed) < most {
+            self.earned.fetch_add(self.percent, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes one retry at `at`, a time since any fixed moment; `false` where there is none.
+    pub fn spend(&self, at: Duration) -> bool {
+        self.spend_earned() || self.spend_free(at)
+    }
+
+    fn spend_earned(&self) -> bool {
+        let less = |earned: u64| earned.checked_sub(WHOLE);
+        self.earned
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
+            .is_ok()
+    }
+
+    /// One second's worth at once at most: the generic cell rate algorithm.
+    fn spend_free(&self, at: Duration) -> bool {
+        if self.interval == 0 {
+            return false;
+        }
+        let now = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
+        let take = |full: u64| {
+            let after = full.max(now).saturating_add(self.interval);
+            (after <= now.saturating_add(1_000_000_000)).then_some(after)
+        };
+        self.full
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+            .is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spent(budget: &Budget, tries: usize, at: Duration) -> usize {
+        (0..tries).filter(|_| budget.spend(at)).count()
+    }
+
+    #[test]
+    fn requests_earn_their_share_and_no_more_than_the_most() {
+        let budget = Budget::new(20, 0);
+        assert_eq!(spent(&budget, 5, Duration::ZERO), 0);
+        for _ in 0..50 {
+            budget.earn();
+        }
+        assert_eq!(spent(&budget, 50, Duration::ZERO), 10);
+        for _ in 0..10_000 {
+            budget.earn();
+        }
+        assert_eq!(spent(&budget, 10_000, Duration::ZERO), 100);
+    }
+
+    #[test]
+    fn some_a_second_are_free() {
+        let budget = Budget::new(0, 10);
+        assert_eq!(spent(&budget, 50, Duration::ZERO), 10);
+        assert_eq!(spent(&budget, 50, Duration::from_millis(99)), 0);
+        assert_eq!(spent(&budget, 50, Duration::from_millis(300)), 3);
+        assert_eq!(
+            spent(&budget, 50, Duration::from_secs(60)),
+            10,
+            "not six hundred"
+        );
+        assert_eq!(spent(&Budget::new(0, 0), 5, Duration::from_secs(9)), 0);
+    }
+
+    #[test]
+    fn p07_an_outage_costs_no_more_than_the_share_and_the_floor() {
+        let budget = Budget::new(20, 10);
+        let mut attempts = 0_u32;
+        // 100 requests a second for ten seconds, each of which would be tried twice more.
+        for n in 0..1000_u64 {
+            let at = Duration::from_millis(n * 10);
+            budget.earn();
+            attempts += 1;
+            attempts += u32::try_from(spent(&budget, 2, at)).unwrap();
+        }
+        assert!(attempts <= 1310, "{attempts} attempts for 1000 requests");
+    }
+}
