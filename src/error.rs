@@ -105,6 +105,12 @@ pub enum Error {
     /// The body did not arrive in time, or its sender broke off.
     #[display("The request body did not arrive completely.")]
     IncompleteBody,
+    /// The request breaks HTTP in a way that leaves open what is meant.
+    #[display("The request cannot be read: {reason}.")]
+    Malformed {
+        /// What is wrong.
+        reason: &'static str,
+    },
     /// The body is compressed; it is not unpacked, so that a small one cannot become a large one.
     #[display("The request body must be sent without 'Content-Encoding'.")]
     Encoded,
@@ -124,6 +130,9 @@ pub enum Error {
         /// When to try again.
         retry_after: Duration,
     },
+    /// The system gives the gateway no more file descriptors.
+    #[display("The gateway has no file descriptor left; try again shortly.")]
+    NoDescriptor,
     /// The gateway is stopping, and the time for requests under way is over.
     #[display("The gateway is shutting down; send the request again.")]
     ShuttingDown,
@@ -231,6 +240,7 @@ impl Error {
             | Self::InvalidValue { .. }
             | Self::UnsupportedParameter { .. }
             | Self::UnsupportedValue { .. }
+            | Self::Malformed { .. }
             | Self::ProviderUnplaced { .. } => 400,
             Self::NoKey | Self::WrongKey | Self::ProviderKeyMissing { .. } => 401,
             Self::UnknownPath { .. } => 404,
@@ -246,7 +256,10 @@ impl Error {
                 phase: Phase::Connect,
                 ..
             } => 502,
-            Self::Overloaded { .. } | Self::CircuitOpen { .. } | Self::ShuttingDown => 503,
+            Self::Overloaded { .. }
+            | Self::CircuitOpen { .. }
+            | Self::NoDescriptor
+            | Self::ShuttingDown => 503,
             Self::TimedOut { .. } => 504,
             Self::Provider(error) => error.status,
         }
@@ -271,6 +284,7 @@ impl Error {
             | Self::IncompleteBody
             | Self::TooLarge { .. }
             | Self::NotJson
+            | Self::Malformed { .. }
             | Self::Encoded => "invalid_request_error",
             Self::Unreachable { .. }
             | Self::BadAnswer { .. }
@@ -278,6 +292,7 @@ impl Error {
             | Self::CredentialRejected { .. }
             | Self::Overloaded { .. }
             | Self::CircuitOpen { .. }
+            | Self::NoDescriptor
             | Self::ShuttingDown
             | Self::TimedOut { .. } => "server_error",
             Self::Provider(error) => &error.kind,
@@ -312,16 +327,30 @@ impl Error {
             Self::TooLarge { .. } => "request_too_large",
             Self::NotJson => "unsupported_media_type",
             Self::Encoded => "unsupported_content_encoding",
+            Self::Malformed { .. } => "malformed_request",
             Self::Unreachable { .. } => "upstream_unreachable",
             Self::BadAnswer { .. } => "upstream_invalid_response",
             Self::Truncated => "upstream_stream_truncated",
             Self::CredentialRejected { .. } => "provider_auth_failed",
-            Self::Overloaded { .. } => "overloaded",
+            Self::Overloaded { .. } | Self::NoDescriptor => "overloaded",
             Self::CircuitOpen { .. } => "circuit_open",
             Self::ShuttingDown => "shutting_down",
             Self::TimedOut { phase, .. } => phase.code(),
             Self::Provider(_) => "provider_error",
         }
+    }
+
+    /// Whether it tells against the provider that was asked.
+    #[must_use]
+    pub fn is_providers(&self) -> bool {
+        self.status() >= 500
+            && !matches!(
+                self,
+                Self::Overloaded { .. }
+                    | Self::CircuitOpen { .. }
+                    | Self::NoDescriptor
+                    | Self::ShuttingDown
+            )
     }
 
     /// The field to correct.
@@ -344,6 +373,7 @@ impl Error {
             | Self::IncompleteBody
             | Self::TooLarge { .. }
             | Self::NotJson
+            | Self::Malformed { .. }
             | Self::Encoded
             | Self::Unreachable { .. }
             | Self::BadAnswer { .. }
@@ -351,6 +381,7 @@ impl Error {
             | Self::CredentialRejected { .. }
             | Self::Overloaded { .. }
             | Self::CircuitOpen { .. }
+            | Self::NoDescriptor
             | Self::ShuttingDown
             | Self::TimedOut { .. } => None,
         }

@@ -17,6 +17,8 @@ pub(super) fn start(config: &Config) {
     let mut builder =
         env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"));
     builder.filter_module("actix_server", LevelFilter::Warn);
+    // It tells of every malformed request, and so lets anyone fill the log.
+    builder.filter_module("actix_http", LevelFilter::Off);
     builder.format(move |out, record| write(out, record, format, &secrets));
     let logger = Ours(builder.build());
     let level = logger.0.filter();

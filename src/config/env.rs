@@ -176,8 +176,8 @@ impl Reader<'_> {
             return default;
         };
         match text.to_ascii_lowercase().as_str() {
-            "true" | "1" => true,
-            "false" | "0" => false,
+            "true" | "1" | "on" => true,
+            "false" | "0" | "off" => false,
             _ => {
                 self.mistakes.push(format!("{name} must be true or false"));
                 default

@@ -15,6 +15,7 @@ use futures_util::StreamExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::failure::Failure;
+use super::socket::UnderWay;
 use super::tallied;
 use crate::access::{self, Caller, admit};
 use crate::config::Config;
@@ -35,9 +36,13 @@ pub(super) fn header(request: &HttpRequest, name: &str) -> Option<String> {
     Some(value.to_owned())
 }
 
-/// The token of the request's bearer.
+/// The token of the request's bearer. Of two none counts: whoever stands between may read the other.
 fn bearer(request: &HttpRequest) -> Option<&str> {
-    let header = request.headers().get(AUTHORIZATION)?;
+    let mut headers = request.headers().get_all(AUTHORIZATION);
+    let header = headers.next()?;
+    if headers.next().is_some() {
+        return None;
+    }
     access::bearer(header.to_str().ok()?)
 }
 
@@ -104,7 +109,7 @@ impl FromRequest for Asked {
             let caller = admit(config, bearer(&request))?;
             check_type(&request)?;
             let open = tallied::of(&request);
-            let body = read(&request, payload, config).await?;
+            let body = read(&request, payload, config, &open.under_way).await?;
             open.under_way.body_taken();
             open.tally.received();
             Ok(Self {
@@ -140,6 +145,7 @@ async fn read(
     request: &HttpRequest,
     mut payload: Payload,
     config: &Config,
+    under_way: &UnderWay,
 ) -> Result<Bytes, Error> {
     let limit = config.max_body;
     let told = request
@@ -149,7 +155,7 @@ async fn read(
     if told.is_some_and(|told| told > limit) {
         return Err(Error::TooLarge { limit });
     }
-    let mut pace = Pace::new(config);
+    let mut pace = Pace::new(config, under_way);
     let Some(first) = pace.next(&mut payload).await? else {
         return Ok(Bytes::new());
     };
@@ -176,16 +182,18 @@ async fn read(
 const MAX_AT_ONCE: usize = 1 << 20;
 
 /// How fast a body must come: within its time, or longer at no less than a rate.
-struct Pace {
+struct Pace<'r> {
+    under_way: &'r UnderWay,
     begun: Instant,
     time: Duration,
     rate: u64,
     received: u64,
 }
 
-impl Pace {
-    fn new(config: &Config) -> Self {
+impl<'r> Pace<'r> {
+    fn new(config: &Config, under_way: &'r UnderWay) -> Self {
         Self {
+            under_way,
             begun: Instant::now(),
             time: config.body_timeout,
             rate: config.body_rate,
@@ -201,7 +209,13 @@ impl Pace {
             .await
             .map_err(|_| Error::IncompleteBody)?
             .transpose()
-            .map_err(|_| Error::IncompleteBody)?;
+            .map_err(|_| {
+                if self.under_way.is_at_end() {
+                    return Error::IncompleteBody;
+                }
+                let reason = "the chunks of its body are malformed";
+                Error::Malformed { reason }
+            })?;
         let bytes = piece.as_ref().map_or(0, Bytes::len);
         self.received += u64::try_from(bytes).unwrap_or(u64::MAX);
         Ok(piece)

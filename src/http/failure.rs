@@ -62,13 +62,16 @@ impl ResponseError for Failure {
                 let seconds = retry_after.as_secs_f64().ceil().max(1.0);
                 builder.insert_header(("retry-after", seconds.to_string()));
             }
+            Error::NoDescriptor => {
+                builder.insert_header(("retry-after", "1"));
+            }
             // Another replica, or the next one here, takes it.
             Error::ShuttingDown => {
                 builder.insert_header(("retry-after", "1"));
                 builder.force_close();
             }
             // What is left of the body is not read.
-            Error::TooLarge { .. } | Error::IncompleteBody => {
+            Error::TooLarge { .. } | Error::IncompleteBody | Error::Malformed { .. } => {
                 builder.force_close();
             }
             Error::InvalidJson { .. }

@@ -27,7 +27,7 @@ use actix_http::HttpService;
 use actix_http::error::DispatchError;
 use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::App;
-use actix_web::dev::{AppConfig, Server, Service};
+use actix_web::dev::{AppConfig, Server, Service, ServiceResponse};
 use actix_web::rt::net::TcpStream;
 use futures_util::future::{Either, select};
 use socket2::{Domain, Type};
@@ -40,6 +40,9 @@ use crate::drain::Stage;
 use crate::flow::{AppState, Shared};
 use signals::{Signal, Signals};
 use socket::{Patience, Socket};
+
+/// Bytes of an answer that wait for the client before no more are taken from the provider.
+const WRITE_BUFFER: usize = 4 << 10;
 
 /// How long an idle connection of a client is kept: longer than load balancers keep theirs.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -88,9 +91,16 @@ pub fn serve(shared: Shared, listener: TcpListener) -> io::Result<Server> {
         let app = App::new()
             .app_data(Rc::new(state))
             .wrap_fn(|request, next| {
+                if tallied::is_too_late(&request) {
+                    // The socket ends the connection; no answer is on its way by then.
+                    return Either::Left(nothing());
+                }
                 let open = tallied::open(&request);
-                let answer = next.call(request);
-                async move { Ok(tallied::close(answer.await?, open)) }
+                let answer = match tallied::malformed(&request) {
+                    None => Either::Left(next.call(request)),
+                    Some(failure) => Either::Right(ready(Ok(request.error_response(failure)))),
+                };
+                Either::Right(async move { Ok(tallied::close(answer.await?, open)) })
             })
             .configure(routes::register)
             .into_factory()
@@ -101,8 +111,10 @@ pub fn serve(shared: Shared, listener: TcpListener) -> io::Result<Server> {
             .graceful_shutdown_signal(move || drain.reached(Stage::Closing))
             .keep_alive(KEEP_ALIVE)
             .client_request_timeout(shared.config().head_timeout)
-            // A client that closes its side has left; what it asked for is dropped then.
-            .h1_allow_half_closed(false)
+            // What a client that stopped reading costs; bytes in it wait for no one else.
+            .h1_write_buffer_size(WRITE_BUFFER)
+            // The socket tells when a client has left.
+            .h1_allow_half_closed(true)
             .local_addr(address)
             .on_connect_ext(|socket: &Socket, data| {
                 data.insert(socket.connection());
@@ -123,6 +135,12 @@ pub fn serve(shared: Shared, listener: TcpListener) -> io::Result<Server> {
         .listen("gateway", listener, app)?
         .run();
     Ok(server)
+}
+
+/// Never anything, but that its task is woken once, to look at the socket again.
+async fn nothing() -> Result<ServiceResponse, actix_web::Error> {
+    actix_web::rt::task::yield_now().await;
+    std::future::pending().await
 }
 
 /// How long the last events may take to leave, once the time of what is under way is over.

@@ -1,16 +1,17 @@
 //! A client's connection: what it may not do for long.
 //!
 //! The HTTP server has a deadline for the head of the first request on a connection and for none of
-//! the later ones (GHSA-54pm-2wm5-hpmg), none for a client that takes nothing of its answer, and
-//! it spins over a client that sends on and on while its request is under way. All three are seen to
-//! here, below it, where bytes come in and go out.
+//! the later ones (GHSA-54pm-2wm5-hpmg), none for a client that takes nothing of its answer or whose
+//! chunked body was answered before its end, it spins over a client that sends on and on while its
+//! request is under way, and it cannot tell a client that left from one that sent noise behind its
+//! request. All of that is seen to here, below it, where bytes come in and go out.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use actix_web::rt::net::TcpStream;
@@ -39,8 +40,18 @@ pub struct Connection {
     body_taken: Cell<bool>,
     /// How long the last one's body was said to be.
     length: Cell<Length>,
+    /// Whether the last one said that it is the last.
+    last: Cell<bool>,
+    /// Whether one came after the last, which ends the connection.
+    overrun: Cell<bool>,
+    /// Whether the client sends no more.
+    at_end: Cell<bool>,
     /// The socket's bytes since the connection was last at rest.
     seen: RefCell<Seen>,
+    /// Whether bytes of a later request were read ahead.
+    ahead: Cell<bool>,
+    /// Whom to wake when a request is over: the server does not read again by itself.
+    reader: RefCell<Option<Waker>>,
 }
 
 /// How a request's body ends.
@@ -86,20 +97,47 @@ impl UnderWay {
     pub fn body_taken(&self) {
         self.0.body_taken.set(true);
     }
+
+    /// Whether the client has closed its side: of a body that broke off, else the server could not
+    /// read it.
+    #[must_use]
+    pub fn is_at_end(&self) -> bool {
+        self.0.at_end.get()
+    }
+
+    /// The answer says that the connection ends with it.
+    pub fn is_last(&self) {
+        self.0.last.set(true);
+    }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0
-            .under_way
-            .set(self.0.under_way.get().saturating_sub(1));
+        let connection = &self.0;
+        let left = connection.under_way.get().saturating_sub(1);
+        connection.under_way.set(left);
+        if left == 0
+            && (connection.ahead.get() || !connection.is_at_rest())
+            && let Some(reader) = connection.reader.take()
+        {
+            reader.wake();
+        }
     }
 }
 
 impl Connection {
-    /// A request begins.
+    /// Whether the client said that its last request is the last: "a server MUST NOT process any
+    /// further requests", RFC 9112, section 9.6. If so the connection ends as soon as what was
+    /// answered before is written.
+    pub fn is_overrun(&self) -> bool {
+        self.overrun.set(self.last.get());
+        self.last.get()
+    }
+
+    /// A request begins; `last` says that no other may follow it.
     #[must_use]
-    pub fn begin(self: &Rc<Self>, length: Length) -> UnderWay {
+    pub fn begin(self: &Rc<Self>, length: Length, last: bool) -> UnderWay {
+        self.last.set(last);
         self.under_way.set(self.under_way.get() + 1);
         self.body_taken.set(length == Length::None);
         self.length.set(length);
@@ -179,15 +217,27 @@ impl Socket {
         Rc::clone(&self.connection)
     }
 
-    /// Reads ahead what belongs to a later request, to notice the end of the connection.
+    /// Reads ahead what belongs to a later request, to notice the end of the connection: the client
+    /// left then, and what it asked for is dropped with the connection.
     fn read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let known = |reader: &Waker| reader.will_wake(cx.waker());
+        if !self.connection.reader.borrow().as_ref().is_some_and(known) {
+            *self.connection.reader.borrow_mut() = Some(cx.waker().clone());
+        }
         while self.ahead.len() < MAX_AHEAD {
             let mut space = [0_u8; 4096];
             let mut buf = ReadBuf::new(&mut space);
             match Pin::new(&mut self.io).poll_read(cx, &mut buf) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(())) if buf.filled().is_empty() => return Poll::Ready(Ok(())),
-                Poll::Ready(Ok(())) => self.ahead.extend_from_slice(buf.filled()),
+                Poll::Ready(Ok(())) if buf.filled().is_empty() => {
+                    return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+                }
+                // What follows the last request is nobody's.
+                Poll::Ready(Ok(())) if self.connection.last.get() => {}
+                Poll::Ready(Ok(())) => {
+                    self.ahead.extend_from_slice(buf.filled());
+                    self.connection.ahead.set(true);
+                }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             }
         }
@@ -212,9 +262,10 @@ impl Socket {
         timer.as_mut().poll(cx).is_ready()
     }
 
-    /// Ends a connection whose head is late; with an answer, where none is on its way.
+    /// Ends a connection whose head is late; with an answer, where it is surely a head that is late
+    /// and no other answer is on its way.
     fn too_slow(&mut self) -> io::Error {
-        if self.write.is_none() {
+        if self.write.is_none() && self.connection.seen.borrow().requests == 0 {
             let _ = self.io.try_write(TOO_SLOW);
         }
         io::ErrorKind::TimedOut.into()
@@ -228,6 +279,9 @@ impl AsyncRead for Socket {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.connection.overrun.get() && this.write.is_none() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         if this.connection.is_ahead() {
             this.in_a_row = 0;
             this.head = None;
@@ -235,6 +289,9 @@ impl AsyncRead for Socket {
         }
         if this.in_a_row >= IN_A_ROW {
             this.in_a_row = 0;
+            if this.head_expired(cx) {
+                return Poll::Ready(Err(this.too_slow()));
+            }
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -255,8 +312,12 @@ impl AsyncRead for Socket {
             let bytes = this.ahead.len().min(buf.remaining());
             buf.put_slice(this.ahead.get(..bytes).unwrap_or_default());
             this.ahead.advance(bytes);
+            this.connection.ahead.set(!this.ahead.is_empty());
         }
         let read = buf.filled().get(before..).unwrap_or_default();
+        if read.is_empty() {
+            this.connection.at_end.set(true);
+        }
         this.in_a_row += read.len();
         this.connection.seen.borrow_mut().read(read);
         Poll::Ready(Ok(()))

@@ -8,16 +8,20 @@ use std::task::{Context, Poll};
 use actix_http::ConnectionType;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use actix_web::http::header::{
+    CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
+};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpMessage, HttpRequest};
 use bytes::Bytes;
 
 use super::caller::state;
 use super::failure::Failure;
+use super::reply::NO_SNIFF;
 use super::routes;
 use super::socket::{Connection, Length, UnderWay};
 use crate::drain::Stage;
+use crate::error::Error;
 use crate::meter::{Arrival, Tally};
 
 /// What is held for a request from its head to the end of its answer.
@@ -60,13 +64,48 @@ pub(super) fn open(request: &ServiceRequest) -> Open {
             Some(length) => Length::Bytes(length),
         }
     };
-    let connection = http.conn_data::<Rc<Connection>>().cloned();
+    let last = http.head().connection_type() == ConnectionType::Close;
     let open = Open {
         tally: Tally::open(&state.meter, &arrival, state.config.write_timeout),
-        under_way: Rc::new(connection.unwrap_or_default().begin(length)),
+        under_way: Rc::new(connection(http).begin(length, last)),
     };
     request.extensions_mut().insert(open.clone());
     open
+}
+
+fn connection(request: &HttpRequest) -> Rc<Connection> {
+    let connection = request.conn_data::<Rc<Connection>>();
+    connection.cloned().unwrap_or_default()
+}
+
+/// Whether the client had said that the request before this was its last. Nothing may come of it.
+pub(super) fn is_too_late(request: &ServiceRequest) -> bool {
+    connection(request.request()).is_overrun()
+}
+
+/// What of a head leaves open what is meant, though the server takes it.
+pub(super) fn malformed(request: &ServiceRequest) -> Option<Failure> {
+    let headers = request.headers();
+    // The server would read the body to the end of the connection, whatever its length: RFC 9112,
+    // section 6.3. There is nothing to upgrade to here.
+    let websocket = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"websocket");
+    let reason = if headers.get_all(UPGRADE).any(websocket) {
+        "there is no protocol to upgrade to"
+    } else if !headers
+        .get(HOST)
+        .is_none_or(|host| host.as_bytes().iter().copied().all(is_of_host))
+    {
+        // RFC 9112, section 3.2.
+        "its Host is none"
+    } else {
+        return None;
+    };
+    Some(Failure::from(Error::Malformed { reason }))
+}
+
+/// RFC 3986, section 3.2, without user information.
+fn is_of_host(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte)
 }
 
 /// The head of the answer is there.
@@ -85,9 +124,17 @@ pub(super) fn close(answer: ServiceResponse<BoxBody>, open: Open) -> ServiceResp
         let name = HeaderName::from_static("x-request-id");
         answer.headers_mut().insert(name, id);
     }
+    let (name, value) = NO_SNIFF;
+    answer.headers_mut().insert(
+        HeaderName::from_static(name),
+        HeaderValue::from_static(value),
+    );
     if state(answer.request()).drain.is_at(Stage::Stopping) {
         let head = answer.response_mut().head_mut();
         head.set_connection_type(ConnectionType::Close);
+    }
+    if answer.response().head().connection_type() == ConnectionType::Close {
+        open.under_way.is_last();
     }
     let bodyless = answer.request().method() == Method::HEAD
         || answer.status() == StatusCode::NO_CONTENT

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::body::{Body, BodyError};
 use super::connect::Connector;
-use super::failure::{Failure, connect_reason, delay_in, kept};
+use super::failure::{Failure, connect_reason, delay_in, kept, no_descriptor};
 use super::retry::{Again, retry_after};
 use super::tls::Tls;
 use crate::config::{Config, ProviderConfig};
@@ -399,6 +399,9 @@ impl Client {
             SendRequestError::Connect(ConnectError::Disconnected)
             | SendRequestError::Response(ParseError::Io(_)) => {
                 unreachable("it closed the connection without an answer", if_quick)
+            }
+            SendRequestError::Connect(ConnectError::Io(error)) if no_descriptor(error) => {
+                Failure::new(Error::NoDescriptor, Again::Never)
             }
             SendRequestError::Connect(ConnectError::Io(error)) => {
                 let (reason, again) = connect_reason(error);

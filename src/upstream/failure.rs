@@ -32,6 +32,12 @@ impl Failure {
     }
 }
 
+/// Whether the gateway itself is out of file descriptors: `ENFILE` and `EMFILE`, which are 23 and
+/// 24 on every Unix.
+pub(super) fn no_descriptor(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(23 | 24)) && cfg!(unix)
+}
+
 /// Why no connection came about. Texts are fixed: the system's own hold addresses.
 pub(super) fn connect_reason(error: &io::Error) -> (&'static str, Again) {
     let yes = Again::Yes { after: None };

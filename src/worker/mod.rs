@@ -262,7 +262,7 @@ impl Worker {
                 if let Some(tally) = &call.tally {
                     tally.attempt_failed(outcome.word);
                 }
-                failure.error.status() >= 500
+                failure.error.is_providers()
             }
         };
         match self.gate.ended(ticket, failed) {

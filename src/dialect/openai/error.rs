@@ -154,13 +154,38 @@ fn slug(text: &str) -> String {
         .join("_")
 }
 
+/// Longest text of an error of our own, in bytes.
+const MAX_TEXT: usize = 2000;
+
+/// A text, or its beginning and end where it is too long: the end says what is wrong.
+fn shortened(text: &str) -> Cow<'_, str> {
+    if text.len() <= MAX_TEXT {
+        return Cow::Borrowed(text);
+    }
+    let part = MAX_TEXT / 2;
+    let head = text.floor_char_boundary(part);
+    let tail = text.ceil_char_boundary(text.len() - part);
+    let (head, tail) = (text.get(..head), text.get(tail..));
+    Cow::Owned(format!(
+        "{} … {}",
+        head.unwrap_or_default(),
+        tail.unwrap_or_default()
+    ))
+}
+
 /// The error as OpenAI's envelope; `message`, `type`, `param` and `code` are always present.
 #[must_use]
 pub fn envelope(error: &Error) -> String {
     let mut inner = Object::default();
-    inner.push("message", Cow::Owned(raw(&error.to_string())));
+    let message = error.to_string();
+    // What a provider says goes on as it is; ours may repeat a value that has no end.
+    let message = match error {
+        Error::Provider(_) => Cow::Borrowed(message.as_str()),
+        _ => shortened(&message),
+    };
+    inner.push("message", Cow::Owned(raw(&message)));
     inner.push("type", Cow::Owned(raw(error.kind())));
-    inner.push("param", Cow::Owned(raw(&error.param())));
+    inner.push("param", Cow::Owned(raw(&error.param().map(shortened))));
     inner.push("code", Cow::Owned(raw(&error.code())));
     if let Error::Provider(error) = error {
         for (name, value) in &error.more {
