@@ -9,63 +9,19 @@
 
 mod common;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ai_gateway::config::Config;
 use ai_gateway::scripted::{Counts, Request, Script, Scripted, Step};
+use common::rig::{
+    DELTA, DONE, FINISH, completion, gateway, hello, in_turn, open, read_until, status, until,
+};
 use common::{Gateway, PATIENCE, config};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
-
-fn hello(model: &str, stream: bool) -> Value {
-    json!({"model": model, "stream": stream, "messages": [{"role": "user", "content": "Hello"}]})
-}
-
-fn completion() -> Script {
-    Script::json(
-        200,
-        &json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [
-            {"index": 0, "message": {"role": "assistant", "content": "ok"}, "finish_reason": "stop"}]}),
-    )
-}
-
-const DELTA: &str = "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"gpt-4o\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"Hi\"},\"finish_reason\":null}]}\n\n";
-const FINISH: &str = "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"gpt-4o\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
-const DONE: &str = "data: [DONE]\n\n";
-
-/// A server that answers the n-th request with the n-th script, and the last from then on.
-fn in_turn(scripts: Vec<Script>) -> Scripted {
-    let next = AtomicUsize::new(0);
-    Scripted::start(move |_| {
-        let at = next.fetch_add(1, Ordering::SeqCst).min(scripts.len() - 1);
-        scripts[at].clone()
-    })
-    .unwrap()
-}
-
-fn gateway(server: &Scripted) -> Gateway {
-    Gateway::start(config(server))
-}
-
-fn status(status: u16, headers: &[(&str, &str)]) -> Script {
-    let mut all = vec![("content-type", "application/json")];
-    all.extend_from_slice(headers);
-    Script::whole(
-        status,
-        &all,
-        r#"{"error":{"message":"busy","type":"x","param":null,"code":null}}"#,
-    )
-}
-
-async fn until(server: &Scripted, what: &str, reached: impl FnMut(&Counts) -> bool) {
-    timeout(PATIENCE, server.until(reached))
-        .await
-        .unwrap_or_else(|_| panic!("{what} did not happen: {:?}", server.counts()));
-}
 
 #[actix_web::test]
 async fn what_cannot_have_been_billed_is_tried_again() {
@@ -500,30 +456,6 @@ async fn an_event_arrives_while_the_next_is_not_there_yet() {
 }
 
 /// Sends a request by hand and leaves the connection to the caller.
-async fn open(gateway: &Gateway, body: &Value) -> TcpStream {
-    let body = body.to_string();
-    let mut stream = TcpStream::connect(gateway.address()).await.unwrap();
-    let head = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).await.unwrap();
-    stream.write_all(body.as_bytes()).await.unwrap();
-    stream
-}
-
-async fn read_until(stream: &mut TcpStream, text: &str) {
-    let mut seen = Vec::new();
-    let reading = async {
-        while !String::from_utf8_lossy(&seen).contains(text) {
-            assert_ne!(stream.read_buf(&mut seen).await.unwrap(), 0, "closed");
-        }
-    };
-    timeout(PATIENCE, reading)
-        .await
-        .expect("the text did not come");
-}
-
 #[actix_web::test]
 async fn b15_b16_b17_when_the_client_leaves_the_call_is_cancelled() {
     let cut = Script::raw(

@@ -9,88 +9,15 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ai_gateway::providers::PROVIDERS;
 use common::PATIENCE;
+use common::process::{Running, gateway, port, run, serve, text};
 use serde_json::json;
-
-/// The binary in an empty folder with an empty environment.
-fn gateway(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ai-gateway"));
-    command.args(arguments).env_clear().current_dir(empty());
-    // Where the system's roots are is part of the machine, not of the test.
-    for name in ["SSL_CERT_FILE", "SSL_CERT_DIR", "PATH"] {
-        if let Ok(value) = std::env::var(name) {
-            command.env(name, value);
-        }
-    }
-    command.envs(variables.iter().copied());
-    command
-}
-
-fn empty() -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("empty");
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
-}
-
-fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-    gateway(arguments, variables).output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-/// A child that is killed with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Starts serving on a free port; gives the lines of its log up to the one with `last`.
-fn serve(variables: &[(&str, &str)], last: &str) -> (Running, Vec<String>) {
-    let mut all = vec![("HOST", "127.0.0.1"), ("PORT", "0")];
-    all.extend_from_slice(variables);
-    let mut child = gateway(&[], &all).stderr(Stdio::piped()).spawn().unwrap();
-    let mut reader = BufReader::new(child.stderr.take().unwrap());
-    let mut lines = Vec::new();
-    loop {
-        let mut line = String::new();
-        assert_ne!(
-            reader.read_line(&mut line).unwrap(),
-            0,
-            "it ended: {lines:?}"
-        );
-        let found = line.contains(last);
-        lines.push(line.trim_end().to_owned());
-        if found {
-            break;
-        }
-    }
-    // What it says later must not fill the pipe.
-    std::thread::spawn(move || {
-        let mut rest = Vec::new();
-        let _ = reader.read_to_end(&mut rest);
-    });
-    (Running(child), lines)
-}
-
-fn port(lines: &[String]) -> u16 {
-    let line = lines
-        .iter()
-        .find(|line| line.contains("listening on"))
-        .unwrap();
-    line.rsplit(':').next().unwrap().parse().unwrap()
-}
 
 #[test]
 fn the_first_words_say_mode_address_providers_and_docs() {

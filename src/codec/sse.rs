@@ -44,7 +44,12 @@ impl Framer {
         let scanned = self.tail.len().saturating_sub(2);
         self.keep(&input)?;
         let len = complete_len(&self.tail, scanned);
-        Ok(self.tail.split_to(len).freeze())
+        let whole = self.tail.split_to(len).freeze();
+        if self.tail.is_empty() {
+            // A stream that waits for its client must not hold what a large event needed.
+            self.tail = BytesMut::new();
+        }
+        Ok(whole)
     }
 
     /// Whether an event has begun and not ended.

@@ -110,7 +110,8 @@ pub fn serve(shared: Shared, listener: TcpListener) -> io::Result<Server> {
         let http = HttpService::build()
             .graceful_shutdown_signal(move || drain.reached(Stage::Closing))
             .keep_alive(KEEP_ALIVE)
-            .client_request_timeout(shared.config().head_timeout)
+            // The socket sees to the head of every request, not of the first alone.
+            .client_request_timeout(Duration::ZERO)
             // What a client that stopped reading costs; bytes in it wait for no one else.
             .h1_write_buffer_size(WRITE_BUFFER)
             // The socket tells when a client has left.

@@ -1,7 +1,7 @@
 //! A client's connection: what it may not do for long.
 //!
-//! The HTTP server has a deadline for the head of the first request on a connection and for none of
-//! the later ones (GHSA-54pm-2wm5-hpmg), none for a client that takes nothing of its answer or whose
+//! The HTTP server has a deadline for the head of the first request on a connection, half a second
+//! off, and for none of the later ones (GHSA-54pm-2wm5-hpmg), none for a client that takes nothing of its answer or whose
 //! chunked body was answered before its end, it spins over a client that sends on and on while its
 //! request is under way, and it cannot tell a client that left from one that sent noise behind its
 //! request. All of that is seen to here, below it, where bytes come in and go out.
@@ -34,6 +34,8 @@ const TOO_SLOW: &[u8] =
 /// What the server knows of a connection and its socket does not: whether a request is under way.
 #[derive(Debug, Default)]
 pub struct Connection {
+    /// Whether a request was ever begun.
+    served: Cell<bool>,
     /// Requests that were begun and are not over.
     under_way: Cell<u32>,
     /// Whether all of the last one's body was taken.
@@ -116,8 +118,14 @@ impl Drop for UnderWay {
         let connection = &self.0;
         let left = connection.under_way.get().saturating_sub(1);
         connection.under_way.set(left);
-        if left == 0
-            && (connection.ahead.get() || !connection.is_at_rest())
+        if left > 0 {
+            return;
+        }
+        let at_rest = connection.is_at_rest();
+        if at_rest {
+            *connection.seen.borrow_mut() = Seen::default();
+        }
+        if (connection.ahead.get() || !at_rest)
             && let Some(reader) = connection.reader.take()
         {
             reader.wake();
@@ -141,6 +149,7 @@ impl Connection {
         self.under_way.set(self.under_way.get() + 1);
         self.body_taken.set(length == Length::None);
         self.length.set(length);
+        self.served.set(true);
         self.seen.borrow_mut().requests += 1;
         UnderWay(Rc::clone(self))
     }
@@ -156,7 +165,8 @@ impl Connection {
     fn is_at_rest(&self) -> bool {
         let seen = self.seen.borrow();
         if seen.all == 0 {
-            return true;
+            // A new connection is there for a request.
+            return self.served.get();
         }
         let length = match self.length.get() {
             Length::None => Some(0),
@@ -251,7 +261,6 @@ impl Socket {
             return false;
         }
         if self.connection.is_at_rest() {
-            *self.connection.seen.borrow_mut() = Seen::default();
             self.head = None;
             return false;
         }

@@ -179,7 +179,18 @@ impl Scripted {
     /// # Errors
     /// Where no port or thread can be had.
     pub fn start(answer: impl Fn(&Request) -> Script + Send + Sync + 'static) -> io::Result<Self> {
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
+        Self::start_at(([127, 0, 0, 1], 0).into(), answer)
+    }
+
+    /// Starts a server at an address, as one that comes back.
+    ///
+    /// # Errors
+    /// Where the address is taken, or no thread can be had.
+    pub fn start_at(
+        address: SocketAddr,
+        answer: impl Fn(&Request) -> Script + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let inner = Arc::new(Inner {

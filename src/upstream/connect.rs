@@ -6,6 +6,7 @@
 
 use std::future::Future;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -24,6 +25,10 @@ use crate::config::{BaseUrl, Proxy};
 
 /// Largest answer of a proxy to `CONNECT`, in bytes.
 const MAX_PROXY_HEAD: usize = 8 << 10;
+
+/// Most bytes that are taken from the system at once. The client would take 32 KiB, which then wait
+/// in memory where a client of ours reads nothing.
+const MOST_AT_ONCE: usize = 8 << 10;
 
 /// Connects to one provider, whatever the request's URI says.
 #[derive(Clone)]
@@ -131,13 +136,16 @@ impl AsyncRead for Io {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
+        let mut space = [const { MaybeUninit::uninit() }; MOST_AT_ONCE];
+        let room = buf.remaining().min(MOST_AT_ONCE);
+        let mut some = ReadBuf::uninit(space.get_mut(..room).unwrap_or_default());
         let polled = match self.get_mut() {
-            Self::Plain(io) => Pin::new(io).poll_read(cx, buf),
-            Self::Tls(io) => Pin::new(io.as_mut()).poll_read(cx, buf),
+            Self::Plain(io) => Pin::new(io).poll_read(cx, &mut some),
+            Self::Tls(io) => Pin::new(io.as_mut()).poll_read(cx, &mut some),
         };
+        buf.put_slice(some.filled());
         match polled {
-            Poll::Ready(Ok(())) if buf.filled().len() == before && buf.remaining() > 0 => {
+            Poll::Ready(Ok(())) if some.filled().is_empty() && room > 0 => {
                 Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()))
             }
             other => other,

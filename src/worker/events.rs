@@ -33,6 +33,8 @@ pub struct Events {
     /// no new timer.
     alive: Instant,
     timer: Pin<Box<Sleep>>,
+    /// Whether the first event was there: until then another deadline counts.
+    begun: bool,
     ended: bool,
     permit: Option<Permit>,
 }
@@ -53,13 +55,22 @@ impl Events {
             idle,
             alive,
             timer: Box::pin(tokio::time::sleep_until(alive + idle)),
+            begun: false,
             ended: false,
             permit: Some(permit),
         }
     }
 
-    /// Reads until the first event with data is there; comments before it are kept.
+    /// Reads until the first event with data is there; comments before it are kept. The longest
+    /// silence counts from then on.
     pub(super) async fn fill(&mut self) -> Result<(), Error> {
+        let filled = self.fill_first().await;
+        self.begun = true;
+        self.alive = Instant::now();
+        filled
+    }
+
+    async fn fill_first(&mut self) -> Result<(), Error> {
         let mut kept = BytesMut::new();
         while let Some(events) = self.next().await {
             let events = events?;
@@ -157,7 +168,7 @@ impl Stream for Events {
                     break Some(Err(Error::Truncated));
                 }
                 Poll::Ready(None) => break this.last(),
-                Poll::Pending if this.idle_expired(cx) => {
+                Poll::Pending if this.begun && this.idle_expired(cx) => {
                     break Some(Err(Error::TimedOut {
                         provider: this.provider.name,
                         phase: Phase::Silence,

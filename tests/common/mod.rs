@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
+pub mod process;
+pub mod rig;
+
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
@@ -165,7 +168,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    async fn read(mut response: awc::ClientResponse) -> Self {
+    pub async fn read(mut response: awc::ClientResponse) -> Self {
         Self {
             status: response.status().as_u16(),
             headers: response.headers().clone(),
