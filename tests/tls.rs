@@ -33,6 +33,11 @@ struct Provider {
 }
 
 async fn provider(length: usize) -> Provider {
+    provider_that_speaks(length, &[]).await
+}
+
+/// One that takes these protocols only (ALPN, RFC 7301), or any where there are none.
+async fn provider_that_speaks(length: usize, protocols: &[&[u8]]) -> Provider {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -48,7 +53,7 @@ async fn provider(length: usize) -> Provider {
     roots.add(authority.der().clone()).unwrap();
 
     let ring = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(ring)
+    let mut config = ServerConfig::builder_with_provider(ring)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
@@ -57,6 +62,7 @@ async fn provider(length: usize) -> Provider {
             PrivateKeyDer::from(PrivatePkcs8KeyDer::from(leaf_key.serialize_der())),
         )
         .unwrap();
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -133,8 +139,26 @@ async fn a_certificate_that_is_trusted_and_fits_is_accepted() {
     );
 }
 
+/// The HTTP client brings an HTTP/2 with known flaws (RUSTSEC-2026-0258). It is never spoken: it is
+/// not offered to providers, whatever they would take.
 #[actix_web::test]
-async fn a_certificate_that_is_not_trusted_or_does_not_fit_is_refused() {
+async fn http_2_is_never_spoken() {
+    for (protocols, expected) in [
+        (vec![&b"h2"[..]], 502),
+        (vec![&b"h2"[..], &b"http/1.1"[..]], 200),
+    ] {
+        let provider = provider_that_speaks(ANSWER.len(), &protocols).await;
+        let base = format!("https://localhost:{}", provider.port);
+        let gateway = Gateway::start_with(config(&base), Tls::with_roots(provider.roots));
+        assert_eq!(ask(&gateway).await.status, expected, "{protocols:?}");
+        for request in provider.requests.lock().unwrap().iter() {
+            assert!(request.contains(" HTTP/1.1\r\n"), "{request}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn p24_a_certificate_that_is_not_trusted_or_does_not_fit_is_refused() {
     let provider = provider(ANSWER.len()).await;
     for (base, roots) in [
         (

@@ -184,6 +184,7 @@ impl Ask {
                 None => own.push((name, theirs)),
             }
         }
+        own.push(("x-request-id", self.tally.id().to_owned()));
         own
     }
 

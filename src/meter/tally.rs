@@ -151,12 +151,14 @@ impl Tally {
         }
     }
 
-    /// The whole answer or the first event of a stream is there. `upstream_id` is the provider's
-    /// own id of it.
-    pub fn first(&self, upstream_id: Option<&str>) {
-        let mut seen = self.seen.borrow_mut();
-        seen.first = Some(self.begun.elapsed());
-        seen.upstream_id = upstream_id.map(str::to_owned);
+    /// The whole answer or the first event of a stream is there.
+    pub fn first(&self) {
+        self.seen.borrow_mut().first = Some(self.begun.elapsed());
+    }
+
+    /// The provider's own id of its last answer, or of its refusal.
+    pub fn upstream_id(&self, id: Option<&str>) {
+        self.seen.borrow_mut().upstream_id = id.map(str::to_owned);
     }
 
     /// Tokens were counted by the provider.

@@ -253,7 +253,8 @@ impl Worker {
             Ok((headers, _)) => {
                 outcome.word = "ok";
                 if let Some(tally) = &call.tally {
-                    tally.first(upstream_id(headers));
+                    tally.first();
+                    tally.upstream_id(upstream_id(headers));
                 }
                 false
             }
@@ -261,6 +262,7 @@ impl Worker {
                 outcome.word = failure.error.class();
                 if let Some(tally) = &call.tally {
                     tally.attempt_failed(outcome.word);
+                    tally.upstream_id(upstream_id(&failure.headers));
                 }
                 failure.error.is_providers()
             }
