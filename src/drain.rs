@@ -98,8 +98,17 @@ pub struct End {
 }
 
 impl End {
+    /// Whether the end has come; nobody is woken.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        self.drain.is_at(Stage::Ending)
+    }
+
     /// Whether the end has come; else the task is woken when it does.
     pub fn has_come(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.is_due() {
+            return true;
+        }
         let stage = self.drain.0.stage.load(Ordering::Acquire);
         let known = |(told, at): &(Waker, u8)| *at == stage && told.will_wake(cx.waker());
         if self.told.as_ref().is_some_and(known) {

@@ -123,7 +123,9 @@ pub enum Error {
         retry_after: Duration,
     },
     /// The provider failed so often of late that it is left alone for a moment.
-    #[display("'{provider}' is failing and is not asked for a moment; try again shortly.")]
+    #[display(
+        "This model of '{provider}' is failing and is not asked for a moment; try again shortly."
+    )]
     CircuitOpen {
         /// The provider's name.
         provider: &'static str,

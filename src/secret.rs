@@ -22,6 +22,13 @@ impl Secret {
         &self.0
     }
 
+    /// What follows a scheme, as in `Bearer token`.
+    #[must_use]
+    pub fn token(&self) -> Option<Self> {
+        let (_, token) = self.0.split_once(' ')?;
+        Some(Self::new(token.trim()))
+    }
+
     /// Whether `candidate` equals the key. The time taken depends on the lengths alone, never
     /// on how much of the content agrees.
     #[must_use]

@@ -439,6 +439,63 @@ async fn p07_a_provider_that_keeps_failing_is_left_alone() {
 }
 
 #[actix_web::test]
+async fn p07_one_model_that_fails_shuts_out_no_other() {
+    let server = Scripted::start(|request: &Request| {
+        match request.json()["model"].as_str() {
+            Some("broken") => status(500, &[]),
+            Some(_) => completion(),
+            // The list of models.
+            None => status(503, &[]),
+        }
+    })
+    .unwrap();
+    let mut config = config(&server);
+    config.max_retries = 0;
+    let gateway = Gateway::start(config);
+    let mut open = 0;
+    for _ in 0..40 {
+        let answer = gateway.chat(hello("broken", false)).await;
+        open += usize::from(answer.text().contains("circuit_open"));
+        let list = gateway.get("/v1/models?provider=openai", Some("k")).await;
+        assert_eq!(list.status, 503, "{}", list.text());
+        assert_eq!(gateway.chat(hello("good", false)).await.status, 200);
+    }
+    assert!(
+        open >= 10,
+        "{open} of 40 calls of the broken model were not made"
+    );
+}
+
+/// A provider that refuses a body before it has all of it looks like one that broke off.
+#[actix_web::test]
+async fn p07_large_bodies_that_are_refused_early_open_no_circuit() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let refusing = actix_web::rt::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut some = [0; 1024];
+            let _ = stream.read(&mut some).await;
+            let _ = stream.set_zero_linger();
+        }
+    });
+    let server = in_turn(vec![completion()]);
+    let mut config = config(&server);
+    config.max_retries = 0;
+    for entry in &mut config.providers {
+        let url = format!("http://{address}");
+        entry.base = ai_gateway::config::BaseUrl::parse(&url, "").unwrap();
+    }
+    let gateway = Gateway::start(config);
+    let mut large = hello("gpt-4o", false);
+    large["messages"][0]["content"] = json!("x".repeat(8 << 20));
+    for n in 0..25 {
+        let answer = gateway.chat(large.clone()).await;
+        assert_eq!(answer.error()["code"], "upstream_unreachable", "call {n}");
+    }
+    refusing.abort();
+}
+
+#[actix_web::test]
 async fn p08_one_provider_cannot_hurt_another() {
     let server = Scripted::start(|request: &Request| {
         if request.path.starts_with("/groq") {
@@ -538,6 +595,29 @@ async fn p09_a_caller_that_leaves_ends_its_call_in_every_phase() {
             text.text().contains(outcome) || text.text().contains(reason),
             "{what}"
         );
+    }
+    // Before it is read: its request, and its end, and perhaps noise between them, come together.
+    let body = hello("gpt-4o", false).to_string();
+    let good = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    for (what, noise) in [("at once", ""), ("behind noise", "garbage\r\n\r\n")] {
+        let server = in_turn(vec![hang()]);
+        let gateway = self::gateway(&server);
+        let mut caller = TcpStream::connect(gateway.address()).await.unwrap();
+        caller
+            .write_all(format!("{good}{noise}").as_bytes())
+            .await
+            .unwrap();
+        if noise.is_empty() {
+            caller.shutdown().await.unwrap();
+        } else {
+            until(&server, what, |counts| counts.requests == 1).await;
+        }
+        drop(caller);
+        at_rest(&gateway).await;
+        assert!(server.counts().requests <= 1, "{what}");
     }
     // While it waits for a slot, and while it connects.
     let server = in_turn(vec![hang()]);
@@ -753,6 +833,29 @@ async fn p15_slow_senders_are_cut() {
         assert_eq!(statuses, answers, "{what}: {said}");
         assert!(took < T + BEYOND, "{what}: {took:?} of {T:?}");
     }
+    // What follows a last request is nobody's, whatever follows that, and the connection ends.
+    let last = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let more = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    for (what, sent, ends) in [
+        ("one more", format!("{last}{more}"), false),
+        (
+            "one more and noise",
+            format!("{last}{more}garbage\r\n\r\n"),
+            false,
+        ),
+        ("one more and the end", format!("{last}{more}"), true),
+    ] {
+        let mut caller = TcpStream::connect(gateway.address()).await.unwrap();
+        caller.write_all(sent.as_bytes()).await.unwrap();
+        if ends {
+            caller.shutdown().await.unwrap();
+        }
+        let mut said = String::new();
+        let closed = timeout(PATIENCE, caller.read_to_string(&mut said)).await;
+        assert!(closed.is_ok(), "{what}: the connection stays: {said}");
+        assert_eq!(said.matches("HTTP/1.1 200 OK").count(), 1, "{what}: {said}");
+        assert_eq!(said.matches("HTTP/1.1").count(), 1, "{what}: {said}");
+    }
     // A head that comes in pieces behind an answer, on a connection at rest.
     let mut caller = TcpStream::connect(gateway.address()).await.unwrap();
     caller.write_all(good.as_bytes()).await.unwrap();
@@ -767,6 +870,40 @@ async fn p15_slow_senders_are_cut() {
     let took = begun.elapsed();
     assert!(said.contains("408 Request Timeout"), "{said}");
     assert!(took < T + BEYOND, "{took:?} of {T:?}");
+    // A timer of a request that is over measures no other: each comes later than a head may take.
+    let mut caller = TcpStream::connect(gateway.address()).await.unwrap();
+    let mut ticks = tokio::time::interval(T * 3 / 4);
+    for n in 0..4 {
+        ticks.tick().await;
+        caller
+            .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
+            .await
+            .unwrap();
+        caller.write_all(b"\r\n").await.unwrap();
+        let mut said = [0; 15];
+        caller.read_exact(&mut said).await.unwrap();
+        assert_eq!(&said, b"HTTP/1.1 200 OK", "request {n}");
+        read_until(&mut caller, "\"ok\"}").await;
+    }
+    // What cannot be told from a head that never comes may rest all the same.
+    let text = hello("gpt-4o", false).to_string();
+    let chunked = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{text}\r\n0\r\nx-trailer: y\r\n\r\n",
+        text.len(),
+    );
+    let mut caller = TcpStream::connect(gateway.address()).await.unwrap();
+    let mut ticks = tokio::time::interval(T * 2);
+    for n in 0..2 {
+        ticks.tick().await;
+        caller.write_all(chunked.as_bytes()).await.unwrap();
+        let mut said = [0; 15];
+        caller.read_exact(&mut said).await.unwrap();
+        assert_eq!(
+            &said, b"HTTP/1.1 200 OK",
+            "request {n} in chunks with a trailer"
+        );
+        read_until(&mut caller, "\"ok\"").await;
+    }
     // A large body that keeps its rate takes longer than the time of a small one.
     let text = "x".repeat(60_000);
     let body =

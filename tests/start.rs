@@ -168,7 +168,11 @@ fn the_example_file_changes_nothing() {
                 let is_variable = name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
                 let is_example = matches!(
                     name,
-                    "GATEWAY_API_KEYS" | "SSL_CERT_FILE" | "HTTPS_PROXY" | "NO_PROXY"
+                    "GATEWAY_API_KEYS"
+                        | "SSL_CERT_FILE"
+                        | "SSL_CERT_DIR"
+                        | "HTTPS_PROXY"
+                        | "NO_PROXY"
                 );
                 is_variable && !value.is_empty() && !is_example
             })

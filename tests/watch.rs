@@ -443,7 +443,7 @@ async fn traces_reach_the_collector_and_go_on_at_the_provider() {
     assert_eq!(ask(true, Some(&parent)).await.status, 200);
     let all = async {
         while spans(&collector).len() < 3 {
-            actix_web::rt::task::yield_now().await
+            actix_web::rt::task::yield_now().await;
         }
     };
     timeout(PATIENCE, all).await.unwrap();

@@ -15,7 +15,7 @@ pub(super) fn run() -> ExitCode {
     };
     say(&describe(&config));
     if config.providers.iter().any(|entry| entry.base.tls)
-        && let Err(wrong) = Tls::system()
+        && let Err(wrong) = Tls::load(&config)
     {
         complain(&wrong);
         return ExitCode::from(UNUSABLE);

@@ -10,12 +10,14 @@ use crate::config::{Config, LogFormat};
 use crate::meter::ACCESS;
 use crate::secret::{Secret, redact};
 
-/// Starts the log: `RUST_LOG` as usual, `info` without it.
+/// Starts the log.
 pub(super) fn start(config: &Config) {
     let format = config.log_format;
     let secrets = config.secrets();
-    let mut builder =
-        env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"));
+    let mut builder = env_logger::Builder::new();
+    builder.parse_filters(config.log_filter.as_deref().unwrap_or("info"));
+    // Whether there are lines of requests is said by a variable of their own.
+    builder.filter_module(ACCESS, LevelFilter::Info);
     builder.filter_module("actix_server", LevelFilter::Warn);
     // It tells of every malformed request, and so lets anyone fill the log.
     builder.filter_module("actix_http", LevelFilter::Off);

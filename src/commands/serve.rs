@@ -24,7 +24,8 @@ pub(super) fn run() -> ExitCode {
     log::start(&config);
     let served = actix_web::rt::System::new().block_on(serve(config));
     match served {
-        Ok(()) => ExitCode::SUCCESS,
+        // An address that is still being looked up must not keep the process.
+        Ok(()) => std::process::exit(0),
         Err(wrong) => {
             complain(&wrong);
             ExitCode::FAILURE
@@ -49,7 +50,7 @@ pub(super) async fn serve(config: Config) -> Result<(), String> {
         .map(|entry| &entry.base)
         .chain(traced);
     let tls = if others.any(|base| base.tls) {
-        Tls::system()?
+        Tls::load(&config)?
     } else {
         Tls::none()
     };
@@ -82,7 +83,7 @@ pub(super) async fn serve(config: Config) -> Result<(), String> {
 }
 
 /// How long the last spans may take to leave.
-const LAST_SPANS: Duration = Duration::from_secs(2);
+const LAST_SPANS: Duration = Duration::from_secs(1);
 
 /// The first lines of the log: mode, address, providers, documentation.
 fn announce(config: &Config, port: u16) {

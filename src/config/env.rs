@@ -1,6 +1,7 @@
 //! Reads the configuration from environment variables; the only place that does.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -99,7 +100,7 @@ fn replaces_in_key(line: &str) -> bool {
         return false;
     };
     let name = name.trim().trim_start_matches("export ").trim();
-    let ours = ["_API_KEY", "_API_KEYS", "_BASE_URL", "_PROXY"];
+    let ours = ["_API_KEY", "_API_KEYS", "_BASE_URL", "_PROXY", "_HEADERS"];
     if !ours.iter().any(|end| name.ends_with(end)) {
         return false;
     }
@@ -280,6 +281,8 @@ pub fn from_lookup(lookup: &Lookup<'_>) -> Result<Config, Mistakes> {
         }
         entry.key = read.secret(provider.key_env);
     }
+    config.cert_file = read.text("SSL_CERT_FILE").map(PathBuf::from);
+    config.cert_dir = read.text("SSL_CERT_DIR").map(PathBuf::from);
     let except = read.text("NO_PROXY").or_else(|| read.text("no_proxy"));
     for name in ["HTTPS_PROXY", "https_proxy"] {
         if let Some(url) = read.text(name) {
@@ -329,6 +332,7 @@ fn read_breaker(read: &mut Reader<'_>, config: &mut Config) {
 
 fn read_log(read: &mut Reader<'_>, config: &mut Config) {
     config.access_log = read.switch("ACCESS_LOG", config.access_log);
+    config.log_filter = read.text("RUST_LOG");
     match read.text("LOG_FORMAT").as_deref() {
         None | Some("text") => {}
         Some("json") => config.log_format = LogFormat::Json,

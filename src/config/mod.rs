@@ -5,6 +5,7 @@ mod env;
 mod proxy;
 mod traces;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use base::BaseUrl;
@@ -78,6 +79,8 @@ pub struct Config {
     pub shutdown_delay: Duration,
     /// How long requests under way may go on after that.
     pub shutdown_timeout: Duration,
+    /// What is logged, in the words of `env_logger`; `None`: `info`.
+    pub log_filter: Option<String>,
     /// Whether each request is logged.
     pub access_log: bool,
     /// How log lines are written.
@@ -88,6 +91,11 @@ pub struct Config {
     pub strict_translation: bool,
     /// What may be kept of reasoning for clients that do not keep it, in bytes; 0 for nothing.
     pub reasoning_memory: u64,
+    /// PEM file, and directory of such files, with the root certificates to trust instead of the
+    /// system's.
+    pub cert_file: Option<PathBuf>,
+    /// See `cert_file`.
+    pub cert_dir: Option<PathBuf>,
     /// The proxy for `https:` base URLs.
     pub proxy: Option<Proxy>,
 }
@@ -152,9 +160,11 @@ impl Config {
             .expect("there is one for each row of the table")
     }
 
-    /// Everything that must never be seen.
+    /// Everything that must never be seen, as long as it is long enough to be told from a word: a
+    /// header for the collector may be a tenant's number.
     #[must_use]
     pub fn secrets(&self) -> Vec<Secret> {
+        const SHORTEST: usize = 8;
         let keys = self.providers.iter().filter_map(|entry| entry.key.as_ref());
         let proxy = self
             .proxy
@@ -166,7 +176,10 @@ impl Config {
             .chain(keys)
             .chain(proxy)
             .chain(traces.map(|(_, value)| value))
-            .cloned()
+            // Behind a scheme, as in `Bearer`, the token alone is secret as well.
+            .flat_map(|secret| [Some(secret.clone()), secret.token()])
+            .flatten()
+            .filter(|secret| secret.expose().len() >= SHORTEST)
             .collect()
     }
 
@@ -286,11 +299,14 @@ impl Default for Config {
             models_timeout: Duration::from_secs(5),
             shutdown_delay: Duration::ZERO,
             shutdown_timeout: Duration::from_secs(30),
+            log_filter: None,
             access_log: true,
             log_format: LogFormat::Text,
             traces: None,
             strict_translation: false,
             reasoning_memory: 32 << 20,
+            cert_file: None,
+            cert_dir: None,
             proxy: None,
         }
     }

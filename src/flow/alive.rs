@@ -7,19 +7,20 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use futures_util::future::{Either, select};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::ask::Ask;
 use super::plan::{Answer, Plan};
 use super::{AppState, Content, Refused, Reply};
-use crate::drain::{Drain, End, Stage};
+use crate::drain::End;
 use crate::error::Error;
+use crate::meter::{Meter, Tally};
 
 /// A comment, which clients pass over: WHATWG HTML, section 9.2.6.
 const KEEPALIVE: &[u8] = b": keepalive\n\n";
@@ -35,32 +36,26 @@ type Events = Pin<Box<dyn Stream<Item = Bytes>>>;
 /// Why there is no answer.
 pub(super) async fn carry_out(plan: Plan, state: Rc<AppState>, ask: Ask) -> Result<Reply, Refused> {
     ask.tally.target(&plan.model, plan.provider, plan.stream);
-    let (drain, keepalive) = (state.drain.clone(), state.config.keepalive);
+    let keepalive = state.config.keepalive;
     if !plan.stream {
-        return unless_ending(&drain, plan.carry_out(&state, &ask)).await?;
+        return plan.carry_out(&state, &ask).await;
     }
     let provider = plan.provider;
     let told = plan.told();
     let failing = Failing {
         provider: provider.name,
         answer: plan.answer.clone(),
-        state: Rc::clone(&state),
-        end: drain.end(),
+        meter: Arc::clone(&state.meter),
+        tally: Rc::clone(&ask.tally),
+        end: state.drain.end(),
     };
-    let tally = Rc::clone(&ask.tally);
-    let mut call: Called = Box::pin(async move {
-        let answered = plan.carry_out(&state, &ask).await;
-        if let Err(refused) = &answered {
-            tally.failed(refused.error.class());
-        }
-        answered
-    });
+    let mut call: Called = Box::pin(async move { plan.carry_out(&state, &ask).await });
     let patience = if keepalive.is_zero() {
         Duration::MAX
     } else {
         keepalive
     };
-    match unless_ending(&drain, timeout(patience, call.as_mut())).await? {
+    match timeout(patience, call.as_mut()).await {
         Ok(answered) => {
             let mut reply = answered?;
             if let Content::Events(events) = reply.content {
@@ -83,26 +78,19 @@ pub(super) async fn carry_out(plan: Plan, state: Rc<AppState>, ask: Ask) -> Resu
     }
 }
 
-/// What `future` gives, unless the time of what is under way ends before.
-async fn unless_ending<F: Future>(drain: &Drain, future: F) -> Result<F::Output, Error> {
-    let (future, end) = (std::pin::pin!(future), drain.reached(Stage::Ending));
-    match select(future, std::pin::pin!(end)).await {
-        Either::Left((output, _)) => Ok(output),
-        Either::Right(_) => Err(Error::ShuttingDown),
-    }
-}
-
 /// How a stream fails whose answer never came.
 struct Failing {
     provider: &'static str,
     answer: Answer,
-    state: Rc<AppState>,
+    meter: Arc<Meter>,
+    tally: Rc<Tally>,
     end: End,
 }
 
 impl Failing {
     fn event(&self, error: &Error) -> Bytes {
-        self.state.meter.broken(self.provider, error.class());
+        self.tally.failed(error.class());
+        self.meter.broken(self.provider, error.class());
         log::warn!(
             "{}: a stream failed before its first event: {error}",
             self.provider

@@ -21,6 +21,20 @@ use crate::secret::Secret;
 use crate::upstream::{Deadline, Method};
 use crate::worker::{Call, Failed, Found, Reply};
 
+/// What is sent to a provider.
+pub(super) struct Sent<'p> {
+    /// The path after the base URL.
+    pub path: &'p str,
+    /// The model, as the client named it.
+    pub model: &'p str,
+    /// The provider's request.
+    pub body: Bytes,
+    /// Headers that go with it.
+    pub headers: Vec<(&'static str, String)>,
+    /// Whether a stream is asked for.
+    pub stream: bool,
+}
+
 /// Gives a header of a request.
 pub type Header = Rc<dyn Fn(&str) -> Option<String>>;
 
@@ -126,16 +140,21 @@ impl Ask {
         &self,
         state: &AppState,
         provider: &'static Provider,
-        path: &str,
-        body: Bytes,
-        headers: Vec<(&'static str, String)>,
-        stream: bool,
+        sent: Sent<'_>,
     ) -> Result<(Reply, Secret), Refused> {
+        let Sent {
+            path,
+            model,
+            body,
+            headers,
+            stream,
+        } = sent;
         let key = self.caller.key_for(&state.config, provider)?;
         let native = path == "/responses";
         let call = Call {
             method: Method::Post,
             path: path.to_owned(),
+            model: model.to_owned(),
             body,
             key: key.clone(),
             stream,
@@ -179,6 +198,9 @@ impl Ask {
             let Some(theirs) = (self.header)(name) else {
                 continue;
             };
+            if *name == "tracestate" && self.tally.begins_trace() {
+                continue;
+            }
             match own.iter_mut().find(|(own, _)| own == name) {
                 Some((_, value)) => *value = format!("{theirs},{value}"),
                 None => own.push((name, theirs)),

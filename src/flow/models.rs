@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::ask::refused;
 use super::{AppState, Refused};
@@ -169,23 +169,12 @@ async fn live(
     provider: &'static Provider,
     key: Secret,
 ) -> Result<Vec<Entry>, Refused> {
-    let limit = state.config.models_timeout;
-    let listed = timeout(limit, pages(state, provider, &key)).await;
-    match listed {
-        Ok(Ok(entries)) => Ok(entries),
-        Ok(Err(failed)) if failed.error.status() == 404 => Ok(bundled(provider)),
-        Ok(Err(failed)) => {
+    match pages(state, provider, &key).await {
+        Ok(entries) => Ok(entries),
+        Err(failed) if failed.error.status() == 404 => Ok(bundled(provider)),
+        Err(failed) => {
             log::warn!("{} gave no list of models: {}", provider.name, failed.error);
             Err(refused(failed, provider, caller))
-        }
-        Err(_) => {
-            log::warn!("{} gave no list of models within {limit:?}", provider.name);
-            Err(Error::TimedOut {
-                provider: provider.name,
-                phase: Phase::Answer,
-                after: limit,
-            }
-            .into())
         }
     }
 }
@@ -212,6 +201,8 @@ async fn pages(
         let call = Call {
             method: Method::Get,
             path,
+            // Its circuit is none of the models'.
+            model: String::new(),
             body: Bytes::new(),
             key: key.clone(),
             stream: false,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::ask::Ask;
+use super::ask::{Ask, Sent};
 use super::stream::{Relayed, Translated, without_key};
 use super::{AppState, Content, Refused, Reply};
 use crate::dialect::hub::{Event, Kept, Usage};
@@ -167,16 +167,19 @@ impl Plan {
     async fn attempt(&self, state: &AppState, ask: &Ask) -> Result<Reply, Refused> {
         let Self {
             provider,
-            path,
             stream,
             talk,
             ..
         } = self;
-        let (body, headers, answer) =
-            (self.body.clone(), self.headers.clone(), self.answer.clone());
-        let (reply, key) = ask
-            .call(state, provider, path, body, headers, *stream)
-            .await?;
+        let answer = self.answer.clone();
+        let sent = Sent {
+            path: self.path,
+            model: &self.model,
+            body: self.body.clone(),
+            headers: self.headers.clone(),
+            stream: *stream,
+        };
+        let (reply, key) = ask.call(state, provider, sent).await?;
         let (attempts, mut headers) = (reply.attempts, reply.headers);
         let aside = Aside {
             meter: Arc::clone(&state.meter),

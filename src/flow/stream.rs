@@ -94,6 +94,9 @@ impl Stream for Relayed {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let this = self.get_mut();
         while !this.done {
+            if this.end.is_due() {
+                return this.fail(&Error::ShuttingDown);
+            }
             let events = match Pin::new(&mut *this.events).poll_next(cx) {
                 Poll::Pending if this.end.has_come(cx) => return this.fail(&Error::ShuttingDown),
                 Poll::Pending => return Poll::Pending,
@@ -256,7 +259,12 @@ impl Stream for Translated {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let this = self.get_mut();
         while !this.done {
-            match Pin::new(&mut *this.events).poll_next(cx) {
+            let polled = if this.end.is_due() {
+                Poll::Ready(Some(Err(Error::ShuttingDown)))
+            } else {
+                Pin::new(&mut *this.events).poll_next(cx)
+            };
+            match polled {
                 Poll::Pending if this.end.has_come(cx) => {
                     this.steps.push(Event::Failed(Error::ShuttingDown));
                 }

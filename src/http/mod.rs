@@ -16,7 +16,7 @@ mod socket;
 mod tallied;
 mod ui;
 
-use std::future::ready;
+use std::future::{pending, ready};
 use std::io;
 use std::net::{TcpListener, ToSocketAddrs};
 use std::rc::Rc;
@@ -27,7 +27,7 @@ use actix_http::HttpService;
 use actix_http::error::DispatchError;
 use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::App;
-use actix_web::dev::{AppConfig, Server, Service, ServiceResponse};
+use actix_web::dev::{AppConfig, Server, Service};
 use actix_web::rt::net::TcpStream;
 use futures_util::future::{Either, select};
 use socket2::{Domain, Type};
@@ -43,6 +43,9 @@ use socket::{Patience, Socket};
 
 /// Bytes of an answer that wait for the client before no more are taken from the provider.
 const WRITE_BUFFER: usize = 4 << 10;
+
+/// How long a refused body may go on coming before the connection is cut.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// How long an idle connection of a client is kept: longer than load balancers keep theirs.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -83,6 +86,7 @@ pub fn serve(shared: Shared, listener: TcpListener) -> io::Result<Server> {
     let address = listener.local_addr()?;
     let patience = Patience {
         head: config.head_timeout,
+        rest: KEEP_ALIVE,
         write: config.write_timeout,
     };
     let app = move || {
@@ -93,14 +97,20 @@ pub fn serve(shared: Shared, listener: TcpListener) -> io::Result<Server> {
             .wrap_fn(|request, next| {
                 if tallied::is_too_late(&request) {
                     // The socket ends the connection; no answer is on its way by then.
-                    return Either::Left(nothing());
+                    return Either::Left(pending());
                 }
                 let open = tallied::open(&request);
+                let end = tallied::end(&request);
                 let answer = match tallied::malformed(&request) {
                     None => Either::Left(next.call(request)),
                     Some(failure) => Either::Right(ready(Ok(request.error_response(failure)))),
                 };
-                Either::Right(async move { Ok(tallied::close(answer.await?, open)) })
+                Either::Right(async move {
+                    match select(Box::pin(answer), Box::pin(end)).await {
+                        Either::Left((answer, _)) => Ok(tallied::close(answer?, open)),
+                        Either::Right(_) => Err(tallied::ended(&open)),
+                    }
+                })
             })
             .configure(routes::register)
             .into_factory()
@@ -112,6 +122,8 @@ pub fn serve(shared: Shared, listener: TcpListener) -> io::Result<Server> {
             .keep_alive(KEEP_ALIVE)
             // The socket sees to the head of every request, not of the first alone.
             .client_request_timeout(Duration::ZERO)
+            // Who is refused in the middle of a body reads the answer; a reset would take it away.
+            .client_disconnect_timeout(LINGER)
             // What a client that stopped reading costs; bytes in it wait for no one else.
             .h1_write_buffer_size(WRITE_BUFFER)
             // The socket tells when a client has left.
@@ -136,12 +148,6 @@ pub fn serve(shared: Shared, listener: TcpListener) -> io::Result<Server> {
         .listen("gateway", listener, app)?
         .run();
     Ok(server)
-}
-
-/// Never anything, but that its task is woken once, to look at the socket again.
-async fn nothing() -> Result<ServiceResponse, actix_web::Error> {
-    actix_web::rt::task::yield_now().await;
-    std::future::pending().await
 }
 
 /// How long the last events may take to leave, once the time of what is under way is over.

@@ -48,6 +48,7 @@ struct Status {
     failures_in_a_row: u64,
     /// `closed`, `half_open` or `open`.
     circuit: &'static str,
+    failing_models: Vec<String>,
 }
 
 /// Lists the providers: how their models are named and what is relayed or translated.
@@ -116,6 +117,7 @@ fn row(provider: &'static Provider, state: Option<&AppState>) -> Row {
                     Circuit::HalfOpen => "half_open",
                     Circuit::Open => "open",
                 },
+                failing_models: state.worker(provider).failing(),
             }
         }),
     }

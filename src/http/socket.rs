@@ -1,10 +1,11 @@
 //! A client's connection: what it may not do for long.
 //!
 //! The HTTP server has a deadline for the head of the first request on a connection, half a second
-//! off, and for none of the later ones (GHSA-54pm-2wm5-hpmg), none for a client that takes nothing of its answer or whose
-//! chunked body was answered before its end, it spins over a client that sends on and on while its
-//! request is under way, and it cannot tell a client that left from one that sent noise behind its
-//! request. All of that is seen to here, below it, where bytes come in and go out.
+//! off, and for none of the later ones (GHSA-54pm-2wm5-hpmg), none for a client that takes nothing
+//! of its answer or whose chunked body was answered before its end, it spins over a client that
+//! sends on and on while its request is under way, and it cannot tell a client that left from one
+//! that sent noise behind its request. All of that is seen to here, below it, where bytes come in
+//! and go out.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -31,7 +32,7 @@ const MAX_AHEAD: usize = 64 << 10;
 const TOO_SLOW: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
-/// What the server knows of a connection and its socket does not: whether a request is under way.
+/// What the server knows of a connection and its socket does not, and the other way.
 #[derive(Debug, Default)]
 pub struct Connection {
     /// Whether a request was ever begun.
@@ -48,8 +49,12 @@ pub struct Connection {
     overrun: Cell<bool>,
     /// Whether the client sends no more.
     at_end: Cell<bool>,
+    /// Whether the client took nothing for its time.
+    stalled: Cell<bool>,
     /// The socket's bytes since the connection was last at rest.
     seen: RefCell<Seen>,
+    /// What is left behind the requests that are over.
+    rest: Cell<Rest>,
     /// Whether bytes of a later request were read ahead.
     ahead: Cell<bool>,
     /// Whom to wake when a request is over: the server does not read again by itself.
@@ -59,7 +64,7 @@ pub struct Connection {
 /// How a request's body ends.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Length {
-    /// After so many bytes; 0 where there is none.
+    /// There is none.
     #[default]
     None,
     /// After so many bytes.
@@ -68,25 +73,65 @@ pub enum Length {
     Chunks,
 }
 
+/// What is left on a connection without a request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Rest {
+    /// Nothing: it may rest.
+    #[default]
+    Nothing,
+    /// Perhaps a part of a head: what came cannot be told apart from here. It may rest no longer
+    /// than a connection at rest, which the server would let it.
+    Perhaps,
+    /// A part of a head, which has its time.
+    Head,
+}
+
 /// Bytes that came since the connection was last at rest.
 #[derive(Debug, Default)]
 struct Seen {
     all: u64,
     /// Those of the head of the first request, once its end was seen.
     head: Option<u64>,
-    /// Whether the last ones end a body of chunks.
-    ends_chunks: bool,
+    /// The last bytes, where the end of the head may have begun.
+    tail: [u8; 3],
     requests: u32,
 }
 
 impl Seen {
     fn read(&mut self, bytes: &[u8]) {
+        const END: &[u8] = b"\r\n\r\n";
         if self.head.is_none() {
-            let end = memmem::find(bytes, b"\r\n\r\n").and_then(|at| u64::try_from(at + 4).ok());
-            self.head = end.map(|end| self.all + end);
+            let mut edge = self.tail.to_vec();
+            edge.extend(bytes.iter().take(3));
+            let at = match memmem::find(&edge, END) {
+                // The edge begins three bytes before these.
+                Some(at) => at.checked_add(1),
+                None => memmem::find(bytes, END).map(|at| at + 4),
+            };
+            self.head = at
+                .and_then(|at| u64::try_from(at).ok())
+                .map(|at| self.all + at);
+            for byte in bytes.iter().skip(bytes.len().saturating_sub(3)) {
+                self.tail.rotate_left(1);
+                self.tail[2] = *byte;
+            }
         }
         self.all += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        self.ends_chunks = bytes.ends_with(b"0\r\n\r\n");
+    }
+
+    /// What is left when the request is over whose body had this length.
+    fn rest(&self, length: Length) -> Rest {
+        let length = match length {
+            Length::None => 0,
+            Length::Bytes(length) => length,
+            Length::Chunks => return Rest::Perhaps,
+        };
+        match self.head.and_then(|head| head.checked_add(length)) {
+            _ if self.requests != 1 => Rest::Perhaps,
+            Some(whole) if whole == self.all => Rest::Nothing,
+            Some(_) => Rest::Head,
+            None => Rest::Perhaps,
+        }
     }
 }
 
@@ -111,6 +156,12 @@ impl UnderWay {
     pub fn is_last(&self) {
         self.0.last.set(true);
     }
+
+    /// Whether the client was ended because it took nothing of its answer.
+    #[must_use]
+    pub fn has_stalled(&self) -> bool {
+        self.0.stalled.get()
+    }
 }
 
 impl Drop for UnderWay {
@@ -121,11 +172,10 @@ impl Drop for UnderWay {
         if left > 0 {
             return;
         }
-        let at_rest = connection.is_at_rest();
-        if at_rest {
-            *connection.seen.borrow_mut() = Seen::default();
-        }
-        if (connection.ahead.get() || !at_rest)
+        let seen = connection.seen.take();
+        let rest = seen.rest(connection.length.get());
+        connection.rest.set(rest);
+        if (connection.ahead.get() || rest != Rest::Nothing)
             && let Some(reader) = connection.reader.take()
         {
             reader.wake();
@@ -150,6 +200,7 @@ impl Connection {
         self.body_taken.set(length == Length::None);
         self.length.set(length);
         self.served.set(true);
+        self.rest.set(Rest::Nothing);
         self.seen.borrow_mut().requests += 1;
         UnderWay(Rc::clone(self))
     }
@@ -159,26 +210,19 @@ impl Connection {
         self.under_way.get() > 0 && self.body_taken.get()
     }
 
-    /// Whether nothing but one whole request has come since the connection was last at rest, so
-    /// that it may rest again. What came of a next one cannot be told from a head that is not sent
-    /// to its end: it has a head's time.
-    fn is_at_rest(&self) -> bool {
-        let seen = self.seen.borrow();
-        if seen.all == 0 {
-            // A new connection is there for a request.
-            return self.served.get();
+    /// How long what is there may take to become a request; `None` where nothing is, and the server
+    /// lets the connection rest.
+    fn time_left_for(&self, patience: &Patience) -> Option<Duration> {
+        if self.under_way.get() > 0 {
+            return None;
         }
-        let length = match self.length.get() {
-            Length::None => Some(0),
-            Length::Bytes(length) => Some(length),
-            Length::Chunks => None,
-        };
-        let exact = match (seen.head, length) {
-            (Some(head), Some(length)) => head.checked_add(length) == Some(seen.all),
-            (Some(_), None) => seen.ends_chunks,
-            (None, _) => false,
-        };
-        seen.requests == 1 && exact
+        let fresh = self.seen.borrow().all > 0;
+        match self.rest.get() {
+            _ if fresh || !self.served.get() => Some(patience.head),
+            Rest::Nothing => None,
+            Rest::Perhaps => Some(patience.rest),
+            Rest::Head => Some(patience.head),
+        }
     }
 }
 
@@ -187,6 +231,8 @@ impl Connection {
 pub struct Patience {
     /// For the head of a request, from its first byte.
     pub head: Duration,
+    /// Without a request.
+    pub rest: Duration,
     /// Without taking a byte of its answer.
     pub write: Duration,
 }
@@ -201,7 +247,10 @@ pub struct Socket {
     /// Runs while the client takes nothing.
     write: Option<Pin<Box<Sleep>>>,
     ahead: BytesMut,
+    discarded: usize,
     in_a_row: usize,
+    /// Whether the server has asked for bytes since it last wrote: after an error it does not.
+    was_read: bool,
 }
 
 impl Socket {
@@ -217,7 +266,9 @@ impl Socket {
             head: None,
             write: None,
             ahead: BytesMut::new(),
+            discarded: 0,
             in_a_row: 0,
+            was_read: false,
         }
     }
 
@@ -234,8 +285,8 @@ impl Socket {
         if !self.connection.reader.borrow().as_ref().is_some_and(known) {
             *self.connection.reader.borrow_mut() = Some(cx.waker().clone());
         }
-        while self.ahead.len() < MAX_AHEAD {
-            let mut space = [0_u8; 4096];
+        while self.ahead.len() + self.discarded < MAX_AHEAD {
+            let mut space = [0_u8; 2048];
             let mut buf = ReadBuf::new(&mut space);
             match Pin::new(&mut self.io).poll_read(cx, &mut buf) {
                 Poll::Pending => return Poll::Pending,
@@ -243,7 +294,9 @@ impl Socket {
                     return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
                 }
                 // What follows the last request is nobody's.
-                Poll::Ready(Ok(())) if self.connection.last.get() => {}
+                Poll::Ready(Ok(())) if self.connection.last.get() => {
+                    self.discarded += buf.filled().len();
+                }
                 Poll::Ready(Ok(())) => {
                     self.ahead.extend_from_slice(buf.filled());
                     self.connection.ahead.set(true);
@@ -254,27 +307,26 @@ impl Socket {
         Poll::Pending
     }
 
-    /// Whether a head has taken its time. Called where nothing more is there to read.
+    /// Whether a head has taken its time. While an answer is on its way, the client is given that
+    /// time first.
     fn head_expired(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.connection.under_way.get() > 0 {
+        let time = self.connection.time_left_for(&self.patience);
+        let Some(time) = time.filter(|_| self.write.is_none()) else {
             self.head = None;
             return false;
-        }
-        if self.connection.is_at_rest() {
-            self.head = None;
-            return false;
-        }
-        let limit = self.patience.head;
+        };
         let timer = self
             .head
-            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit)));
+            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + time)));
         timer.as_mut().poll(cx).is_ready()
     }
 
     /// Ends a connection whose head is late; with an answer, where it is surely a head that is late
     /// and no other answer is on its way.
     fn too_slow(&mut self) -> io::Error {
-        if self.write.is_none() && self.connection.seen.borrow().requests == 0 {
+        let connection = &self.connection;
+        let fresh = connection.seen.borrow().all > 0 || !connection.served.get();
+        if fresh && connection.rest.get() == Rest::Nothing {
             let _ = self.io.try_write(TOO_SLOW);
         }
         io::ErrorKind::TimedOut.into()
@@ -288,13 +340,15 @@ impl AsyncRead for Socket {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.connection.overrun.get() && this.write.is_none() {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-        }
+        this.was_read = true;
         if this.connection.is_ahead() {
             this.in_a_row = 0;
             this.head = None;
             return this.read_ahead(cx);
+        }
+        if this.connection.time_left_for(&this.patience).is_none() {
+            // A timer of a request that is over measures no other.
+            this.head = None;
         }
         if this.in_a_row >= IN_A_ROW {
             this.in_a_row = 0;
@@ -349,9 +403,31 @@ impl Socket {
             .write
             .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit)));
         if timer.as_mut().poll(cx).is_ready() {
+            self.connection.stalled.set(true);
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         Poll::Pending
+    }
+
+    /// What the server does not look at any more, once it has met an error or the end: it does not
+    /// read then, but at the end of every turn it flushes.
+    fn look(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let connection = Rc::clone(&self.connection);
+        let left = connection.at_end.get() && connection.is_ahead();
+        if connection.overrun.get() || left {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        if std::mem::take(&mut self.was_read) || connection.at_end.get() {
+            return Poll::Ready(Ok(()));
+        }
+        if connection.is_ahead() {
+            if let Poll::Ready(Err(error)) = self.read_ahead(cx) {
+                return Poll::Ready(Err(error));
+            }
+        } else if self.head_expired(cx) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -381,10 +457,52 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+        let this = self.get_mut();
+        match this.look(cx) {
+            Poll::Ready(Ok(())) => Pin::new(&mut this.io).poll_flush(cx),
+            other => other,
+        }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rest(reads: &[&str], length: Length) -> Rest {
+        let mut seen = Seen {
+            requests: 1,
+            ..Seen::default()
+        };
+        for read in reads {
+            seen.read(read.as_bytes());
+        }
+        seen.rest(length)
+    }
+
+    #[test]
+    fn what_is_left_behind_a_request_is_told_however_it_came() {
+        let whole = "POST / HTTP/1.1\r\nA: b\r\n\r\nbody";
+        for at in 1..whole.len() {
+            let (one, two) = whole.split_at(at);
+            assert_eq!(rest(&[one, two], Length::Bytes(4)), Rest::Nothing, "{at}");
+            assert_eq!(
+                rest(&[one, two, "GET"], Length::Bytes(4)),
+                Rest::Head,
+                "{at}"
+            );
+        }
+        let bytes: Vec<_> = whole.split("").filter(|byte| !byte.is_empty()).collect();
+        assert_eq!(rest(&bytes, Length::Bytes(4)), Rest::Nothing);
+        assert_eq!(
+            rest(&["GET / HTTP/1.1\r\n\r\n"], Length::None),
+            Rest::Nothing
+        );
+        assert_eq!(rest(&[whole], Length::Chunks), Rest::Perhaps);
+        assert_eq!(rest(&["GET / HTTP/1.1\n\n"], Length::None), Rest::Perhaps);
     }
 }

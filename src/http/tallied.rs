@@ -1,6 +1,7 @@
 //! Opens the record of a request when its head is there, and closes it with the last byte of its
 //! answer.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -66,7 +67,7 @@ pub(super) fn open(request: &ServiceRequest) -> Open {
     };
     let last = http.head().connection_type() == ConnectionType::Close;
     let open = Open {
-        tally: Tally::open(&state.meter, &arrival, state.config.write_timeout),
+        tally: Tally::open(&state.meter, &arrival),
         under_way: Rc::new(connection(http).begin(length, last)),
     };
     request.extensions_mut().insert(open.clone());
@@ -81,6 +82,20 @@ fn connection(request: &HttpRequest) -> Rc<Connection> {
 /// Whether the client had said that the request before this was its last. Nothing may come of it.
 pub(super) fn is_too_late(request: &ServiceRequest) -> bool {
     connection(request.request()).is_overrun()
+}
+
+/// The end of the time for what is under way.
+pub(super) fn end(request: &ServiceRequest) -> impl Future<Output = ()> + use<> {
+    state(request.request()).drain.reached(Stage::Ending)
+}
+
+/// The error of a request that is still under way then.
+pub(super) fn ended(open: &Open) -> actix_web::Error {
+    let failure = Failure::from(Error::ShuttingDown);
+    open.tally.answered(Error::ShuttingDown.status());
+    open.tally.failed(failure.class());
+    open.tally.complete();
+    failure.into()
 }
 
 /// What of a head leaves open what is meant, though the server takes it.
@@ -181,22 +196,22 @@ impl MessageBody for Tallied {
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let this = self.get_mut();
         let polled = this.body.as_pin_mut().poll_next(cx);
-        match &polled {
-            Poll::Ready(None) => this.open.tally.complete(),
-            Poll::Ready(Some(_)) => this.open.tally.given(true),
-            Poll::Pending => this.open.tally.given(false),
+        if matches!(polled, Poll::Ready(None)) {
+            this.open.tally.complete();
         }
         polled
     }
 
+    /// Taken as a whole, it would be gone before a byte of it is written.
     fn try_into_bytes(self) -> Result<Bytes, Self> {
-        let Self { body, open } = self;
-        match body.try_into_bytes() {
-            Ok(bytes) => {
-                open.tally.complete();
-                Ok(bytes)
-            }
-            Err(body) => Err(Self { body, open }),
+        Err(self)
+    }
+}
+
+impl Drop for Tallied {
+    fn drop(&mut self) {
+        if self.open.under_way.has_stalled() {
+            self.open.tally.stalled();
         }
     }
 }

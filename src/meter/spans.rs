@@ -45,6 +45,11 @@ impl Trace {
         format!("00-{:032x}-{span:016x}-01", self.id)
     }
 
+    /// Whether the trace begins here.
+    pub(super) fn is_first(&self) -> bool {
+        self.parent.is_none()
+    }
+
     pub(super) fn id_text(&self) -> String {
         format!("{:032x}", self.id)
     }

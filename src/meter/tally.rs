@@ -11,6 +11,7 @@ use super::{Meter, id};
 use crate::config::LogFormat;
 use crate::dialect::hub::Usage;
 use crate::providers::Provider;
+use crate::secret::redact;
 
 /// The status under which a request is counted whose client left before it got one, as nginx does.
 pub const CLIENT_LEFT: u16 = 499;
@@ -35,7 +36,6 @@ pub struct Tally {
     path: String,
     endpoint: &'static str,
     id: String,
-    write_timeout: Duration,
     seen: RefCell<Seen>,
 }
 
@@ -53,8 +53,8 @@ struct Seen {
     usage: Option<Usage>,
     error: Option<&'static str>,
     upstream_id: Option<String>,
-    /// When the client was given something that it has not taken yet.
-    given: Option<Instant>,
+    /// Whether the client took nothing of its answer for its time.
+    stalled: bool,
     /// Whether it has its whole answer.
     complete: bool,
     trace: Option<Trace>,
@@ -78,7 +78,7 @@ pub struct Arrival<'r> {
 impl Tally {
     /// A request came in.
     #[must_use]
-    pub fn open(meter: &Arc<Meter>, arrival: &Arrival<'_>, write_timeout: Duration) -> Rc<Self> {
+    pub fn open(meter: &Arc<Meter>, arrival: &Arrival<'_>) -> Rc<Self> {
         meter.in_flight.inc();
         let trace = meter.begin_trace(arrival.traceparent);
         Rc::new(Self {
@@ -92,7 +92,6 @@ impl Tally {
                 .id
                 .filter(|id| acceptable(id))
                 .map_or_else(id::request, str::to_owned),
-            write_timeout,
             seen: RefCell::new(Seen {
                 trace,
                 ..Seen::default()
@@ -104,6 +103,13 @@ impl Tally {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Whether the request begins a trace: what the client said of another does not belong to it.
+    #[must_use]
+    pub fn begins_trace(&self) -> bool {
+        let seen = self.seen.borrow();
+        seen.trace.as_ref().is_some_and(Trace::is_first)
     }
 
     /// The body is there.
@@ -178,9 +184,9 @@ impl Tally {
         self.seen.borrow_mut().status = Some(status);
     }
 
-    /// The client was given more of its answer, or takes all there is and waits.
-    pub fn given(&self, more: bool) {
-        self.seen.borrow_mut().given = more.then(Instant::now);
+    /// The client was ended because it took nothing of its answer.
+    pub fn stalled(&self) {
+        self.seen.borrow_mut().stalled = true;
     }
 
     /// The client has its whole answer.
@@ -239,11 +245,12 @@ impl Drop for Tally {
         let total = self.begun.elapsed();
         let mut seen = std::mem::take(&mut *self.seen.borrow_mut());
         if !seen.complete {
-            let stalled = seen
-                .given
-                .is_some_and(|given| given.elapsed() >= self.write_timeout);
-            seen.error
-                .get_or_insert(if stalled { STALLED } else { CLIENT_LEFT_REASON });
+            let reason = if seen.stalled {
+                STALLED
+            } else {
+                CLIENT_LEFT_REASON
+            };
+            seen.error.get_or_insert(reason);
         }
         if let Some(attempt) = seen.attempts.last_mut()
             && attempt.ended.is_none()
@@ -285,8 +292,12 @@ impl Drop for Tally {
                 begun: self.wall,
                 took: total,
                 status: seen.status.unwrap_or(CLIENT_LEFT),
-                request_id: self.id.clone(),
-                model: seen.model.take(),
+                // Either is the client's own text, which may be a key in the wrong place.
+                request_id: redact(&self.id, None).into_owned(),
+                model: seen
+                    .model
+                    .take()
+                    .map(|model| redact(&model, None).into_owned()),
                 provider: seen.provider,
                 stream: seen.stream,
                 first: seen.first,

@@ -375,9 +375,8 @@ impl Client {
         };
         headers.push(("x-upstream-status".to_owned(), status.to_string()));
         Failure {
-            error: Error::Provider(Box::new(error)),
-            again,
             headers,
+            ..Failure::new(Error::Provider(Box::new(error)), again)
         }
     }
 
@@ -416,8 +415,9 @@ impl Client {
                 Failure::new(error, yes)
             }
             SendRequestError::Connect(_) => unreachable("its address cannot be found", yes),
+            // So does a provider that refuses a body before it has all of it.
             SendRequestError::Send(_) => {
-                unreachable("the connection broke while sending", if_quick)
+                unreachable("the connection broke while sending", if_quick).untelling()
             }
             SendRequestError::Timeout => deadline.failure(provider),
             _ => Failure::new(

@@ -18,6 +18,8 @@ pub struct Failure {
     pub again: Again,
     /// Headers of the provider that the client is given.
     pub headers: Vec<(String, String)>,
+    /// Whether it tells against the provider, and not against what was sent to it.
+    pub tells: bool,
 }
 
 impl Failure {
@@ -25,10 +27,17 @@ impl Failure {
     #[must_use]
     pub fn new(error: Error, again: Again) -> Self {
         Self {
+            tells: error.is_providers(),
             error,
             again,
             headers: Vec::new(),
         }
+    }
+
+    /// The same, but that it may be the fault of what was sent.
+    pub(super) fn untelling(mut self) -> Self {
+        self.tells = false;
+        self
     }
 }
 

@@ -12,5 +12,5 @@ pub use body::{Body, BodyError};
 pub use client::{Answered, Attempt, Client, Deadline, Method, Outgoing};
 pub use collector::Collector;
 pub use failure::Failure;
-pub use retry::{Again, Policy, Schedule};
+pub use retry::{Again, LEAST, Policy, Schedule};
 pub use tls::Tls;

@@ -8,6 +8,9 @@ const MAX_PAUSE: Duration = Duration::from_secs(8);
 /// Longest wait that a provider may ask for; beyond it the client is told instead.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(20);
 
+/// Least time that an attempt is worth.
+pub const LEAST: Duration = Duration::from_millis(100);
+
 /// How often, and how long apart.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
@@ -71,7 +74,8 @@ impl Schedule {
             Some(after) => after.max(ceiling.mul_f64(luck.clamp(0.0, 1.0))),
             None => ceiling.mul_f64(luck.clamp(0.0, 1.0)),
         };
-        if pause >= left {
+        // An attempt that has no time can only be billed.
+        if pause + LEAST >= left {
             return None;
         }
         self.retries += 1;

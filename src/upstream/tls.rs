@@ -4,17 +4,24 @@ use std::sync::Arc;
 
 use rustls::{ClientConfig, RootCertStore};
 
+use crate::config::Config;
+
 /// The TLS settings of all connections. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Tls(Arc<ClientConfig>);
 
 impl Tls {
-    /// Loads the system's roots; `SSL_CERT_FILE` and `SSL_CERT_DIR` replace them.
+    /// Loads the configured roots, or the system's where none are.
     ///
     /// # Errors
     /// A text where no root can be loaded: no connection would succeed then.
-    pub fn system() -> Result<Self, String> {
-        let loaded = rustls_native_certs::load_native_certs();
+    pub fn load(config: &Config) -> Result<Self, String> {
+        let (file, folder) = (config.cert_file.as_deref(), config.cert_dir.as_deref());
+        let loaded = if file.is_none() && folder.is_none() {
+            rustls_native_certs::load_native_certs()
+        } else {
+            rustls_native_certs::load_certs_from_paths(file, folder)
+        };
         let mut roots = RootCertStore::empty();
         let (accepted, _) = roots.add_parsable_certificates(loaded.certs);
         if accepted == 0 {

@@ -1,10 +1,13 @@
-//! The circuit of one provider: closed while it answers, open while it fails. Pure.
+//! The circuits of one provider, one for each of its models: closed while it answers, open while it
+//! fails. Pure.
 //!
-//! It learns from the attempts of live traffic alone. While it is open, one call in each interval
+//! Providers fail by model: one that is overloaded or broken must not shut out the others. A circuit
+//! learns from the attempts of live traffic alone. While it is open, one call in each interval
 //! is let through to see whether the provider is back; the first that succeeds closes it. A new one
 //! is let through however long the last takes: a model may think for a minute, and one that hangs
 //! must not keep the circuit open.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::config::Breaker as Settings;
@@ -20,12 +23,97 @@ pub enum Circuit {
     HalfOpen,
 }
 
+/// Most models whose circuits are kept. Clients choose the names: of more, none is kept until an old
+/// one has rested.
+const MOST: usize = 256;
+
+/// The circuits of one provider, by model.
+#[derive(Debug)]
+pub struct Breakers {
+    settings: Settings,
+    of: HashMap<Box<str>, Breaker>,
+}
+
+impl Breakers {
+    /// All closed.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            of: HashMap::new(),
+        }
+    }
+
+    /// Lets a call for `model` through at `at`.
+    ///
+    /// # Errors
+    /// How long until the next one is let through.
+    pub fn admit(&mut self, model: &str, at: Duration) -> Result<Ticket, Duration> {
+        self.of
+            .get_mut(model)
+            .map_or(Ok(Ticket(0)), |breaker| breaker.admit(at))
+    }
+
+    /// A call that was let through ended at `at`. What the circuit lets through, where that changed.
+    pub fn ended(
+        &mut self,
+        model: &str,
+        ticket: Ticket,
+        failed: bool,
+        at: Duration,
+    ) -> Option<Circuit> {
+        if !self.of.contains_key(model) {
+            // A model that only ever answers needs no circuit.
+            if !failed || self.settings.error_percent == 0 {
+                return None;
+            }
+            if self.of.len() >= MOST {
+                self.of.retain(|_, breaker| !breaker.has_rested(at));
+            }
+            if self.of.len() >= MOST {
+                return None;
+            }
+            self.of.insert(model.into(), Breaker::new(self.settings));
+        }
+        let breaker = self.of.get_mut(model)?;
+        let changed = breaker.ended(ticket, failed, at);
+        changed.then(|| breaker.circuit())
+    }
+
+    /// What the circuit that lets through least does.
+    #[must_use]
+    pub fn worst(&self) -> Circuit {
+        let mut worst = Circuit::Closed;
+        for breaker in self.of.values() {
+            match breaker.circuit() {
+                Circuit::Open => return Circuit::Open,
+                Circuit::HalfOpen => worst = Circuit::HalfOpen,
+                Circuit::Closed => {}
+            }
+        }
+        worst
+    }
+
+    /// The models whose circuits are not closed, sorted.
+    #[must_use]
+    pub fn failing(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for (name, breaker) in &self.of {
+            if breaker.circuit() != Circuit::Closed {
+                names.push(name.to_string());
+            }
+        }
+        names.sort_unstable();
+        names
+    }
+}
+
 /// A call that was let through. What becomes of it counts only while the circuit has not changed
 /// since: an answer that was long under way says nothing about a provider that failed meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ticket(u64);
 
-/// The state machine. Times are durations since any fixed moment.
+/// One circuit. Times are durations since any fixed moment.
 #[derive(Debug)]
 pub struct Breaker {
     settings: Settings,
@@ -104,6 +192,12 @@ impl Breaker {
             return true;
         }
         false
+    }
+
+    /// Whether it is closed and has nothing to remember.
+    fn has_rested(&self, at: Duration) -> bool {
+        let halves = at.as_nanos() / (self.settings.window.as_nanos() / 2).max(1);
+        self.next.is_none() && halves > self.half + 1
     }
 
     /// What the circuit lets through.
@@ -226,6 +320,38 @@ mod tests {
         }
         assert!(!run(&mut breaker, 10_000, true), "alone in its window");
         assert_eq!(breaker.circuit(), Circuit::Closed);
+    }
+
+    #[test]
+    fn a_model_that_fails_shuts_out_no_other_and_names_make_no_circuits_without_end() {
+        let mut breakers = Breakers::new(SETTINGS);
+        let mut run = |model: &str, at: u64, failed: bool| {
+            let ticket = breakers.admit(model, ms(at)).ok()?;
+            breakers.ended(model, ticket, failed, ms(at))
+        };
+        for at in 0..3 {
+            assert_eq!(run("broken", at, true), None);
+            assert_eq!(run("good", at, false), None);
+        }
+        assert_eq!(run("broken", 3, true), Some(Circuit::Open));
+        assert_eq!(breakers.worst(), Circuit::Open);
+        assert_eq!(breakers.failing(), ["broken"]);
+        assert!(breakers.admit("good", ms(4)).is_ok());
+        assert!(breakers.admit("broken", ms(4)).is_err());
+        for n in 0..1000 {
+            let name = format!("made-up-{n}");
+            let ticket = breakers.admit(&name, ms(5)).unwrap();
+            breakers.ended(&name, ticket, true, ms(5));
+        }
+        assert_eq!(breakers.of.len(), MOST);
+        let late = ms(60_000);
+        let ticket = breakers.admit("new", late).unwrap();
+        breakers.ended("new", ticket, true, late);
+        assert_eq!(
+            breakers.of.len(),
+            2,
+            "those that have rested are forgotten, the open one is not"
+        );
     }
 
     #[test]

@@ -179,6 +179,8 @@ impl Stream for Events {
             }
         };
         this.ended = true;
+        // What is still to be written may take its time; the provider is done.
+        this.permit = None;
         Poll::Ready(end)
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-use super::breaker::{Breaker, Circuit, Ticket};
+use super::breaker::{Breakers, Circuit, Ticket};
 use super::budget::Budget;
 use crate::config::Config;
 
@@ -25,7 +25,7 @@ pub struct Gate {
     failures: AtomicU64,
     budget: Budget,
     /// Taken twice for an attempt, for a few instructions each.
-    breaker: Mutex<Breaker>,
+    breakers: Mutex<Breakers>,
     started: Instant,
 }
 
@@ -38,7 +38,7 @@ pub struct State {
     pub waiting: usize,
     /// Attempts in a row that the provider failed, up to now.
     pub failures_in_a_row: u64,
-    /// What its circuit lets through.
+    /// What the circuit of the model lets through that is doing worst.
     pub circuit: Circuit,
 }
 
@@ -68,7 +68,7 @@ impl Gate {
             places: config.max_waiting,
             failures: AtomicU64::new(0),
             budget: Budget::new(config.retry_percent, config.retry_floor),
-            breaker: Mutex::new(Breaker::new(config.breaker)),
+            breakers: Mutex::new(Breakers::new(config.breaker)),
             started: Instant::now(),
         }
     }
@@ -83,29 +83,29 @@ impl Gate {
         self.budget.spend(self.started.elapsed())
     }
 
-    /// Asks the circuit.
+    /// Asks the circuit of a model.
     ///
     /// # Errors
     /// How long it stays open.
-    pub(super) fn admit(&self) -> Result<Ticket, Duration> {
-        self.breaker().admit(self.started.elapsed())
+    pub(super) fn admit(&self, model: &str) -> Result<Ticket, Duration> {
+        self.breakers().admit(model, self.started.elapsed())
     }
 
-    /// An attempt ended. `failed`: the provider did not answer, or answered that it cannot.
-    pub(super) fn ended(&self, ticket: Ticket, failed: bool) -> Option<Circuit> {
+    /// An attempt ended. `failed`: the provider did not answer, or answered that it cannot. What the
+    /// model's circuit lets through, where that changed.
+    pub(super) fn ended(&self, model: &str, ticket: Ticket, failed: bool) -> Option<Circuit> {
         if failed {
             self.failures.fetch_add(1, Ordering::Relaxed);
         } else if self.failures.load(Ordering::Relaxed) != 0 {
             self.failures.store(0, Ordering::Relaxed);
         }
-        let mut breaker = self.breaker();
-        let changed = breaker.ended(ticket, failed, self.started.elapsed());
-        changed.then(|| breaker.circuit())
+        let at = self.started.elapsed();
+        self.breakers().ended(model, ticket, failed, at)
     }
 
-    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+    fn breakers(&self) -> MutexGuard<'_, Breakers> {
         // Nothing that holds it can panic, and its state is whole at every step.
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+        self.breakers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A slot: at once where one is free, else in turn. `None` at once where the line is full, and
@@ -123,6 +123,12 @@ impl Gate {
         Some(Permit(permit.ok()?.ok()?))
     }
 
+    /// The models whose circuits are not closed, sorted.
+    #[must_use]
+    pub fn failing(&self) -> Vec<String> {
+        self.breakers().failing()
+    }
+
     /// How the provider is doing.
     #[must_use]
     pub fn state(&self) -> State {
@@ -132,7 +138,7 @@ impl Gate {
                 .saturating_sub(self.slots.available_permits()),
             waiting: self.waiting.load(Ordering::Acquire),
             failures_in_a_row: self.failures.load(Ordering::Relaxed),
-            circuit: self.breaker().circuit(),
+            circuit: self.breakers().worst(),
         }
     }
 }

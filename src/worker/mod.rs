@@ -29,7 +29,7 @@ use crate::meter::{CLIENT_LEFT_REASON, Meter, Tally};
 use crate::providers::Provider;
 use crate::secret::Secret;
 use crate::upstream::{
-    Again, Answered, Body, BodyError, Client, Deadline, Failure, Method, Outgoing, Policy,
+    Again, Answered, Body, BodyError, Client, Deadline, Failure, LEAST, Method, Outgoing, Policy,
     Schedule, Tls,
 };
 use breaker::Ticket;
@@ -41,6 +41,8 @@ pub struct Call {
     pub method: Method,
     /// The path and query after the base URL.
     pub path: String,
+    /// The model, whose circuit it is; empty for a call about none.
+    pub model: String,
     /// The JSON text.
     pub body: Bytes,
     /// The key.
@@ -142,6 +144,12 @@ impl Handle {
         self.0.provider
     }
 
+    /// The models whose circuits are not closed, sorted.
+    #[must_use]
+    pub fn failing(&self) -> Vec<String> {
+        self.0.gate.failing()
+    }
+
     /// How the provider is doing, seen from all its workers.
     #[must_use]
     pub fn state(&self) -> State {
@@ -225,9 +233,12 @@ impl Worker {
             provider,
             retry_after: gate::RETRY_AFTER,
         })?;
+        if call.deadline.left() < LEAST {
+            return Err(call.deadline.missed(provider));
+        }
         let ticket = self
             .gate
-            .admit()
+            .admit(&call.model)
             .map_err(|retry_after| Error::CircuitOpen {
                 provider,
                 retry_after,
@@ -264,15 +275,22 @@ impl Worker {
                     tally.attempt_failed(outcome.word);
                     tally.upstream_id(upstream_id(&failure.headers));
                 }
-                failure.error.is_providers()
+                failure.tells
             }
         };
-        match self.gate.ended(ticket, failed) {
+        match self.gate.ended(&call.model, ticket, failed) {
             None => {}
-            Some(Circuit::Closed) => log::info!("{}: it answers again", self.provider.name),
+            Some(Circuit::Closed) => {
+                log::info!(
+                    "{}: {} answers again",
+                    self.provider.name,
+                    named(&call.model)
+                );
+            }
             Some(Circuit::Open | Circuit::HalfOpen) => log::warn!(
-                "{}: too many attempts fail ({}); it is left alone but for one call every {} ms",
+                "{}: too many attempts at {} fail ({}); it is left alone but for one call every {} ms",
                 self.provider.name,
+                named(&call.model),
                 outcome.word,
                 self.config.breaker.open.as_millis()
             ),
@@ -369,6 +387,11 @@ impl Drop for Outcome<'_> {
     fn drop(&mut self) {
         self.meter.attempt(self.provider, self.word);
     }
+}
+
+/// A model for the log.
+fn named(model: &str) -> &str {
+    if model.is_empty() { "its list" } else { model }
 }
 
 /// The provider's own id of an answer.

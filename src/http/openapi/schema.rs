@@ -408,10 +408,12 @@ pub struct ProviderStatus {
     waiting: u64,
     /// Attempts in a row that it failed, up to now.
     failures_in_a_row: u64,
-    /// `closed`; `open` while the provider is left alone because too many attempts fail; `half_open`
-    /// while one call sees whether it is back.
+    /// Of the model that is doing worst: `closed`; `open` while it is left alone because too many
+    /// attempts fail; `half_open` while one call sees whether it is back.
     #[schema(example = "closed")]
     circuit: String,
+    /// The models whose circuits are not closed; an empty name is the list of models.
+    failing_models: Vec<String>,
 }
 
 /// That the process answers.
