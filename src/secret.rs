@@ -64,8 +64,7 @@ pub fn redact<'t>(text: &'t str, key: Option<&Secret>) -> Cow<'t, str> {
     {
         out = Cow::Owned(out.replace(key.as_str(), MASK));
     }
-    let bearer = out.contains("earer ");
-    if !bearer && !KEY_STARTS.iter().any(|start| out.contains(start)) {
+    if !may_hold_key(&out) {
         return out;
     }
     let mut clean = String::with_capacity(out.len());
@@ -88,12 +87,40 @@ pub fn redact<'t>(text: &'t str, key: Option<&Secret>) -> Cow<'t, str> {
     Cow::Owned(clean)
 }
 
+/// Whether a text has a word that begins as keys do and is as long, or one that follows `Bearer`. Most
+/// have none: they are looked through once, byte by byte.
+fn may_hold_key(text: &str) -> bool {
+    if text.len() < BEARER_LENGTH {
+        return false;
+    }
+    let bytes = text.as_bytes();
+    let mut begin = 0;
+    for end in 0..=bytes.len() {
+        if bytes.get(end).is_some_and(|byte| is_key_byte(*byte)) {
+            continue;
+        }
+        let word = bytes.get(begin..end).unwrap_or_default();
+        let starts = |start: &&str| word.starts_with(start.as_bytes());
+        if word.len() >= KEY_LENGTH && KEY_STARTS.iter().any(|start| starts(start))
+            || word.eq_ignore_ascii_case(b"bearer")
+        {
+            return true;
+        }
+        begin = end + 1;
+    }
+    false
+}
+
 /// Shortest word that is taken for a key because it follows `Bearer`, in bytes. It has a digit as
 /// well, which a word of a sentence has not.
 const BEARER_LENGTH: usize = 8;
 
 fn is_key_char(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '*')
+    u8::try_from(c).is_ok_and(is_key_byte)
+}
+
+fn is_key_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'*')
 }
 
 #[cfg(test)]

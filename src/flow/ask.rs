@@ -14,7 +14,7 @@ use crate::codec::json::{self, Object, raw};
 use crate::config::Config;
 use crate::dialect::{Report, Stamp, openai};
 use crate::error::{Error, Phase, ProviderError};
-use crate::meter::Tally;
+use crate::meter::{Tally, seed};
 use crate::providers::{ALWAYS_FORWARDED, Provider};
 use crate::routing::{Target, route};
 use crate::secret::Secret;
@@ -102,10 +102,9 @@ pub(super) fn rewritten(object: &Object<'_>, model: &str) -> Bytes {
 
 /// Where the times and ids of a translated answer come from.
 pub(super) fn stamp() -> Stamp {
-    let half = || u128::from(getrandom::u64().unwrap_or_default());
     Stamp {
         created: now(),
-        seed: (half() << 64) | half(),
+        seed: seed(),
         now,
     }
 }

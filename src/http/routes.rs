@@ -99,10 +99,15 @@ pub(super) fn register(config: &mut web::ServiceConfig) {
     }));
 }
 
-/// The pattern of the table that is this one; empty where there is none.
-pub(super) fn known(pattern: &str) -> &'static str {
+/// The pattern of the table that serves a path; empty where none does. For telling paths apart, not
+/// for serving them.
+pub(super) fn endpoint(path: &str) -> &'static str {
+    let serves = |pattern: &&str| match pattern.split_once('{') {
+        None => *pattern == path,
+        Some((folder, _)) => path.starts_with(folder),
+    };
     let mut all = ROUTES.iter().map(|route| route.path);
-    all.find(|path| *path == pattern).unwrap_or_default()
+    all.find(serves).unwrap_or_default()
 }
 
 /// The error for a path that is not served.

@@ -48,11 +48,10 @@ pub(super) fn open(request: &ServiceRequest) -> Open {
     let http = request.request();
     let state = state(http);
     let text = |name: &str| http.headers().get(name)?.to_str().ok();
-    let pattern = http.match_pattern();
     let arrival = Arrival {
         method: method(http.method()),
         path: http.path(),
-        endpoint: pattern.as_deref().map_or("", routes::known),
+        endpoint: routes::endpoint(http.path()),
         id: text("x-request-id"),
         traceparent: text("traceparent"),
     };

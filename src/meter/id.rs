@@ -16,9 +16,15 @@ fn random() -> u64 {
     z ^ (z >> 31)
 }
 
+/// A number to make ids from.
+#[must_use]
+pub fn seed() -> u128 {
+    (u128::from(random()) << 64) | u128::from(random())
+}
+
 /// The id of a request: 32 hexadecimal digits.
 pub(super) fn request() -> String {
-    format!("{:016x}{:016x}", random(), random())
+    format!("{:032x}", seed())
 }
 
 /// The id of a trace; never 0, which means none.

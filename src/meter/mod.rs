@@ -19,6 +19,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use tokio::sync::mpsc;
 
+pub use id::seed;
 pub use spans::{Span, export};
 pub use tally::{Arrival, CLIENT_LEFT, CLIENT_LEFT_REASON, Tally};
 
