@@ -1,5 +1,6 @@
 //! The log: what is written, how, and what never is.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 
 use env_logger::fmt::Formatter;
@@ -37,7 +38,8 @@ struct Ours(env_logger::Logger);
 impl Log for Ours {
     fn enabled(&self, of: &Metadata<'_>) -> bool {
         let target = of.target();
-        let ours = target == ACCESS || target.starts_with(env!("CARGO_CRATE_NAME"));
+        let root = target.split("::").next().unwrap_or_default();
+        let ours = root == ACCESS || root == env!("CARGO_CRATE_NAME");
         (ours || of.level() <= Level::Info) && self.0.enabled(of)
     }
 
@@ -52,6 +54,17 @@ impl Log for Ours {
     }
 }
 
+/// A text without secrets, and without anything shaped like one.
+fn without(text: &str, secrets: &[Secret]) -> String {
+    let mut text = text.to_owned();
+    for secret in secrets {
+        if let Cow::Owned(clean) = redact(&text, Some(secret)) {
+            text = clean;
+        }
+    }
+    redact(&text, None).into_owned()
+}
+
 /// Writes a line. Whatever got into it, no key leaves with it.
 fn write(
     out: &mut Formatter,
@@ -59,13 +72,7 @@ fn write(
     format: LogFormat,
     secrets: &[Secret],
 ) -> std::io::Result<()> {
-    let mut message = record.args().to_string();
-    for secret in secrets {
-        if let std::borrow::Cow::Owned(clean) = redact(&message, Some(secret)) {
-            message = clean;
-        }
-    }
-    let message = redact(&message, None).into_owned();
+    let message = without(&record.args().to_string(), secrets);
     let access = record.target() == ACCESS;
     match format {
         LogFormat::Text => {
@@ -95,6 +102,34 @@ fn write(
                 record.level(),
                 raw(record.target()).get(),
             )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p21_no_line_has_a_secret_whoever_writes_it() {
+        let secrets = [Secret::new("plain-looking-key")];
+        let line = "told plain-looking-key and sk-proj-0123456789abcdef, Bearer team-key-77";
+        let clean = "told [redacted] and [redacted], Bearer [redacted]";
+        assert_eq!(without(line, &secrets), clean);
+    }
+
+    #[test]
+    fn p21_libraries_say_nothing_below_what_is_wrong() {
+        let mut builder = env_logger::Builder::new();
+        builder.parse_filters("trace,awc::client=trace");
+        let logger = Ours(builder.build());
+        let says = |target: &str, level: Level| {
+            logger.enabled(&Metadata::builder().target(target).level(level).build())
+        };
+        assert!(says("ai_gateway::flow", Level::Trace));
+        assert!(says("awc::client", Level::Warn));
+        for library in ["awc::client", "actix_http::h1", "rustls", "ai_gatewayx"] {
+            assert!(!says(library, Level::Debug), "{library}");
         }
     }
 }
