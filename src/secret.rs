@@ -101,7 +101,7 @@ fn may_hold_key(text: &str) -> bool {
         }
         let word = bytes.get(begin..end).unwrap_or_default();
         let starts = |start: &&str| word.starts_with(start.as_bytes());
-        if word.len() >= KEY_LENGTH && KEY_STARTS.iter().any(|start| starts(start))
+        if word.len() >= KEY_LENGTH && KEY_STARTS.iter().any(starts)
             || word.eq_ignore_ascii_case(b"bearer")
         {
             return true;

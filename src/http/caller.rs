@@ -162,8 +162,8 @@ async fn read(
     if told == Some(first.len()) {
         return Ok(first);
     }
-    // What is told is not believed: memory is taken as bytes come.
-    let capacity = told.unwrap_or(0).min(MAX_AT_ONCE).max(first.len() * 2);
+    // What is told need not be believed: memory that is not written to is not there yet.
+    let capacity = told.unwrap_or(first.len() * 2);
     let mut body = BytesMut::with_capacity(capacity);
     body.extend_from_slice(&first);
     while let Some(more) = pace.next(&mut payload).await? {
@@ -177,9 +177,6 @@ async fn read(
     }
     Ok(body.freeze())
 }
-
-/// Most memory that is taken for a body before its bytes are there.
-const MAX_AT_ONCE: usize = 1 << 20;
 
 /// How fast a body must come: within its time, or longer at no less than a rate.
 struct Pace<'r> {

@@ -10,6 +10,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -286,8 +287,8 @@ impl Socket {
             *self.connection.reader.borrow_mut() = Some(cx.waker().clone());
         }
         while self.ahead.len() + self.discarded < MAX_AHEAD {
-            let mut space = [0_u8; 2048];
-            let mut buf = ReadBuf::new(&mut space);
+            let mut space = [const { MaybeUninit::uninit() }; 2048];
+            let mut buf = ReadBuf::uninit(&mut space);
             match Pin::new(&mut self.io).poll_read(cx, &mut buf) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(())) if buf.filled().is_empty() => {

@@ -88,18 +88,16 @@ pub(super) fn kept(headers: &HeaderMap, key: &Secret) -> Vec<(String, String)> {
     ];
     let mut out = Vec::new();
     for (name, value) in headers {
-        let Ok(value) = value.to_str() else { continue };
-        let value = redact(value, Some(key));
         let name = name.as_str();
-        if IDS.contains(&name) {
-            out.push(("x-upstream-request-id".to_owned(), value.to_string()));
+        let is_id = IDS.contains(&name);
+        let is_limit = name.starts_with("x-ratelimit-") || name.starts_with("anthropic-ratelimit-");
+        if !is_id && !is_limit && !NAMES.contains(&name) {
+            continue;
         }
-        if NAMES.contains(&name)
-            || name.starts_with("x-ratelimit-")
-            || name.starts_with("anthropic-ratelimit-")
-        {
-            out.push((name.to_owned(), value.into_owned()));
-        }
+        let Ok(value) = value.to_str() else { continue };
+        let value = redact(value, Some(key)).into_owned();
+        let name = if is_id { "x-upstream-request-id" } else { name };
+        out.push((name.to_owned(), value));
     }
     out
 }

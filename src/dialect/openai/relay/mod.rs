@@ -6,6 +6,7 @@
 
 mod choice;
 mod fix;
+mod plain;
 mod probe;
 mod usage;
 mod whole;
@@ -26,6 +27,7 @@ use crate::dialect::{Relay, place_of};
 use crate::error::Error;
 use choice::{Choice, NAMELESS, call_fix, content};
 use fix::{ChoiceFix, FinishFix, Fixes, UsageFix};
+use plain::Plain;
 use probe::{Probe, ProbeChoice};
 
 pub use whole::mend;
@@ -44,6 +46,10 @@ pub struct ChatRelay {
     usage: Option<Box<RawValue>>,
     usage_told: bool,
     counted: Option<Usage>,
+    /// The last event, where the next may be the same but for its text.
+    plain: Option<Plain>,
+    /// Where the text of an event in order stands in memory: its address and its length.
+    text: Option<(usize, usize)>,
     done: bool,
     failed: Option<&'static str>,
     repaired: u64,
@@ -79,6 +85,8 @@ impl ChatRelay {
             usage: None,
             usage_told: false,
             counted: None,
+            plain: None,
+            text: None,
             done: false,
             failed: None,
             repaired: 0,
@@ -166,6 +174,7 @@ impl ChatRelay {
             }
         }
         if !fixes.needed() {
+            self.text = self.plain_text(probe);
             return Verdict::Same;
         }
         self.repaired += 1;
@@ -173,6 +182,41 @@ impl ChatRelay {
         let mut out = fix::apply(data, &fixes, who);
         out.append(&mut after);
         Verdict::Instead(out)
+    }
+
+    /// The text of a chunk in order that says nothing else: one like it changes nothing here.
+    fn plain_text(&self, probe: &Probe<'_>) -> Option<(usize, usize)> {
+        let [choice] = probe.choices.as_deref()? else {
+            return None;
+        };
+        let delta = choice.delta.as_ref()?;
+        let says_more = delta.role.get().is_some()
+            || delta.reasoning.get().is_some()
+            || delta.reasoning_content.get().is_some()
+            || delta.tool_calls.is_some()
+            || choice.finish_reason.get().is_some()
+            || choice
+                .usage
+                .or(probe.usage)
+                .is_some_and(|usage| usage.get() != "null")
+            || probe.x_groq.is_some()
+            || self.provider.reasoning_tags;
+        let text = delta.content?.get();
+        let is_text = text.starts_with('"') && text.len() > 2;
+        (is_text && !says_more).then_some((text.as_ptr() as usize, text.len()))
+    }
+
+    /// Learns from an event that went through as it was.
+    fn learn(&mut self, event: &[u8]) {
+        let Some((address, length)) = self.text.take() else {
+            return;
+        };
+        if let Some(start) = address.checked_sub(event.as_ptr() as usize)
+            && start + length <= event.len()
+            && sse::blocks(event).count() == 1
+        {
+            self.plain = Plain::learn(event, start..start + length);
+        }
     }
 
     /// Remembers a count of tokens; the last one is the whole.
@@ -490,12 +534,22 @@ impl Who {
 
 impl Relay for ChatRelay {
     fn pass(&mut self, events: Bytes) -> Bytes {
-        sse::pass(events, |event| {
+        if self.plain.as_ref().is_some_and(|plain| plain.fits(&events)) {
+            return events;
+        }
+        self.plain = None;
+        self.text = None;
+        let came = events.clone();
+        let out = sse::pass(events, |event| {
             if self.failed.is_some() {
                 return Verdict::Instead(Vec::new());
             }
             self.event(event)
-        })
+        });
+        if out.as_ptr() == came.as_ptr() && out.len() == came.len() {
+            self.learn(&came);
+        }
+        out
     }
 
     fn ended(&self) -> Option<&'static str> {
