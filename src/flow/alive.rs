@@ -38,7 +38,8 @@ pub(super) async fn carry_out(plan: Plan, state: Rc<AppState>, ask: Ask) -> Resu
     ask.tally.target(&plan.model, plan.provider, plan.stream);
     let keepalive = state.config.keepalive;
     if !plan.stream {
-        return plan.carry_out(&state, &ask).await;
+        // On the heap: it is large, and what holds it is moved.
+        return Box::pin(plan.carry_out(&state, &ask)).await;
     }
     let provider = plan.provider;
     let told = plan.told();

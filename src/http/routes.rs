@@ -57,8 +57,14 @@ macro_rules! get {
     };
 }
 
-/// All paths. What a caller without a key may ask is said here and nowhere else.
+/// All paths, those that are asked for most first. What a caller without a key may ask is said here and nowhere else.
 pub const ROUTES: [Route; 13] = [
+    keyed("/v1/chat/completions", POST, |resource| {
+        resource.route(web::post().to(chat::create))
+    }),
+    keyed("/v1/responses", POST, |resource| {
+        resource.route(web::post().to(responses::create))
+    }),
     open("/", get!(ui::index)),
     open("/static/{file}", get!(ui::file)),
     open("/healthz", get!(health::check)),
@@ -70,12 +76,6 @@ pub const ROUTES: [Route; 13] = [
     open("/providers", get!(providers::list)),
     keyed("/metrics", GET, get!(metrics::text)),
     keyed("/v1/models", GET, get!(models::list)),
-    keyed("/v1/chat/completions", POST, |resource| {
-        resource.route(web::post().to(chat::create))
-    }),
-    keyed("/v1/responses", POST, |resource| {
-        resource.route(web::post().to(responses::create))
-    }),
 ];
 
 /// Registers all paths.

@@ -60,6 +60,11 @@ impl Ingress for ChatClient {
 
 /// Reads `usage` of a completion or of a chunk.
 pub(crate) fn read_usage(raw: &RawValue) -> Option<Usage> {
+    check_usage(raw).map(|(usage, _)| usage)
+}
+
+/// The same, and whether it stands there in just that arithmetic.
+pub(crate) fn check_usage(raw: &RawValue) -> Option<(Usage, bool)> {
     #[derive(Default, serde::Deserialize)]
     struct Details {
         #[serde(default)]
@@ -96,13 +101,17 @@ pub(crate) fn read_usage(raw: &RawValue) -> Option<Usage> {
     {
         completion = total.saturating_sub(prompt);
     }
-    Some(Usage {
+    let usage = Usage {
         prompt,
         completion,
         cached: of_prompt.cached_tokens.or(wire.cached_tokens).unwrap_or(0),
         cache_write: of_prompt.cache_write_tokens.unwrap_or(0),
         reasoning,
-    })
+    };
+    let exact = wire.completion_tokens == Some(completion)
+        && wire.total_tokens == Some(usage.total())
+        && (usage.cached == 0 || of_prompt.cached_tokens == Some(usage.cached));
+    Some((usage, exact))
 }
 
 #[cfg(test)]

@@ -2,13 +2,16 @@
 
 use serde_json::value::RawValue;
 
-use super::super::read_usage;
+use super::super::check_usage;
 use crate::codec::json::{self, Object, put, raw};
 
 /// The count with what is wrong in it corrected: reasoning counts as completion, the total is the
 /// sum, cached tokens stand among the details. `None` where nothing is wrong.
 pub(super) fn fixed(usage: &RawValue) -> Option<Box<RawValue>> {
-    let read = read_usage(usage)?;
+    let (read, exact) = check_usage(usage)?;
+    if exact {
+        return None;
+    }
     let mut object = Object::from_raw(usage, &"usage").ok()?;
     let number = |object: &Object<'_>, name: &str| {
         object
