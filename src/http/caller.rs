@@ -14,8 +14,8 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use tokio::time::{Instant, timeout_at};
 
+use super::connection::UnderWay;
 use super::failure::Failure;
-use super::socket::UnderWay;
 use super::tallied;
 use crate::access::{self, Caller, admit};
 use crate::config::Config;

@@ -2,6 +2,7 @@
 
 mod caller;
 mod chat;
+mod connection;
 mod failure;
 mod health;
 mod metrics;
@@ -38,8 +39,9 @@ pub use routes::ROUTES;
 
 use crate::drain::Stage;
 use crate::flow::{AppState, Shared};
+use connection::Patience;
 use signals::{Signal, Signals};
-use socket::{Patience, Socket};
+use socket::Socket;
 
 /// Bytes of an answer that wait for the client before no more are taken from the provider.
 const WRITE_BUFFER: usize = 4 << 10;

@@ -7,20 +7,19 @@
 //! that sent noise behind its request. All of that is seen to here, below it, where bytes come in
 //! and go out.
 
-use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use actix_web::rt::net::TcpStream;
 use bytes::{Buf, BytesMut};
-use memchr::memmem;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::connection::{Connection, Patience, Rest};
 
 /// Bytes that are handed up in a row, so that a request among them is begun before more is read.
 const IN_A_ROW: usize = 64 << 10;
@@ -32,211 +31,6 @@ const MAX_AHEAD: usize = 64 << 10;
 /// The answer to a head that did not arrive in its time. RFC 9110, section 15.5.9.
 const TOO_SLOW: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-
-/// What the server knows of a connection and its socket does not, and the other way.
-#[derive(Debug, Default)]
-pub struct Connection {
-    /// Whether a request was ever begun.
-    served: Cell<bool>,
-    /// Requests that were begun and are not over.
-    under_way: Cell<u32>,
-    /// Whether all of the last one's body was taken.
-    body_taken: Cell<bool>,
-    /// How long the last one's body was said to be.
-    length: Cell<Length>,
-    /// Whether the last one said that it is the last.
-    last: Cell<bool>,
-    /// Whether one came after the last, which ends the connection.
-    overrun: Cell<bool>,
-    /// Whether the client sends no more.
-    at_end: Cell<bool>,
-    /// Whether the client took nothing for its time.
-    stalled: Cell<bool>,
-    /// The socket's bytes since the connection was last at rest.
-    seen: RefCell<Seen>,
-    /// What is left behind the requests that are over.
-    rest: Cell<Rest>,
-    /// Whether bytes of a later request were read ahead.
-    ahead: Cell<bool>,
-    /// Whom to wake when a request is over: the server does not read again by itself.
-    reader: RefCell<Option<Waker>>,
-}
-
-/// How a request's body ends.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Length {
-    /// There is none.
-    #[default]
-    None,
-    /// After so many bytes.
-    Bytes(u64),
-    /// With its last chunk.
-    Chunks,
-}
-
-/// What is left on a connection without a request.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Rest {
-    /// Nothing: it may rest.
-    #[default]
-    Nothing,
-    /// Perhaps a part of a head: what came cannot be told apart from here. It may rest no longer
-    /// than a connection at rest, which the server would let it.
-    Perhaps,
-    /// A part of a head, which has its time.
-    Head,
-}
-
-/// Bytes that came since the connection was last at rest.
-#[derive(Debug, Default)]
-struct Seen {
-    all: u64,
-    /// Those of the head of the first request, once its end was seen.
-    head: Option<u64>,
-    /// The last bytes, where the end of the head may have begun.
-    tail: [u8; 3],
-    requests: u32,
-}
-
-impl Seen {
-    fn read(&mut self, bytes: &[u8]) {
-        const END: &[u8] = b"\r\n\r\n";
-        if self.head.is_none() {
-            let mut edge = self.tail.to_vec();
-            edge.extend(bytes.iter().take(3));
-            let at = match memmem::find(&edge, END) {
-                // The edge begins three bytes before these.
-                Some(at) => at.checked_add(1),
-                None => memmem::find(bytes, END).map(|at| at + 4),
-            };
-            self.head = at
-                .and_then(|at| u64::try_from(at).ok())
-                .map(|at| self.all + at);
-            for byte in bytes.iter().skip(bytes.len().saturating_sub(3)) {
-                self.tail.rotate_left(1);
-                self.tail[2] = *byte;
-            }
-        }
-        self.all += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    }
-
-    /// What is left when the request is over whose body had this length.
-    fn rest(&self, length: Length) -> Rest {
-        let length = match length {
-            Length::None => 0,
-            Length::Bytes(length) => length,
-            Length::Chunks => return Rest::Perhaps,
-        };
-        match self.head.and_then(|head| head.checked_add(length)) {
-            _ if self.requests != 1 => Rest::Perhaps,
-            Some(whole) if whole == self.all => Rest::Nothing,
-            Some(_) => Rest::Head,
-            None => Rest::Perhaps,
-        }
-    }
-}
-
-/// A request that is under way on a connection, until this is dropped.
-#[derive(Debug)]
-pub struct UnderWay(Rc<Connection>);
-
-impl UnderWay {
-    /// The whole body was taken: what comes now belongs to a later request.
-    pub fn body_taken(&self) {
-        self.0.body_taken.set(true);
-    }
-
-    /// Whether the client has closed its side: of a body that broke off, else the server could not
-    /// read it.
-    #[must_use]
-    pub fn is_at_end(&self) -> bool {
-        self.0.at_end.get()
-    }
-
-    /// The answer says that the connection ends with it.
-    pub fn is_last(&self) {
-        self.0.last.set(true);
-    }
-
-    /// Whether the client was ended because it took nothing of its answer.
-    #[must_use]
-    pub fn has_stalled(&self) -> bool {
-        self.0.stalled.get()
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        let connection = &self.0;
-        let left = connection.under_way.get().saturating_sub(1);
-        connection.under_way.set(left);
-        if left > 0 {
-            return;
-        }
-        let seen = connection.seen.take();
-        let rest = seen.rest(connection.length.get());
-        connection.rest.set(rest);
-        if (connection.ahead.get() || rest != Rest::Nothing)
-            && let Some(reader) = connection.reader.take()
-        {
-            reader.wake();
-        }
-    }
-}
-
-impl Connection {
-    /// Whether the client said that its last request is the last: "a server MUST NOT process any
-    /// further requests", RFC 9112, section 9.6. If so the connection ends as soon as what was
-    /// answered before is written.
-    pub fn is_overrun(&self) -> bool {
-        self.overrun.set(self.last.get());
-        self.last.get()
-    }
-
-    /// A request begins; `last` says that no other may follow it.
-    #[must_use]
-    pub fn begin(self: &Rc<Self>, length: Length, last: bool) -> UnderWay {
-        self.last.set(last);
-        self.under_way.set(self.under_way.get() + 1);
-        self.body_taken.set(length == Length::None);
-        self.length.set(length);
-        self.served.set(true);
-        self.rest.set(Rest::Nothing);
-        self.seen.borrow_mut().requests += 1;
-        UnderWay(Rc::clone(self))
-    }
-
-    /// Whether bytes that come now belong to a later request.
-    fn is_ahead(&self) -> bool {
-        self.under_way.get() > 0 && self.body_taken.get()
-    }
-
-    /// How long what is there may take to become a request; `None` where nothing is, and the server
-    /// lets the connection rest.
-    fn time_left_for(&self, patience: &Patience) -> Option<Duration> {
-        if self.under_way.get() > 0 {
-            return None;
-        }
-        let fresh = self.seen.borrow().all > 0;
-        match self.rest.get() {
-            _ if fresh || !self.served.get() => Some(patience.head),
-            Rest::Nothing => None,
-            Rest::Perhaps => Some(patience.rest),
-            Rest::Head => Some(patience.head),
-        }
-    }
-}
-
-/// How long a client may take.
-#[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    /// For the head of a request, from its first byte.
-    pub head: Duration,
-    /// Without a request.
-    pub rest: Duration,
-    /// Without taking a byte of its answer.
-    pub write: Duration,
-}
 
 /// The socket under the HTTP server.
 pub struct Socket {
@@ -467,43 +261,5 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rest(reads: &[&str], length: Length) -> Rest {
-        let mut seen = Seen {
-            requests: 1,
-            ..Seen::default()
-        };
-        for read in reads {
-            seen.read(read.as_bytes());
-        }
-        seen.rest(length)
-    }
-
-    #[test]
-    fn what_is_left_behind_a_request_is_told_however_it_came() {
-        let whole = "POST / HTTP/1.1\r\nA: b\r\n\r\nbody";
-        for at in 1..whole.len() {
-            let (one, two) = whole.split_at(at);
-            assert_eq!(rest(&[one, two], Length::Bytes(4)), Rest::Nothing, "{at}");
-            assert_eq!(
-                rest(&[one, two, "GET"], Length::Bytes(4)),
-                Rest::Head,
-                "{at}"
-            );
-        }
-        let bytes: Vec<_> = whole.split("").filter(|byte| !byte.is_empty()).collect();
-        assert_eq!(rest(&bytes, Length::Bytes(4)), Rest::Nothing);
-        assert_eq!(
-            rest(&["GET / HTTP/1.1\r\n\r\n"], Length::None),
-            Rest::Nothing
-        );
-        assert_eq!(rest(&[whole], Length::Chunks), Rest::Perhaps);
-        assert_eq!(rest(&["GET / HTTP/1.1\n\n"], Length::None), Rest::Perhaps);
     }
 }

@@ -17,10 +17,10 @@ use actix_web::{HttpMessage, HttpRequest};
 use bytes::Bytes;
 
 use super::caller::state;
+use super::connection::{Connection, Length, UnderWay};
 use super::failure::Failure;
 use super::reply::NO_SNIFF;
 use super::routes;
-use super::socket::{Connection, Length, UnderWay};
 use crate::drain::Stage;
 use crate::error::Error;
 use crate::meter::{Arrival, Tally};

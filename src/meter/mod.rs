@@ -3,6 +3,7 @@
 
 mod id;
 mod line;
+mod params;
 mod spans;
 mod tally;
 
@@ -26,6 +27,7 @@ pub use tally::{Arrival, CLIENT_LEFT, CLIENT_LEFT_REASON, Tally};
 use crate::config::{Config, LogFormat};
 use crate::dialect::Report;
 use crate::dialect::hub::Usage;
+use params::param;
 use spans::Trace;
 
 /// Under which the log knows the lines of requests.
@@ -151,73 +153,6 @@ struct Second {
     provider: &'static str,
     reason: &'static str,
 }
-
-/// Names that have a counter of their own. Clients choose the names of what they send: all others
-/// are counted together, so that nobody can make counters without end.
-const PARAMS: [&str; 62] = [
-    "cache_control",
-    "frequency_penalty",
-    "function_call",
-    "functions",
-    "include",
-    "input",
-    "logit_bias",
-    "logprobs",
-    "max_completion_tokens",
-    "max_output_tokens",
-    "max_tokens",
-    "max_tool_calls",
-    "messages",
-    "messages.annotations",
-    "messages.audio",
-    "messages.cache_control",
-    "messages.extra_content",
-    "messages.name",
-    "messages.prefill",
-    "messages.reasoning",
-    "messages.reasoning_content",
-    "messages.reasoning_details",
-    "messages.refusal",
-    "messages.role",
-    "messages.tool_calls",
-    "messages.tool_calls.extra_content",
-    "metadata",
-    "modalities",
-    "moderation",
-    "parallel_tool_calls",
-    "prediction",
-    "presence_penalty",
-    "prompt_cache_key",
-    "prompt_cache_options",
-    "prompt_cache_retention",
-    "reasoning",
-    "reasoning.context",
-    "reasoning.effort",
-    "reasoning.mode",
-    "reasoning_effort",
-    "response_format",
-    "safety_identifier",
-    "search_parameters",
-    "seed",
-    "service_tier",
-    "stop",
-    "store",
-    "stream_options",
-    "temperature",
-    "text.format",
-    "text.verbosity",
-    "thinking",
-    "tool_choice",
-    "tools",
-    "top_k",
-    "top_logprobs",
-    "top_p",
-    "truncation",
-    "user",
-    "verbosity",
-    "web_search_options",
-    "n",
-];
 
 impl Meter {
     /// All counters at 0. With [`Config::traces`] spans come out of the receiver.
@@ -508,37 +443,9 @@ impl Meter {
     }
 }
 
-/// The name under which a parameter is counted.
-fn param(name: &str) -> &'static str {
-    let mut plain = String::with_capacity(name.len());
-    let mut inside = false;
-    for c in name.chars() {
-        match c {
-            '[' => inside = true,
-            ']' => inside = false,
-            _ if inside => {}
-            c => plain.push(c),
-        }
-    }
-    let known = |name: &str| PARAMS.iter().find(|known| **known == name).copied();
-    let first = plain.split('.').next().unwrap_or_default();
-    known(&plain).or_else(|| known(first)).unwrap_or("other")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_of_clients_make_no_counters() {
-        assert_eq!(param("seed"), "seed");
-        assert_eq!(param("tools[3].function.parameters"), "tools");
-        assert_eq!(
-            param("messages.tool_calls.extra_content"),
-            "messages.tool_calls.extra_content"
-        );
-        assert_eq!(param("x\"}\n"), "other");
-    }
 
     #[test]
     fn what_was_done_is_counted() {

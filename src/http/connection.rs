@@ -1,0 +1,251 @@
+//! What the HTTP server and the socket below it know of a connection, each for the other.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::Duration;
+
+use memchr::memmem;
+
+/// What the server knows of a connection and its socket does not, and the other way.
+#[derive(Debug, Default)]
+pub struct Connection {
+    /// Whether a request was ever begun.
+    pub(super) served: Cell<bool>,
+    /// Requests that were begun and are not over.
+    pub(super) under_way: Cell<u32>,
+    /// Whether all of the last one's body was taken.
+    pub(super) body_taken: Cell<bool>,
+    /// How long the last one's body was said to be.
+    pub(super) length: Cell<Length>,
+    /// Whether the last one said that it is the last.
+    pub(super) last: Cell<bool>,
+    /// Whether one came after the last, which ends the connection.
+    pub(super) overrun: Cell<bool>,
+    /// Whether the client sends no more.
+    pub(super) at_end: Cell<bool>,
+    /// Whether the client took nothing for its time.
+    pub(super) stalled: Cell<bool>,
+    /// The socket's bytes since the connection was last at rest.
+    pub(super) seen: RefCell<Seen>,
+    /// What is left behind the requests that are over.
+    pub(super) rest: Cell<Rest>,
+    /// Whether bytes of a later request were read ahead.
+    pub(super) ahead: Cell<bool>,
+    /// Whom to wake when a request is over: the server does not read again by itself.
+    pub(super) reader: RefCell<Option<Waker>>,
+}
+
+/// How a request's body ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Length {
+    /// There is none.
+    #[default]
+    None,
+    /// After so many bytes.
+    Bytes(u64),
+    /// With its last chunk.
+    Chunks,
+}
+
+/// What is left on a connection without a request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// Nothing: it may rest.
+    #[default]
+    Nothing,
+    /// Perhaps a part of a head: what came cannot be told apart from here. It may rest no longer
+    /// than a connection at rest, which the server would let it.
+    Perhaps,
+    /// A part of a head, which has its time.
+    Head,
+}
+
+/// Bytes that came since the connection was last at rest.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pub(super) all: u64,
+    /// Those of the head of the first request, once its end was seen.
+    head: Option<u64>,
+    /// The last bytes, where the end of the head may have begun.
+    tail: [u8; 3],
+    requests: u32,
+}
+
+impl Seen {
+    pub(super) fn read(&mut self, bytes: &[u8]) {
+        const END: &[u8] = b"\r\n\r\n";
+        if self.head.is_none() {
+            let mut edge = self.tail.to_vec();
+            edge.extend(bytes.iter().take(3));
+            let at = match memmem::find(&edge, END) {
+                // The edge begins three bytes before these.
+                Some(at) => at.checked_add(1),
+                None => memmem::find(bytes, END).map(|at| at + 4),
+            };
+            self.head = at
+                .and_then(|at| u64::try_from(at).ok())
+                .map(|at| self.all + at);
+            for byte in bytes.iter().skip(bytes.len().saturating_sub(3)) {
+                self.tail.rotate_left(1);
+                self.tail[2] = *byte;
+            }
+        }
+        self.all += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    }
+
+    /// What is left when the request is over whose body had this length.
+    fn rest(&self, length: Length) -> Rest {
+        let length = match length {
+            Length::None => 0,
+            Length::Bytes(length) => length,
+            Length::Chunks => return Rest::Perhaps,
+        };
+        match self.head.and_then(|head| head.checked_add(length)) {
+            _ if self.requests != 1 => Rest::Perhaps,
+            Some(whole) if whole == self.all => Rest::Nothing,
+            Some(_) => Rest::Head,
+            None => Rest::Perhaps,
+        }
+    }
+}
+
+/// A request that is under way on a connection, until this is dropped.
+#[derive(Debug)]
+pub struct UnderWay(Rc<Connection>);
+
+impl UnderWay {
+    /// The whole body was taken: what comes now belongs to a later request.
+    pub fn body_taken(&self) {
+        self.0.body_taken.set(true);
+    }
+
+    /// Whether the client has closed its side: of a body that broke off, else the server could not
+    /// read it.
+    #[must_use]
+    pub fn is_at_end(&self) -> bool {
+        self.0.at_end.get()
+    }
+
+    /// The answer says that the connection ends with it.
+    pub fn is_last(&self) {
+        self.0.last.set(true);
+    }
+
+    /// Whether the client was ended because it took nothing of its answer.
+    #[must_use]
+    pub fn has_stalled(&self) -> bool {
+        self.0.stalled.get()
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let connection = &self.0;
+        let left = connection.under_way.get().saturating_sub(1);
+        connection.under_way.set(left);
+        if left > 0 {
+            return;
+        }
+        let seen = connection.seen.take();
+        let rest = seen.rest(connection.length.get());
+        connection.rest.set(rest);
+        if (connection.ahead.get() || rest != Rest::Nothing)
+            && let Some(reader) = connection.reader.take()
+        {
+            reader.wake();
+        }
+    }
+}
+
+impl Connection {
+    /// Whether the client said that its last request is the last: "a server MUST NOT process any
+    /// further requests", RFC 9112, section 9.6. If so the connection ends as soon as what was
+    /// answered before is written.
+    pub fn is_overrun(&self) -> bool {
+        self.overrun.set(self.last.get());
+        self.last.get()
+    }
+
+    /// A request begins; `last` says that no other may follow it.
+    #[must_use]
+    pub fn begin(self: &Rc<Self>, length: Length, last: bool) -> UnderWay {
+        self.last.set(last);
+        self.under_way.set(self.under_way.get() + 1);
+        self.body_taken.set(length == Length::None);
+        self.length.set(length);
+        self.served.set(true);
+        self.rest.set(Rest::Nothing);
+        self.seen.borrow_mut().requests += 1;
+        UnderWay(Rc::clone(self))
+    }
+
+    /// Whether bytes that come now belong to a later request.
+    pub(super) fn is_ahead(&self) -> bool {
+        self.under_way.get() > 0 && self.body_taken.get()
+    }
+
+    /// How long what is there may take to become a request; `None` where nothing is, and the server
+    /// lets the connection rest.
+    pub(super) fn time_left_for(&self, patience: &Patience) -> Option<Duration> {
+        if self.under_way.get() > 0 {
+            return None;
+        }
+        let fresh = self.seen.borrow().all > 0;
+        match self.rest.get() {
+            _ if fresh || !self.served.get() => Some(patience.head),
+            Rest::Nothing => None,
+            Rest::Perhaps => Some(patience.rest),
+            Rest::Head => Some(patience.head),
+        }
+    }
+}
+
+/// How long a client may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// For the head of a request, from its first byte.
+    pub head: Duration,
+    /// Without a request.
+    pub rest: Duration,
+    /// Without taking a byte of its answer.
+    pub write: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rest(reads: &[&str], length: Length) -> Rest {
+        let mut seen = Seen {
+            requests: 1,
+            ..Seen::default()
+        };
+        for read in reads {
+            seen.read(read.as_bytes());
+        }
+        seen.rest(length)
+    }
+
+    #[test]
+    fn what_is_left_behind_a_request_is_told_however_it_came() {
+        let whole = "POST / HTTP/1.1\r\nA: b\r\n\r\nbody";
+        for at in 1..whole.len() {
+            let (one, two) = whole.split_at(at);
+            assert_eq!(rest(&[one, two], Length::Bytes(4)), Rest::Nothing, "{at}");
+            assert_eq!(
+                rest(&[one, two, "GET"], Length::Bytes(4)),
+                Rest::Head,
+                "{at}"
+            );
+        }
+        let bytes: Vec<_> = whole.split("").filter(|byte| !byte.is_empty()).collect();
+        assert_eq!(rest(&bytes, Length::Bytes(4)), Rest::Nothing);
+        assert_eq!(
+            rest(&["GET / HTTP/1.1\r\n\r\n"], Length::None),
+            Rest::Nothing
+        );
+        assert_eq!(rest(&[whole], Length::Chunks), Rest::Perhaps);
+        assert_eq!(rest(&["GET / HTTP/1.1\n\n"], Length::None), Rest::Perhaps);
+    }
+}
