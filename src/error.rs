@@ -114,6 +114,9 @@ pub enum Error {
     /// The body is compressed; it is not unpacked, so that a small one cannot become a large one.
     #[display("The request body must be sent without 'Content-Encoding'.")]
     Encoded,
+    /// The head of a request did not arrive in time.
+    #[display("The head of the request did not arrive in time.")]
+    LateHead,
     /// All slots and all places in the provider's line are taken.
     #[display("Too many requests are under way to '{provider}'; try again shortly.")]
     Overloaded {
@@ -247,7 +250,7 @@ impl Error {
             Self::NoKey | Self::WrongKey | Self::ProviderKeyMissing { .. } => 401,
             Self::UnknownPath { .. } => 404,
             Self::MethodNotAllowed { .. } => 405,
-            Self::IncompleteBody => 408,
+            Self::IncompleteBody | Self::LateHead => 408,
             Self::TooLarge { .. } => 413,
             Self::NotJson | Self::Encoded => 415,
             Self::Unreachable { .. }
@@ -284,6 +287,7 @@ impl Error {
             | Self::UnknownPath { .. }
             | Self::MethodNotAllowed { .. }
             | Self::IncompleteBody
+            | Self::LateHead
             | Self::TooLarge { .. }
             | Self::NotJson
             | Self::Malformed { .. }
@@ -325,7 +329,7 @@ impl Error {
             Self::ProviderUnplaced { .. } => "provider_not_configured",
             Self::UnknownPath { .. } => "unknown_url",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
-            Self::IncompleteBody => "request_timeout",
+            Self::IncompleteBody | Self::LateHead => "request_timeout",
             Self::TooLarge { .. } => "request_too_large",
             Self::NotJson => "unsupported_media_type",
             Self::Encoded => "unsupported_content_encoding",
@@ -373,6 +377,7 @@ impl Error {
             | Self::UnknownPath { .. }
             | Self::MethodNotAllowed { .. }
             | Self::IncompleteBody
+            | Self::LateHead
             | Self::TooLarge { .. }
             | Self::NotJson
             | Self::Malformed { .. }

@@ -869,6 +869,9 @@ async fn p15_slow_senders_are_cut() {
         .unwrap();
     let took = begun.elapsed();
     assert!(said.contains("408 Request Timeout"), "{said}");
+    let (_, error) = said.split_once("\r\n\r\n").unwrap();
+    let error: Value = serde_json::from_str(error).unwrap();
+    assert_eq!(error["error"]["code"], "request_timeout");
     assert!(took < T + BEYOND, "{took:?} of {T:?}");
     // A timer of a request that is over measures no other: each begins as the one before it would
     // have to be there.

@@ -71,7 +71,10 @@ impl ResponseError for Failure {
                 builder.force_close();
             }
             // What is left of the body is not read.
-            Error::TooLarge { .. } | Error::IncompleteBody | Error::Malformed { .. } => {
+            Error::TooLarge { .. }
+            | Error::IncompleteBody
+            | Error::LateHead
+            | Error::Malformed { .. } => {
                 builder.force_close();
             }
             Error::InvalidJson { .. }

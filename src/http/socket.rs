@@ -20,6 +20,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::connection::{Connection, Patience, Rest};
+use crate::dialect::openai::envelope;
+use crate::error::Error;
 
 /// Bytes that are handed up in a row, so that a request among them is begun before more is read.
 const IN_A_ROW: usize = 64 << 10;
@@ -29,8 +31,15 @@ const IN_A_ROW: usize = 64 << 10;
 const MAX_AHEAD: usize = 64 << 10;
 
 /// The answer to a head that did not arrive in its time. RFC 9110, section 15.5.9.
-const TOO_SLOW: &[u8] =
-    b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+fn too_slow() -> Vec<u8> {
+    let body = envelope(&Error::LateHead);
+    format!(
+        "HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\n\
+         x-content-type-options: nosniff\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
 
 /// The socket under the HTTP server.
 pub struct Socket {
@@ -122,7 +131,8 @@ impl Socket {
         let connection = &self.connection;
         let fresh = connection.seen.borrow().all > 0 || !connection.served.get();
         if fresh && connection.rest.get() == Rest::Nothing {
-            let _ = self.io.try_write(TOO_SLOW);
+            log::info!("408 request_timeout: {}", Error::LateHead);
+            let _ = self.io.try_write(&too_slow());
         }
         io::ErrorKind::TimedOut.into()
     }
