@@ -40,11 +40,13 @@ impl ResponseError for Failure {
         } = &self.0;
         let status = self.status_code();
         if status.is_server_error() {
-            log::warn!(
-                "{} {}: {error}",
-                status.as_u16(),
-                error.code().unwrap_or("-")
-            );
+            // That a circuit is open was said when it opened.
+            let level = match error {
+                Error::CircuitOpen { .. } => log::Level::Debug,
+                _ => log::Level::Warn,
+            };
+            let code = error.code().unwrap_or("-");
+            log::log!(level, "{} {code}: {error}", status.as_u16());
         }
         let mut builder = reply::json(status);
         reply::headers(&mut builder, headers);

@@ -170,10 +170,12 @@ pub async fn serve_until_told(shared: Shared, listener: TcpListener) -> io::Resu
         let mut hurry = signals.next().await == Signal::Interrupt;
         let under_way = meter.in_flight();
         drain.go_to(Stage::Stopping);
-        log::info!(
-            "told to stop: {under_way} requests under way may go on for {} s",
-            config.shutdown_timeout.as_secs()
-        );
+        let time = config.shutdown_timeout.as_secs();
+        if hurry {
+            log::info!("told to stop at once: {under_way} requests under way are ended");
+        } else {
+            log::info!("told to stop: {under_way} requests under way may go on for {time} s");
+        }
         hurry = hurry || signals.within(config.shutdown_delay).await;
         drain.go_to(Stage::Closing);
         // It resolves when the last connection is closed, which is not waited for here.
