@@ -811,6 +811,11 @@ async fn p15_slow_senders_are_cut() {
             vec!["408"],
         ),
         (
+            "half a head behind an answer that is given at once",
+            "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost:".to_owned(),
+            vec!["200"],
+        ),
+        (
             "half a head behind a request",
             format!("{good}GET /healthz HTTP/1.1\r\nHost:"),
             vec!["200"],

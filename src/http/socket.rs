@@ -222,15 +222,17 @@ impl Socket {
         if connection.overrun.get() || left {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        if std::mem::take(&mut self.was_read) || connection.at_end.get() {
+        let was_read = std::mem::take(&mut self.was_read);
+        if connection.at_end.get() {
             return Poll::Ready(Ok(()));
         }
         if connection.is_ahead() {
-            if let Poll::Ready(Err(error)) = self.read_ahead(cx) {
+            if !was_read && let Poll::Ready(Err(error)) = self.read_ahead(cx) {
                 return Poll::Ready(Err(error));
             }
         } else if self.head_expired(cx) {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            // An answer that was given at once has left a part of a head behind.
+            return Poll::Ready(Err(self.too_slow()));
         }
         Poll::Ready(Ok(()))
     }
