@@ -11,7 +11,7 @@ import { chromium } from "playwright-core";
 const base = new URL(process.argv[2] ?? "http://127.0.0.1:3000").origin;
 const shots = process.argv[3];
 const KEY = "some-key";
-const PATHS = ["/healthz", "/metrics", "/doc", "/providers", "/v1/models", "/v1/chat/completions", "/v1/responses"];
+const PATHS = ["/healthz", "/readyz", "/metrics", "/doc", "/providers", "/v1/models", "/v1/chat/completions", "/v1/responses"];
 const TITLES = [
   "OpenAI", "Anthropic", "Gemini", "Kimi", "OpenRouter", "Vercel AI Gateway", "Groq",
   "DeepSeek", "xAI", "Mistral", "Cohere", "Azure OpenAI", "AWS Bedrock", "Vertex AI",

@@ -19,6 +19,7 @@ BASE = (sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:3000").rstrip("/
 KEY = {"Authorization": "Bearer some-key"}
 PATHS = {
     "/healthz": "get",
+    "/readyz": "get",
     "/doc": "get",
     "/providers": "get",
     "/v1/models": "get",

@@ -148,7 +148,11 @@ impl Drop for UnderWay {
             return;
         }
         let seen = connection.seen.take();
-        let rest = seen.rest(connection.length.get());
+        let rest = match (connection.length.get(), connection.body_taken.get()) {
+            // It was answered before its end, which is still to come.
+            (Length::Chunks, false) => Rest::Head,
+            (length, _) => seen.rest(length),
+        };
         connection.rest.set(rest);
         if (connection.ahead.get() || rest != Rest::Nothing)
             && let Some(reader) = connection.reader.take()

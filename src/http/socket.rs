@@ -13,6 +13,7 @@ use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use actix_web::rt::net::TcpStream;
 use bytes::{Buf, BytesMut};
@@ -46,8 +47,8 @@ pub struct Socket {
     io: TcpStream,
     connection: Rc<Connection>,
     patience: Patience,
-    /// Runs while a head is not there as a whole.
-    head: Option<Pin<Box<Sleep>>>,
+    /// Runs while a head is not there as a whole, with the time it had.
+    head: Option<(Duration, Pin<Box<Sleep>>)>,
     /// Runs while the client takes nothing.
     write: Option<Pin<Box<Sleep>>>,
     ahead: BytesMut,
@@ -119,9 +120,11 @@ impl Socket {
             self.head = None;
             return false;
         };
-        let timer = self
+        // What may rest has another time than what is surely a head.
+        self.head.take_if(|(had, _)| *had != time);
+        let (_, timer) = self
             .head
-            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + time)));
+            .get_or_insert_with(|| (time, Box::pin(sleep_until(Instant::now() + time))));
         timer.as_mut().poll(cx).is_ready()
     }
 
