@@ -235,7 +235,7 @@ async fn stall(
     );
     // They stall when nothing is written any more, and nothing is done with what was.
     let stalled = settled(PATIENCE * 2, || (upstream.flooded(), gateway.busy())).await;
-    let stalled = stalled && upstream.under_way() == readers;
+    let stalled = stalled && until(PATIENCE, || upstream.under_way() == readers).await;
     let written = usize::try_from(upstream.flooded() - written).unwrap_or_default() >> 10;
     let added = gateway.used().rss.saturating_sub(before.rss);
     let each = each(added, readers);
@@ -274,7 +274,10 @@ async fn send_all(gateway: &Gateway, call: &[u8], connections: usize) -> Vec<Wir
 
 /// Promise 9: a caller that leaves ends its call to the provider.
 async fn leave(upstream: &Upstream, held: Vec<Wire>, report: &mut Report, name: &'static str) {
-    let (callers, before) = (held.len(), upstream.under_way());
+    let callers = held.len();
+    // A call beside them may have its answer before the provider's side of it is over.
+    until(PATIENCE, || upstream.under_way() == callers).await;
+    let before = upstream.under_way();
     let left = Instant::now();
     drop(held);
     let gone = until(PATIENCE, || upstream.under_way() == 0).await;
