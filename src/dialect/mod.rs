@@ -7,11 +7,14 @@ pub mod anthropic;
 pub mod hub;
 pub mod models;
 pub mod openai;
+mod reads;
 pub mod responses;
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
+
+pub use reads::{InOrder, Reads, Whole};
 
 use crate::codec::json::Object;
 use crate::codec::sse;

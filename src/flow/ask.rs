@@ -12,14 +12,14 @@ use super::{AppState, Refused};
 use crate::access::Caller;
 use crate::codec::json::{self, Object, raw};
 use crate::config::Config;
-use crate::dialect::{Report, Stamp, openai};
-use crate::error::{Error, Phase, ProviderError};
+use crate::dialect::{Reads, Report, Stamp};
+use crate::error::{Error, Phase};
 use crate::meter::{Tally, seed};
 use crate::providers::{ALWAYS_FORWARDED, Provider};
 use crate::routing::{Target, route};
 use crate::secret::Secret;
 use crate::upstream::{Deadline, Method};
-use crate::worker::{Call, Failed, Found, Reply};
+use crate::worker::{Call, Failed, Reply};
 
 /// What is sent to a provider.
 pub(super) struct Sent<'p> {
@@ -33,6 +33,8 @@ pub(super) struct Sent<'p> {
     pub headers: Vec<(&'static str, String)>,
     /// Whether a stream is asked for.
     pub stream: bool,
+    /// How the answer is read.
+    pub reads: Reads,
 }
 
 /// Gives a header of a request.
@@ -147,9 +149,9 @@ impl Ask {
             body,
             headers,
             stream,
+            reads,
         } = sent;
         let key = self.caller.key_for(&state.config, provider)?;
-        let native = path == "/responses";
         let call = Call {
             method: Method::Post,
             path: path.to_owned(),
@@ -160,12 +162,7 @@ impl Ask {
             headers: self.forwarded(provider, headers),
             deadline: self.deadline(&state.config, stream),
             tally: Some(Rc::clone(&self.tally)),
-            read_error: if native { openai_error } else { dialect_error },
-            find_error: if native {
-                hidden_in_responses
-            } else {
-                hidden_in_chat
-            },
+            reads,
         };
         match state.worker(provider).call(call).await {
             Ok(reply) => Ok((reply, key)),
@@ -233,29 +230,5 @@ pub(super) fn refused(failed: Failed, provider: &'static Provider, caller: &Call
         provider: Some(provider),
         attempts: failed.attempts,
         headers: failed.headers,
-    }
-}
-
-fn dialect_error(provider: &'static Provider, status: u16, body: &[u8]) -> ProviderError {
-    provider.dialect().error(status, body)
-}
-
-fn openai_error(_: &'static Provider, status: u16, body: &[u8]) -> ProviderError {
-    openai::read_error(status, body)
-}
-
-fn hidden_in_chat(provider: &'static Provider, found: Found<'_>) -> Option<ProviderError> {
-    match found {
-        Found::Events(events) => provider.dialect().stream_error(events),
-        Found::Whole(body) => {
-            openai::whole_error(body).map(|_| provider.dialect().error(200, body))
-        }
-    }
-}
-
-fn hidden_in_responses(_: &'static Provider, found: Found<'_>) -> Option<ProviderError> {
-    match found {
-        Found::Events(events) => openai::responses_error(events),
-        Found::Whole(body) => openai::whole_error(body),
     }
 }

@@ -11,13 +11,14 @@ use tokio::time::Instant;
 use super::ask::refused;
 use super::{AppState, Refused};
 use crate::access::Caller;
+use crate::dialect::Reads;
 use crate::dialect::models::{Entry, read};
-use crate::error::{Error, Phase, ProviderError};
+use crate::error::{Error, Phase};
 use crate::providers::{PROVIDERS, Provider, by_key, by_name, catalogue};
 use crate::routing::public_name;
 use crate::secret::Secret;
 use crate::upstream::{Deadline, Method};
-use crate::worker::{Call, Content, Found};
+use crate::worker::{Call, Content};
 
 /// Most pages of one list.
 const MAX_PAGES: usize = 20;
@@ -209,15 +210,11 @@ async fn pages(
             headers: Vec::new(),
             deadline,
             tally: None,
-            read_error: |provider, status, body| provider.dialect().error(status, body),
-            find_error: |_, found| match found {
-                Found::Whole(body) => crate::dialect::openai::whole_error(body),
-                Found::Events(_) => None::<ProviderError>,
-            },
+            reads: Reads::Json(provider.dialect()),
         };
         let reply = state.worker(provider).call(call).await?;
         let page = match &reply.content {
-            Content::Whole(body) => read(
+            Content::Whole(body, _) => read(
                 body,
                 provider.name,
                 provider.list_prefix,

@@ -1,17 +1,19 @@
 //! A planned call, carried out in the same way for every endpoint.
 
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::Stream;
 
 use super::ask::{Ask, Sent};
 use super::stream::{Relayed, Translated, without_key};
 use super::{AppState, Content, Refused, Reply};
-use crate::dialect::hub::{Event, Kept, Usage};
+use crate::dialect::hub::{self, Event, Kept, Usage};
 use crate::dialect::openai::{ChatClient, ChatProvider, ChatRelay, mend};
 use crate::dialect::responses::{self, ResponsesRelay};
-use crate::dialect::{Egress, Ingress, Relay, Report};
+use crate::dialect::{Egress, InOrder, Ingress, Reads, Relay, Report, Whole};
 use crate::drain::{Drain, End};
 use crate::error::Error;
 use crate::meter::{Meter, Tally};
@@ -75,6 +77,18 @@ pub(super) enum Answer {
 }
 
 impl Answer {
+    /// How the provider's answer is read.
+    fn reads(&self) -> Reads {
+        match self {
+            Self::Chat { chat, client } => Reads::Chat {
+                provider: chat,
+                keeps: chat.wants_back(&client.model),
+            },
+            Self::Responses => Reads::Responses,
+            Self::Translated { from, .. } => Reads::Translated(*from),
+        }
+    }
+
     /// The events by which the client is told that its stream failed before anything came.
     pub(super) fn failure(&self, provider: &'static str, error: &Error) -> Vec<u8> {
         match self {
@@ -178,6 +192,7 @@ impl Plan {
             body: self.body.clone(),
             headers: self.headers.clone(),
             stream: *stream,
+            reads: answer.reads(),
         };
         let (reply, key) = ask.call(state, provider, sent).await?;
         let (attempts, mut headers) = (reply.attempts, reply.headers);
@@ -264,7 +279,11 @@ fn content(
     aside: Aside,
 ) -> Result<Content, String> {
     match (content, stream, answer) {
-        (worker::Content::Whole(body), false, Answer::Chat { chat, client }) => {
+        (worker::Content::Whole(body, found), false, Answer::Chat { chat, client }) => {
+            if let Whole::InOrder(InOrder { usage }) = found {
+                aside.used(usage);
+                return Ok(Content::Json(without_key(body, &key)));
+            }
             let mended = mend(&body, chat, &client)?;
             aside.keep(mended.kept);
             aside.used(mended.usage);
@@ -272,12 +291,15 @@ fn content(
             let body = mended.body.map_or(body, Bytes::from);
             Ok(Content::Json(without_key(body, &key)))
         }
-        (worker::Content::Whole(body), false, Answer::Responses) => {
-            aside.used(responses::usage(&body));
+        (worker::Content::Whole(body, found), false, Answer::Responses) => {
+            aside.used(match found {
+                Whole::InOrder(InOrder { usage }) => usage,
+                _ => responses::usage(&body),
+            });
             Ok(Content::Json(without_key(body, &key)))
         }
         (
-            worker::Content::Whole(body),
+            worker::Content::Whole(body, found),
             false,
             Answer::Translated {
                 from,
@@ -285,32 +307,36 @@ fn content(
                 keeps,
             },
         ) => {
-            let answer = from.answer(&body)?;
+            let answer = read(from, &body, found)?;
             aside.used(answer.usage);
             if keeps {
                 aside.keep(answer.kept());
             }
             Ok(Content::Json(Bytes::from(client.answer(answer))))
         }
-        (worker::Content::Whole(body), true, Answer::Chat { chat, client }) => {
+        (worker::Content::Whole(body, _), true, Answer::Chat { chat, client }) => {
             if choices(&body) > 1 {
                 return Err(
                     "it is one object, where a stream of several answers was asked for".to_owned(),
                 );
             }
             let keeps = chat.wants_back(&client.model);
-            as_stream(&client, chat, &body, keeps, &aside)
+            let events = as_stream(&client, chat.answer(&body)?, keeps, &aside);
+            Ok(Content::Events(events))
         }
         (
-            worker::Content::Whole(body),
+            worker::Content::Whole(body, found),
             true,
             Answer::Translated {
                 from,
                 client,
                 keeps,
             },
-        ) => as_stream(&*client, from, &body, keeps, &aside),
-        (worker::Content::Whole(_), true, Answer::Responses) => {
+        ) => {
+            let events = as_stream(&*client, read(from, &body, found)?, keeps, &aside);
+            Ok(Content::Events(events))
+        }
+        (worker::Content::Whole(..), true, Answer::Responses) => {
             Err("it is one object, where a stream was asked for".to_owned())
         }
         (worker::Content::Events(_), false, _) => {
@@ -342,6 +368,14 @@ fn content(
     }
 }
 
+/// A whole answer that is to be translated, read; or what is wrong with its shape.
+fn read(from: &dyn Egress, body: &[u8], found: Whole) -> Result<hub::Answer, String> {
+    match found {
+        Whole::Read(answer) => Ok(*answer),
+        _ => from.answer(body),
+    }
+}
+
 /// How many choices a completion has.
 fn choices(body: &[u8]) -> usize {
     #[derive(serde::Deserialize)]
@@ -355,14 +389,12 @@ fn choices(body: &[u8]) -> usize {
 /// One whole answer as the stream that was asked for.
 fn as_stream(
     client: &dyn Ingress,
-    from: &dyn Egress,
-    body: &[u8],
+    answer: hub::Answer,
     keeps: bool,
     aside: &Aside,
-) -> Result<Content, String> {
+) -> Pin<Box<dyn Stream<Item = Bytes>>> {
     let mut out = Vec::new();
     let mut writer = client.stream();
-    let answer = from.answer(body)?;
     aside.used(answer.usage);
     if keeps {
         aside.keep(answer.kept());
@@ -371,8 +403,7 @@ fn as_stream(
     for event in answer.into_events() {
         writer.push(event, &mut out);
     }
-    let once = futures_util::stream::iter([Bytes::from(out)]);
-    Ok(Content::Events(Box::pin(once)))
+    Box::pin(futures_util::stream::iter([Bytes::from(out)]))
 }
 
 /// Longest list of names in a header, in bytes.

@@ -23,7 +23,7 @@ pub use events::Events;
 pub use gate::{Gate, State};
 
 use crate::config::{Config, ProviderConfig};
-use crate::dialect::clean;
+use crate::dialect::{Reads, Whole, clean};
 use crate::error::{Error, ProviderError};
 use crate::meter::{CLIENT_LEFT_REASON, Meter, Tally};
 use crate::providers::Provider;
@@ -55,19 +55,8 @@ pub struct Call {
     pub deadline: Deadline,
     /// The record of the request that it is made for.
     pub tally: Option<Rc<Tally>>,
-    /// Reads error bodies.
-    pub read_error: fn(&'static Provider, u16, &[u8]) -> ProviderError,
-    /// Tells whether the first events of a stream, or a whole answer, are an error.
-    pub find_error: fn(&'static Provider, Found<'_>) -> Option<ProviderError>,
-}
-
-/// What an error may hide in although the status was good.
-#[derive(Debug, Clone, Copy)]
-pub enum Found<'b> {
-    /// The first events of a stream.
-    Events(&'b [u8]),
-    /// A whole answer.
-    Whole(&'b [u8]),
+    /// How its answer is read.
+    pub reads: Reads,
 }
 
 /// The answer to a call.
@@ -82,8 +71,8 @@ pub struct Reply {
 
 /// The body of an answer.
 pub enum Content {
-    /// All of it: JSON.
-    Whole(Bytes),
+    /// All of it: JSON, and what was found of it.
+    Whole(Bytes, Whole),
     /// A stream, whose first events are there.
     Events(Box<Events>),
 }
@@ -304,7 +293,7 @@ impl Worker {
         permit: Permit,
         traceparent: Option<&str>,
     ) -> Result<(Vec<(String, String)>, Content), Failure> {
-        let read_error = |status, body: &[u8]| (call.read_error)(self.provider, status, body);
+        let read_error = |status, body: &[u8]| call.reads.error(status, body);
         let outgoing = Outgoing {
             method: call.method,
             path: &call.path,
@@ -323,12 +312,13 @@ impl Worker {
         let content = if events {
             Content::Events(Box::new(self.first_events(call, body, permit).await?))
         } else {
-            Content::Whole(self.whole(call, &mut body).await?)
+            let (body, found) = self.whole(call, &mut body).await?;
+            Content::Whole(body, found)
         };
         Ok((headers, content))
     }
 
-    async fn whole(&self, call: &Call, body: &mut Body) -> Result<Bytes, Failure> {
+    async fn whole(&self, call: &Call, body: &mut Body) -> Result<(Bytes, Whole), Failure> {
         let provider = self.provider.name;
         let bad = |reason: &str| {
             let error = Error::BadAnswer {
@@ -346,12 +336,10 @@ impl Worker {
             Ok(Err(BodyError::TooLong)) => return Err(bad("it is too long")),
             Ok(Ok(whole)) => whole,
         };
-        if serde_json::from_slice::<serde::de::IgnoredAny>(&whole).is_err() {
-            return Err(bad("it is no JSON"));
-        }
-        match (call.find_error)(self.provider, Found::Whole(&whole)) {
-            Some(error) => Err(hidden(error, &call.key)),
-            None => Ok(whole),
+        match call.reads.whole(&whole) {
+            Whole::NoJson => Err(bad("it is no JSON")),
+            Whole::Error(error) => Err(hidden(error, &call.key)),
+            found => Ok((whole, found)),
         }
     }
 
@@ -368,7 +356,7 @@ impl Worker {
                 Err(Failure::new(error, Again::Never))
             }
             Ok(Err(error)) => Err(Failure::new(error, Again::Never)),
-            Ok(Ok(())) => match (call.find_error)(self.provider, Found::Events(events.first())) {
+            Ok(Ok(())) => match call.reads.stream_error(events.first()) {
                 Some(error) => Err(hidden(error, &call.key)),
                 None => Ok(events),
             },

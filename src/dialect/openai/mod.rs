@@ -25,7 +25,7 @@ pub use error::{envelope, read_error};
 pub use hidden::{chat_error, responses_error, whole_error};
 pub use ingress::{read_message, read_request, read_tool_choice};
 pub use provider::{CallIds, ChatProvider, Effort, Forced, Names, Nulls, WantsBack};
-pub use relay::{ChatRelay, mend};
+pub use relay::{ChatRelay, in_order, mend};
 
 /// The `format` of reasoning that its provider gives and takes as plain `reasoning_content`.
 pub const REASONING_FORMAT: &str = "reasoning-content-v1";
@@ -65,53 +65,61 @@ pub(crate) fn read_usage(raw: &RawValue) -> Option<Usage> {
 
 /// The same, and whether it stands there in just that arithmetic.
 pub(crate) fn check_usage(raw: &RawValue) -> Option<(Usage, bool)> {
-    #[derive(Default, serde::Deserialize)]
-    struct Details {
-        #[serde(default)]
-        cached_tokens: Option<u64>,
-        #[serde(default)]
-        cache_write_tokens: Option<u64>,
-        #[serde(default)]
-        reasoning_tokens: Option<u64>,
+    serde_json::from_str::<WireUsage>(raw.get()).ok()?.read()
+}
+
+/// `usage` of a completion or of a chunk.
+#[derive(serde::Deserialize)]
+struct WireUsage {
+    #[serde(default)]
+    prompt_tokens: Option<u64>,
+    #[serde(default)]
+    completion_tokens: Option<u64>,
+    #[serde(default)]
+    total_tokens: Option<u64>,
+    #[serde(default)]
+    cached_tokens: Option<u64>,
+    #[serde(default)]
+    prompt_tokens_details: Option<UsageDetails>,
+    #[serde(default)]
+    completion_tokens_details: Option<UsageDetails>,
+}
+
+#[derive(Default, serde::Deserialize)]
+struct UsageDetails {
+    #[serde(default)]
+    cached_tokens: Option<u64>,
+    #[serde(default)]
+    cache_write_tokens: Option<u64>,
+    #[serde(default)]
+    reasoning_tokens: Option<u64>,
+}
+
+impl WireUsage {
+    /// The count, and whether it stands there in just OpenAI's arithmetic.
+    fn read(self) -> Option<(Usage, bool)> {
+        let prompt = self.prompt_tokens?;
+        let of_prompt = self.prompt_tokens_details.unwrap_or_default();
+        let of_completion = self.completion_tokens_details.unwrap_or_default();
+        let mut completion = self.completion_tokens.unwrap_or(0);
+        // Some providers leave reasoning out of the completion and count it in the total only.
+        if let Some(total) = self.total_tokens
+            && total > prompt.saturating_add(completion)
+        {
+            completion = total.saturating_sub(prompt);
+        }
+        let usage = Usage {
+            prompt,
+            completion,
+            cached: of_prompt.cached_tokens.or(self.cached_tokens).unwrap_or(0),
+            cache_write: of_prompt.cache_write_tokens.unwrap_or(0),
+            reasoning: of_completion.reasoning_tokens.unwrap_or(0),
+        };
+        let exact = self.completion_tokens == Some(completion)
+            && self.total_tokens == Some(usage.total())
+            && (usage.cached == 0 || of_prompt.cached_tokens == Some(usage.cached));
+        Some((usage, exact))
     }
-    #[derive(serde::Deserialize)]
-    struct Wire {
-        #[serde(default)]
-        prompt_tokens: Option<u64>,
-        #[serde(default)]
-        completion_tokens: Option<u64>,
-        #[serde(default)]
-        total_tokens: Option<u64>,
-        #[serde(default)]
-        cached_tokens: Option<u64>,
-        #[serde(default)]
-        prompt_tokens_details: Option<Details>,
-        #[serde(default)]
-        completion_tokens_details: Option<Details>,
-    }
-    let wire: Wire = serde_json::from_str(raw.get()).ok()?;
-    let prompt = wire.prompt_tokens?;
-    let of_prompt = wire.prompt_tokens_details.unwrap_or_default();
-    let of_completion = wire.completion_tokens_details.unwrap_or_default();
-    let reasoning = of_completion.reasoning_tokens.unwrap_or(0);
-    let mut completion = wire.completion_tokens.unwrap_or(0);
-    // Some providers leave reasoning out of the completion and count it in the total only.
-    if let Some(total) = wire.total_tokens
-        && total > prompt.saturating_add(completion)
-    {
-        completion = total.saturating_sub(prompt);
-    }
-    let usage = Usage {
-        prompt,
-        completion,
-        cached: of_prompt.cached_tokens.or(wire.cached_tokens).unwrap_or(0),
-        cache_write: of_prompt.cache_write_tokens.unwrap_or(0),
-        reasoning,
-    };
-    let exact = wire.completion_tokens == Some(completion)
-        && wire.total_tokens == Some(usage.total())
-        && (usage.cached == 0 || of_prompt.cached_tokens == Some(usage.cached));
-    Some((usage, exact))
 }
 
 #[cfg(test)]

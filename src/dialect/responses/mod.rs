@@ -15,7 +15,7 @@ mod wire;
 
 use crate::dialect::hub::{Answer, Memory, Request, Usage};
 use crate::dialect::openai::{read_error, responses_error};
-use crate::dialect::{Egress, Ingress, Mended, Stamp, StreamIn, StreamOut, Translated};
+use crate::dialect::{Egress, InOrder, Ingress, Mended, Stamp, StreamIn, StreamOut, Translated};
 use crate::error::{Error, ProviderError};
 
 pub use ingress::read_request;
@@ -31,6 +31,22 @@ pub fn usage(response: &[u8]) -> Option<Usage> {
     }
     let counted: Counted = serde_json::from_slice(response).ok()?;
     counted.usage.map(Usage::from)
+}
+
+/// A whole response that goes through as it is; `None` where it may be an error.
+#[must_use]
+pub fn in_order(response: &[u8]) -> Option<InOrder> {
+    #[derive(serde::Deserialize)]
+    struct Response {
+        #[serde(default)]
+        usage: Option<answer_in::WireUsage>,
+        #[serde(default)]
+        output: Option<serde::de::IgnoredAny>,
+    }
+    let response: Response = serde_json::from_slice(response).ok()?;
+    response.output.is_some().then(|| InOrder {
+        usage: response.usage.map(Usage::from),
+    })
 }
 
 /// Responses as a client speaks it; holds what its answer repeats of the request.

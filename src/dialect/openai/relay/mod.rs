@@ -6,6 +6,7 @@
 
 mod choice;
 mod fix;
+mod order;
 mod plain;
 mod probe;
 mod usage;
@@ -30,6 +31,7 @@ use fix::{ChoiceFix, FinishFix, Fixes, UsageFix};
 use plain::Plain;
 use probe::{Probe, ProbeChoice};
 
+pub use order::in_order;
 pub use whole::mend;
 
 /// The contract of a streamed completion: one identity, a role once, calls with dense indexes that
