@@ -1,18 +1,19 @@
 //! A secret that cannot be printed, and the redactor that keeps secrets out of texts.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use subtle::{Choice, ConstantTimeEq};
 
 /// A key. It has no `Display` and no `Serialize`, and its `Debug` shows nothing, so that it
-/// cannot reach a log line or an answer by accident.
+/// cannot reach a log line or an answer by accident. A clone shares the text.
 #[derive(Clone)]
-pub struct Secret(String);
+pub struct Secret(Arc<str>);
 
 impl Secret {
     /// Wraps a key as it is; the caller has trimmed it.
     #[must_use]
-    pub fn new(value: impl Into<String>) -> Self {
+    pub fn new(value: impl Into<Arc<str>>) -> Self {
         Self(value.into())
     }
 
@@ -60,9 +61,9 @@ pub fn redact<'t>(text: &'t str, key: Option<&Secret>) -> Cow<'t, str> {
     let mut out = Cow::Borrowed(text);
     if let Some(Secret(key)) = key
         && key.len() >= 4
-        && out.contains(key.as_str())
+        && out.contains(&**key)
     {
-        out = Cow::Owned(out.replace(key.as_str(), MASK));
+        out = Cow::Owned(out.replace(&**key, MASK));
     }
     if !may_hold_key(&out) {
         return out;

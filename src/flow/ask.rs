@@ -24,9 +24,9 @@ use crate::worker::{Call, Failed, Reply};
 /// What is sent to a provider.
 pub(super) struct Sent<'p> {
     /// The path after the base URL.
-    pub path: &'p str,
+    pub path: &'static str,
     /// The model, as the client named it.
-    pub model: &'p str,
+    pub model: &'p Rc<str>,
     /// The provider's request.
     pub body: Bytes,
     /// Headers that go with it.
@@ -56,11 +56,11 @@ pub struct Ask {
 }
 
 /// Routes a request by its `model`.
-pub(super) fn target(object: &Object<'_>) -> Result<(String, Target<'static>), Error> {
+pub(super) fn target(object: &Object<'_>) -> Result<(Rc<str>, Target<'static>), Error> {
     let model = object.get("model").ok_or_else(|| Error::Missing {
         param: "model".to_owned(),
     })?;
-    let model = json::text(model, &"model")?.into_owned();
+    let model: Rc<str> = json::text(model, &"model")?.into();
     let target = route(&model)?;
     let target = Target {
         provider: target.provider,
@@ -154,8 +154,8 @@ impl Ask {
         let key = self.caller.key_for(&state.config, provider)?;
         let call = Call {
             method: Method::Post,
-            path: path.to_owned(),
-            model: model.to_owned(),
+            path: Cow::Borrowed(path),
+            model: Rc::clone(model),
             body,
             key: key.clone(),
             stream,
@@ -183,8 +183,8 @@ impl Ask {
         }
     }
 
-    /// Headers of the client that the provider is given, and our own. Of a header that both have
-    /// the values are a list.
+    /// Headers of the client that the provider is given, and the plan's own. Of a header that both
+    /// have the values are a list.
     fn forwarded(
         &self,
         provider: &Provider,
@@ -202,7 +202,6 @@ impl Ask {
                 None => own.push((name, theirs)),
             }
         }
-        own.push(("x-request-id", self.tally.id().to_owned()));
         own
     }
 

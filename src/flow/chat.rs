@@ -41,7 +41,7 @@ fn plan(state: &AppState, ask: &Ask) -> Result<Plan, Error> {
             .get("response_format")
             .is_some_and(|format| format.get().contains("\"json_object\"")),
     };
-    let memory = state.store.of(ask.owner(state, provider));
+    let memory = state.store.of(|| ask.owner(state, provider));
     if let Some(plan) = bridged(&object, (&asked, &target), stream, &client, &memory) {
         return plan;
     }
@@ -55,6 +55,7 @@ fn plan(state: &AppState, ask: &Ask) -> Result<Plan, Error> {
                 relayed(&ask.body, &object, &asked, &target.model)
             };
             report.settle();
+            let client = Rc::new(client);
             (body, report, Answer::Chat { chat, client }, edited.talk)
         }
         Speaks::Chat(_) | Speaks::Other { .. } => {
@@ -90,7 +91,7 @@ fn plan(state: &AppState, ask: &Ask) -> Result<Plan, Error> {
 /// A plan for what the model takes as Responses only: functions together with reasoning.
 fn bridged(
     object: &Object<'_>,
-    (asked, target): (&str, &Target<'static>),
+    (asked, target): (&Rc<str>, &Target<'static>),
     stream: bool,
     client: &ChatClient,
     memory: &dyn Memory,
@@ -116,7 +117,7 @@ fn bridged(
             .request(&mut request, memory)
             .map(|translated| Plan {
                 provider: target.provider,
-                model: asked.to_owned(),
+                model: Rc::clone(asked),
                 path: "/responses",
                 body: Bytes::from(translated.body),
                 headers: Vec::new(),

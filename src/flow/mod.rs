@@ -26,7 +26,7 @@ use crate::error::Error;
 use crate::meter::{Meter, Now, Span};
 use crate::providers::{PROVIDERS, Provider};
 use crate::store::Store;
-use crate::upstream::Tls;
+use crate::upstream::{Headers, Tls};
 use crate::worker::{Circuit, Gate, Handle};
 
 /// What the server's threads share.
@@ -164,7 +164,7 @@ pub struct Reply {
     /// Attempts it took.
     pub attempts: u32,
     /// Headers of the provider that the client is given, and our own.
-    pub headers: Vec<(String, String)>,
+    pub headers: Headers,
     /// The answer.
     pub content: Content,
 }
@@ -187,7 +187,7 @@ pub struct Refused {
     /// Attempts that were made.
     pub attempts: u32,
     /// Headers of the provider that the client is given.
-    pub headers: Vec<(String, String)>,
+    pub headers: Headers,
 }
 
 impl From<Error> for Refused {
@@ -196,7 +196,7 @@ impl From<Error> for Refused {
             error,
             provider: None,
             attempts: 0,
-            headers: Vec::new(),
+            headers: Headers::default(),
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::error::{Error, Phase};
 use crate::providers::{PROVIDERS, Provider, by_key, by_name, catalogue};
 use crate::routing::public_name;
 use crate::secret::Secret;
-use crate::upstream::{Deadline, Method};
+use crate::upstream::{Deadline, Headers, Method};
 use crate::worker::{Call, Content};
 
 /// Most pages of one list.
@@ -201,9 +201,9 @@ async fn pages(
         };
         let call = Call {
             method: Method::Get,
-            path,
+            path: path.into(),
             // Its circuit is none of the models'.
-            model: String::new(),
+            model: "".into(),
             body: Bytes::new(),
             key: key.clone(),
             stream: false,
@@ -228,7 +228,7 @@ async fn pages(
                 reason,
             },
             attempts: reply.attempts,
-            headers: Vec::new(),
+            headers: Headers::default(),
         })?;
         entries.extend(
             page.entries

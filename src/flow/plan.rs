@@ -20,6 +20,7 @@ use crate::meter::{Meter, Tally};
 use crate::providers::Provider;
 use crate::secret::Secret;
 use crate::store::Store;
+use crate::upstream::Headers;
 use crate::worker;
 
 /// What is sent to whom, and how its answer becomes the client's.
@@ -27,7 +28,7 @@ pub(super) struct Plan {
     /// Whom.
     pub provider: &'static Provider,
     /// The model, as the client named it.
-    pub model: String,
+    pub model: Rc<str>,
     /// The path after the base URL.
     pub path: &'static str,
     /// The provider's request.
@@ -61,7 +62,7 @@ pub(super) enum Answer {
         /// How the provider writes.
         chat: &'static ChatProvider,
         /// How the client reads.
-        client: ChatClient,
+        client: Rc<ChatClient>,
     },
     /// Responses both ways: its bytes go through, repaired where something is wrong.
     Responses,
@@ -77,12 +78,21 @@ pub(super) enum Answer {
 }
 
 impl Answer {
+    /// Whether the provider wants something of it back.
+    fn keeps(&self) -> bool {
+        match self {
+            Self::Chat { chat, client } => chat.wants_back(&client.model),
+            Self::Responses => false,
+            Self::Translated { keeps, .. } => *keeps,
+        }
+    }
+
     /// How the provider's answer is read.
     fn reads(&self) -> Reads {
         match self {
-            Self::Chat { chat, client } => Reads::Chat {
+            Self::Chat { chat, .. } => Reads::Chat {
                 provider: chat,
-                keeps: chat.wants_back(&client.model),
+                keeps: self.keeps(),
             },
             Self::Responses => Reads::Responses,
             Self::Translated { from, .. } => Reads::Translated(*from),
@@ -93,7 +103,7 @@ impl Answer {
     pub(super) fn failure(&self, provider: &'static str, error: &Error) -> Vec<u8> {
         match self {
             Self::Chat { chat, client } => {
-                ChatRelay::new(chat, provider, client.clone()).failure(error)
+                ChatRelay::new(chat, provider, (**client).clone()).failure(error)
             }
             Self::Responses => ResponsesRelay::new(provider).failure(error),
             Self::Translated { client, .. } => {
@@ -107,12 +117,12 @@ impl Answer {
 
 impl Plan {
     /// Headers that tell what the plan does to the request.
-    pub(super) fn told(&self) -> Vec<(String, String)> {
-        let mut headers = Vec::new();
+    pub(super) fn told(&self) -> Headers {
+        let mut headers = Headers::default();
         tell(&self.report, &mut headers);
         let translated = matches!(self.answer, Answer::Translated { .. });
         if self.path != self.provider.chat_path() && translated {
-            headers.push(("x-gateway-bridged".to_owned(), "responses".to_owned()));
+            headers.push("x-gateway-bridged", "responses");
         }
         headers
     }
@@ -200,14 +210,16 @@ impl Plan {
             meter: Arc::clone(&state.meter),
             store: Arc::clone(&state.store),
             provider: provider.name,
-            owner: state.store.owner(provider.name, &key),
+            owner: answer
+                .keeps()
+                .then(|| state.store.owner(provider.name, &key)),
             talk: *talk,
             tally: Rc::clone(&ask.tally),
             end: state.drain.clone(),
         };
         match content(answer, reply.content, *stream, key, aside) {
             Ok(content) => {
-                headers.append(&mut self.told());
+                headers.append(self.told());
                 Ok(Reply {
                     provider,
                     attempts,
@@ -233,7 +245,8 @@ pub(super) struct Aside {
     meter: Arc<Meter>,
     store: Arc<Store>,
     provider: &'static str,
-    owner: u64,
+    /// Whose answers they are; none of those of which nothing is kept.
+    owner: Option<u64>,
     talk: u64,
     tally: Rc<Tally>,
     end: Drain,
@@ -251,8 +264,8 @@ impl Aside {
     }
 
     pub(super) fn keep(&self, kept: Option<(Vec<String>, Kept)>) {
-        if let Some((calls, kept)) = kept {
-            self.store.keep(self.owner, self.talk, calls, kept);
+        if let (Some((calls, kept)), Some(owner)) = (kept, self.owner) {
+            self.store.keep(owner, self.talk, calls, kept);
         }
     }
 
@@ -321,7 +334,7 @@ fn content(
                 );
             }
             let keeps = chat.wants_back(&client.model);
-            let events = as_stream(&client, chat.answer(&body)?, keeps, &aside);
+            let events = as_stream(&*client, chat.answer(&body)?, keeps, &aside);
             Ok(Content::Events(events))
         }
         (
@@ -343,7 +356,7 @@ fn content(
             Err("it is a stream, which was not asked for".to_owned())
         }
         (worker::Content::Events(events), true, Answer::Chat { chat, client }) => {
-            let relay = Box::new(ChatRelay::new(chat, aside.provider, client));
+            let relay = Box::new(ChatRelay::new(chat, aside.provider, (*client).clone()));
             let stream = Relayed::new(events, relay, key, aside);
             Ok(Content::Events(Box::pin(stream)))
         }
@@ -410,13 +423,13 @@ fn as_stream(
 const MAX_NAMES: usize = 2000;
 
 /// Names what a translation left out and changed.
-fn tell(report: &Report, headers: &mut Vec<(String, String)>) {
+fn tell(report: &Report, headers: &mut Headers) {
     for (header, names) in [
         ("x-gateway-dropped-params", &report.dropped),
         ("x-gateway-changed-params", &report.changed),
     ] {
         if !names.is_empty() {
-            headers.push((header.to_owned(), list(names)));
+            headers.push(header, &list(names));
         }
     }
 }

@@ -34,7 +34,7 @@ fn plan(state: &AppState, ask: &Ask) -> Result<Plan, Error> {
     let provider = target.provider;
     let owner = ask.owner(state, provider);
     if !provider.responses.native(&target.model) {
-        return translated(object, (asked, target), stream, &state.store.of(owner));
+        return translated(object, (asked, target), stream, &state.store.of(|| owner));
     }
     // To say nothing is to ask that the response be kept, which such a provider refuses.
     let mut report = Report::default();
@@ -51,7 +51,7 @@ fn plan(state: &AppState, ask: &Ask) -> Result<Plan, Error> {
         let target = (asked.clone(), target.clone());
         Box::new(move || {
             let object = Object::from_body(&body)?;
-            translated(object, target, stream, &store.of(owner))
+            translated(object, target, stream, &store.of(|| owner))
         }) as Instead
     });
     Ok(Plan {
@@ -73,7 +73,7 @@ fn plan(state: &AppState, ask: &Ask) -> Result<Plan, Error> {
 /// A plan that answers by Chat Completions or another dialect.
 fn translated(
     object: Object<'_>,
-    (asked, target): (String, Target<'static>),
+    (asked, target): (Rc<str>, Target<'static>),
     stream: bool,
     memory: &dyn Memory,
 ) -> Result<Plan, Error> {

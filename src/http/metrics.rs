@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::caller::{Admitted, state};
 use super::openapi::ListErrors;
-use super::reply::NO_SNIFF;
+use super::reply::no_sniff;
 
 /// Counters in the text format of `OpenMetrics`, for Prometheus: requests, attempts, errors,
 /// tokens, times, how the providers are doing, and what translations left out or put otherwise.
@@ -27,6 +27,6 @@ pub async fn text(_: Admitted, request: HttpRequest) -> HttpResponse {
             "content-type",
             "application/openmetrics-text; version=1.0.0; charset=utf-8",
         ))
-        .insert_header(NO_SNIFF)
+        .insert_header(no_sniff())
         .body(state.meter.text(&state.now()))
 }

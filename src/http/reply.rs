@@ -1,22 +1,30 @@
 //! Answers on the wire.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
 use futures_util::StreamExt;
 
 use crate::flow::{Content, Reply};
-
-const JSON: (&str, &str) = ("content-type", "application/json");
+use crate::upstream::Headers;
 
 /// Keeps browsers from taking an answer for something else.
-pub(super) const NO_SNIFF: (&str, &str) = ("x-content-type-options", "nosniff");
+pub(super) fn no_sniff() -> (HeaderName, HeaderValue) {
+    (
+        X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    )
+}
 
 /// A JSON answer.
 pub(super) fn json(status: StatusCode) -> HttpResponseBuilder {
     let mut builder = HttpResponse::build(status);
-    builder.insert_header(JSON).insert_header(NO_SNIFF);
+    builder
+        .insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")))
+        .insert_header(no_sniff());
     builder
 }
 
@@ -25,21 +33,17 @@ pub(super) fn value(value: &impl serde::Serialize) -> HttpResponse {
     json(StatusCode::OK).body(crate::codec::json::raw(value).get().to_owned())
 }
 
-/// Headers that came with an answer; what is no header is left out.
-pub(super) fn headers(builder: &mut HttpResponseBuilder, headers: &[(String, String)]) {
-    for (name, value) in headers {
-        if let (Ok(name), Ok(value)) = (
-            HeaderName::try_from(name.as_str()),
-            HeaderValue::from_str(value),
-        ) {
-            builder.insert_header((name, value));
-        }
+/// Headers that came with an answer.
+pub(super) fn headers(builder: &mut HttpResponseBuilder, headers: &Headers) {
+    for (name, value) in headers.iter() {
+        builder.insert_header((name.clone(), value.clone()));
     }
 }
 
 /// What the gateway did for an answer.
 pub(super) fn ours(builder: &mut HttpResponseBuilder, provider: &'static str, attempts: u32) {
-    builder.insert_header(("x-gateway-provider", provider));
+    static PROVIDER: HeaderName = HeaderName::from_static("x-gateway-provider");
+    builder.insert_header((PROVIDER.clone(), HeaderValue::from_static(provider)));
     if attempts > 1 {
         builder.insert_header(("x-gateway-attempts", attempts.to_string()));
     }
@@ -53,10 +57,16 @@ pub(super) fn send(reply: Reply) -> HttpResponse {
     match reply.content {
         Content::Json(body) => builder.body(body),
         Content::Events(events) => builder
-            .insert_header(("content-type", "text/event-stream; charset=utf-8"))
-            .insert_header(("cache-control", "no-cache"))
+            .insert_header((
+                CONTENT_TYPE,
+                HeaderValue::from_static("text/event-stream; charset=utf-8"),
+            ))
+            .insert_header((CACHE_CONTROL, HeaderValue::from_static("no-cache")))
             // Proxies in front must not collect events.
-            .insert_header(("x-accel-buffering", "no"))
+            .insert_header((
+                HeaderName::from_static("x-accel-buffering"),
+                HeaderValue::from_static("no"),
+            ))
             .streaming(events.map(Ok::<Bytes, actix_web::Error>)),
     }
 }

@@ -16,10 +16,10 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpMessage, HttpRequest};
 use bytes::Bytes;
 
-use super::caller::state;
+use super::caller::{state, text};
 use super::connection::{Connection, Length, UnderWay};
 use super::failure::Failure;
-use super::reply::NO_SNIFF;
+use super::reply::no_sniff;
 use super::routes;
 use crate::drain::Stage;
 use crate::error::Error;
@@ -47,7 +47,7 @@ pub(super) fn of(request: &HttpRequest) -> Open {
 pub(super) fn open(request: &ServiceRequest) -> Open {
     let http = request.request();
     let state = state(http);
-    let text = |name: &str| http.headers().get(name)?.to_str().ok();
+    let text = |name: &str| text(http, name);
     let arrival = Arrival {
         method: method(http.method()),
         path: http.path(),
@@ -122,6 +122,8 @@ fn is_of_host(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte)
 }
 
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 /// The head of the answer is there.
 pub(super) fn close(answer: ServiceResponse<BoxBody>, open: Open) -> ServiceResponse<BoxBody> {
     let mut answer = answer;
@@ -135,14 +137,12 @@ pub(super) fn close(answer: ServiceResponse<BoxBody>, open: Open) -> ServiceResp
         tally.failed(failure.class());
     }
     if let Ok(id) = HeaderValue::from_str(tally.id()) {
-        let name = HeaderName::from_static("x-request-id");
-        answer.headers_mut().insert(name, id);
+        answer.headers_mut().insert(REQUEST_ID.clone(), id);
     }
-    let (name, value) = NO_SNIFF;
-    answer.headers_mut().insert(
-        HeaderName::from_static(name),
-        HeaderValue::from_static(value),
-    );
+    let (name, value) = no_sniff();
+    if !answer.headers().contains_key(&name) {
+        answer.headers_mut().insert(name, value);
+    }
     if state(answer.request()).drain.is_at(Stage::Stopping) {
         let head = answer.response_mut().head_mut();
         head.set_connection_type(ConnectionType::Close);

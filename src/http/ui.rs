@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use utoipa_swagger_ui::Config;
 
 use super::failure::Failure;
-use super::reply::NO_SNIFF;
+use super::reply::no_sniff;
 use super::routes;
 
 /// Pages load nothing from elsewhere. Swagger UI sets styles on elements and shows inline icons.
@@ -50,7 +50,7 @@ static SWAGGER: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
 fn page(content_type: &str, body: impl Into<bytes::Bytes>) -> HttpResponse {
     HttpResponse::build(StatusCode::OK)
         .insert_header(("content-type", content_type))
-        .insert_header(NO_SNIFF)
+        .insert_header(no_sniff())
         .insert_header(POLICY)
         .insert_header(("x-frame-options", "DENY"))
         .insert_header(("referrer-policy", "no-referrer"))

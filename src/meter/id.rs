@@ -24,7 +24,13 @@ pub fn seed() -> u128 {
 
 /// The id of a request: 32 hexadecimal digits.
 pub(super) fn request() -> String {
-    format!("{:032x}", seed())
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let nibbles = seed().to_be_bytes();
+    let nibbles = nibbles.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    nibbles
+        .filter_map(|nibble| DIGITS.get(usize::from(nibble)))
+        .map(|digit| char::from(*digit))
+        .collect()
 }
 
 /// The id of a trace; never 0, which means none.

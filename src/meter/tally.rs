@@ -43,7 +43,7 @@ pub struct Tally {
 #[derive(Default)]
 struct Seen {
     status: Option<u16>,
-    model: Option<String>,
+    model: Option<Rc<str>>,
     provider: Option<&'static Provider>,
     stream: bool,
     received: Option<Duration>,
@@ -118,9 +118,9 @@ impl Tally {
     }
 
     /// Which model is asked for, where, and whether its answer is to be a stream.
-    pub fn target(&self, model: &str, provider: &'static Provider, stream: bool) {
+    pub fn target(&self, model: &Rc<str>, provider: &'static Provider, stream: bool) {
         let mut seen = self.seen.borrow_mut();
-        seen.model = Some(model.to_owned());
+        seen.model = Some(Rc::clone(model));
         seen.provider = Some(provider);
         seen.stream = stream;
     }
@@ -204,7 +204,7 @@ impl Tally {
             Value::Number(seen.status.unwrap_or(CLIENT_LEFT).into()),
         );
         if let (Some(model), Some(provider)) = (&seen.model, seen.provider) {
-            line.push("model", Value::Word(model.clone().into()));
+            line.push("model", Value::Word(model.to_string().into()));
             line.push("provider", Value::Word(provider.name.into()));
             line.push("stream", Value::Flag(seen.stream));
             let attempts = u64::try_from(seen.attempts.len()).unwrap_or(u64::MAX);

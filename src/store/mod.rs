@@ -79,23 +79,22 @@ impl Store {
         }
     }
 
-    /// The memory as one owner sees it.
-    #[must_use]
-    pub fn of(&self, owner: u64) -> Owned<'_> {
+    /// The memory as one owner sees it; who that is, is asked where something is looked for.
+    pub fn of<F: Fn() -> u64>(&self, owner: F) -> Owned<'_, F> {
         Owned { store: self, owner }
     }
 }
 
 /// See [`Store::of`].
-pub struct Owned<'s> {
+pub struct Owned<'s, F> {
     store: &'s Store,
-    owner: u64,
+    owner: F,
 }
 
-impl Memory for Owned<'_> {
+impl<F: Fn() -> u64> Memory for Owned<'_, F> {
     fn recall(&self, call_id: &str, talk: u64) -> Option<Kept> {
         let cache = self.store.kept.as_ref()?;
-        let kept = cache.get(&key(self.owner, call_id.to_owned(), talk)?)?;
+        let kept = cache.get(&key((self.owner)(), call_id.to_owned(), talk)?)?;
         Some((*kept).clone())
     }
 }
@@ -147,7 +146,7 @@ mod tests {
     }
 
     fn recalled(store: &Store, owner: u64, call: &str, talk: u64) -> Option<String> {
-        store.of(owner).recall(call, talk)?.reasoning
+        store.of(|| owner).recall(call, talk)?.reasoning
     }
 
     #[test]

@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use super::body::{Body, BodyError};
 use super::connect::Connector;
 use super::failure::{Failure, connect_reason, delay_in, kept, no_descriptor};
+use super::headers::Headers;
 use super::retry::{Again, retry_after};
 use super::tls::Tls;
 use crate::config::{Config, ProviderConfig};
@@ -56,6 +57,8 @@ pub struct Outgoing<'c> {
     pub stream: bool,
     /// Headers of the client that this provider is given.
     pub headers: &'c [(&'static str, String)],
+    /// The request's id, for the provider; empty for none.
+    pub request_id: &'c str,
     /// The span that this attempt is, for the provider; wins over the client's own.
     pub traceparent: Option<&'c str>,
     /// Reads the provider's error bodies.
@@ -102,7 +105,7 @@ pub struct Answered {
     /// Whether the body is a stream of events.
     pub events: bool,
     /// Headers of the provider that the client is given.
-    pub headers: Vec<(String, String)>,
+    pub headers: Headers,
     /// The body.
     pub body: Body,
 }
@@ -274,6 +277,12 @@ impl Client {
                 headers.insert(HeaderName::from_static(name), value);
             }
         }
+        if !outgoing.request_id.is_empty()
+            && let Ok(id) = HeaderValue::from_str(outgoing.request_id)
+        {
+            static NAME: HeaderName = HeaderName::from_static("x-request-id");
+            headers.insert(NAME.clone(), id);
+        }
         if let Some(span) = outgoing.traceparent
             && let Ok(span) = HeaderValue::from_str(span)
         {
@@ -301,7 +310,7 @@ impl Client {
             Auth::XApiKey => (HeaderName::from_static("x-api-key"), key.to_owned()),
             Auth::Bearer | Auth::ApiKey => (HeaderName::from_static("api-key"), key.to_owned()),
         };
-        if let Ok(mut value) = HeaderValue::from_str(&value) {
+        if let Ok(mut value) = HeaderValue::try_from(value) {
             value.set_sensitive(true);
             headers.insert(name, value);
         }
@@ -355,10 +364,9 @@ impl Client {
         for (name, value) in &error.more {
             if after.is_none() && name == "details" {
                 after = delay_in(value);
-                headers.extend(after.map(|after| {
-                    let seconds = after.as_secs_f64().ceil();
-                    ("retry-after".to_owned(), format!("{seconds}"))
-                }));
+                if let Some(after) = after {
+                    headers.push("retry-after", &after.as_secs_f64().ceil().to_string());
+                }
             }
         }
         let transient = matches!(status, 408 | 429 | 498 | 500 | 502 | 503 | 504 | 529);
@@ -373,7 +381,7 @@ impl Client {
             _ if transient && !spent => Again::Yes { after },
             _ => Again::Never,
         };
-        headers.push(("x-upstream-status".to_owned(), status.to_string()));
+        headers.push("x-upstream-status", &status.to_string());
         Failure {
             headers,
             ..Failure::new(Error::Provider(Box::new(error)), again)
@@ -456,7 +464,8 @@ mod tests {
                 key: &Secret::new("k"),
                 stream: false,
                 headers: &[],
-                traceparent: None,
+                request_id: "",
+            traceparent: None,
                 read_error: &|status, _| crate::dialect::provider_error(status, String::new()),
             };
             client.write_headers(&mut headers, &outgoing);

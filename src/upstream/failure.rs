@@ -1,10 +1,12 @@
 //! What an attempt that failed tells: why, whether to try again, and the provider's own headers.
 
+use std::borrow::Cow;
 use std::io;
 use std::time::Duration;
 
 use awc::http::header::HeaderMap;
 
+use super::headers::{HeaderName, HeaderValue, Headers};
 use super::retry::Again;
 use crate::error::Error;
 use crate::secret::{Secret, redact};
@@ -17,7 +19,7 @@ pub struct Failure {
     /// Whether to try again.
     pub again: Again,
     /// Headers of the provider that the client is given.
-    pub headers: Vec<(String, String)>,
+    pub headers: Headers,
     /// Whether it tells against the provider, and not against what was sent to it.
     pub tells: bool,
 }
@@ -30,7 +32,7 @@ impl Failure {
             tells: error.is_providers(),
             error,
             again,
-            headers: Vec::new(),
+            headers: Headers::default(),
         }
     }
 
@@ -70,7 +72,7 @@ pub(super) fn delay_in(details: &str) -> Option<Duration> {
 }
 
 /// The headers of a provider that a client is given, by name or beginning.
-pub(super) fn kept(headers: &HeaderMap, key: &Secret) -> Vec<(String, String)> {
+pub(super) fn kept(headers: &HeaderMap, key: &Secret) -> Headers {
     const NAMES: [&str; 7] = [
         "retry-after",
         "retry-after-ms",
@@ -86,18 +88,24 @@ pub(super) fn kept(headers: &HeaderMap, key: &Secret) -> Vec<(String, String)> {
         "x-amzn-requestid",
         "apim-request-id",
     ];
-    let mut out = Vec::new();
-    for (name, value) in headers {
-        let name = name.as_str();
+    static OWN_ID: HeaderName = HeaderName::from_static("x-upstream-request-id");
+    let mut out = Headers::default();
+    for (full_name, value) in headers {
+        let name = full_name.as_str();
         let is_id = IDS.contains(&name);
         let is_limit = name.starts_with("x-ratelimit-") || name.starts_with("anthropic-ratelimit-");
         if !is_id && !is_limit && !NAMES.contains(&name) {
             continue;
         }
-        let Ok(value) = value.to_str() else { continue };
-        let value = redact(value, Some(key)).into_owned();
-        let name = if is_id { "x-upstream-request-id" } else { name };
-        out.push((name.to_owned(), value));
+        let Ok(text) = value.to_str() else { continue };
+        let value = match redact(text, Some(key)) {
+            Cow::Borrowed(_) => Ok(value.clone()),
+            Cow::Owned(clean) => HeaderValue::try_from(clean),
+        };
+        let name = if is_id { &OWN_ID } else { full_name };
+        if let Ok(value) = value {
+            out.add(name.clone(), value);
+        }
     }
     out
 }

@@ -5,6 +5,7 @@ mod client;
 mod collector;
 mod connect;
 mod failure;
+mod headers;
 mod retry;
 mod tls;
 
@@ -12,5 +13,6 @@ pub use body::{Body, BodyError};
 pub use client::{Answered, Attempt, Client, Deadline, Method, Outgoing};
 pub use collector::Collector;
 pub use failure::Failure;
+pub use headers::{HeaderName, HeaderValue, Headers};
 pub use retry::{Again, LEAST, Policy, Schedule};
 pub use tls::Tls;

@@ -11,6 +11,7 @@ mod budget;
 mod events;
 mod gate;
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +30,7 @@ use crate::meter::{CLIENT_LEFT_REASON, Meter, Tally};
 use crate::providers::Provider;
 use crate::secret::Secret;
 use crate::upstream::{
-    Again, Answered, Body, BodyError, Client, Deadline, Failure, LEAST, Method, Outgoing, Policy,
+    Again, Answered, Body, BodyError, Client, Deadline, Failure, Headers, LEAST, Method, Outgoing, Policy,
     Schedule, Tls,
 };
 use breaker::Ticket;
@@ -40,9 +41,9 @@ pub struct Call {
     /// How.
     pub method: Method,
     /// The path and query after the base URL.
-    pub path: String,
+    pub path: Cow<'static, str>,
     /// The model, whose circuit it is; empty for a call about none.
-    pub model: String,
+    pub model: Rc<str>,
     /// The JSON text.
     pub body: Bytes,
     /// The key.
@@ -64,7 +65,7 @@ pub struct Reply {
     /// Attempts it took.
     pub attempts: u32,
     /// Headers of the provider that the client is given.
-    pub headers: Vec<(String, String)>,
+    pub headers: Headers,
     /// The answer.
     pub content: Content,
 }
@@ -85,7 +86,7 @@ pub struct Failed {
     /// Attempts that were made.
     pub attempts: u32,
     /// Headers of the provider that the client is given.
-    pub headers: Vec<(String, String)>,
+    pub headers: Headers,
 }
 
 /// How others reach a worker.
@@ -241,7 +242,7 @@ impl Worker {
         call: &Call,
         permit: Permit,
         ticket: Ticket,
-    ) -> Result<(Vec<(String, String)>, Content), Failure> {
+    ) -> Result<(Headers, Content), Failure> {
         let mut outcome = Outcome {
             meter: &self.meter,
             provider: self.provider.name,
@@ -292,7 +293,7 @@ impl Worker {
         call: &Call,
         permit: Permit,
         traceparent: Option<&str>,
-    ) -> Result<(Vec<(String, String)>, Content), Failure> {
+    ) -> Result<(Headers, Content), Failure> {
         let read_error = |status, body: &[u8]| call.reads.error(status, body);
         let outgoing = Outgoing {
             method: call.method,
@@ -301,6 +302,7 @@ impl Worker {
             key: &call.key,
             stream: call.stream,
             headers: &call.headers,
+            request_id: call.tally.as_ref().map_or("", |tally| tally.id()),
             traceparent,
             read_error: &read_error,
         };
@@ -383,11 +385,8 @@ fn named(model: &str) -> &str {
 }
 
 /// The provider's own id of an answer.
-fn upstream_id(headers: &[(String, String)]) -> Option<&str> {
-    let (_, id) = headers
-        .iter()
-        .find(|(name, _)| name == "x-upstream-request-id")?;
-    Some(id)
+fn upstream_id(headers: &Headers) -> Option<&str> {
+    headers.get("x-upstream-request-id")
 }
 
 /// An error that came with a good status, before anything was passed on.
@@ -406,17 +405,13 @@ fn hidden(mut error: ProviderError, key: &Secret) -> Failure {
 /// unless it was told when.
 fn exhausted(mut failure: Failure, attempts: u32) -> Failed {
     let again = failure.again != Again::Never;
-    let told = failure
-        .headers
-        .iter()
-        .any(|(name, _)| name.starts_with("retry-after"));
+    let told = failure.headers.has_any("retry-after");
     // That it should be tried again was said to us.
-    let advice = |(name, value): &(String, String)| name != "x-should-retry" || value == "false";
-    failure.headers.retain(advice);
+    if failure.headers.get("x-should-retry") != Some("false") {
+        failure.headers.remove("x-should-retry");
+    }
     if again && !(failure.error.status() == 429 && told) {
-        failure
-            .headers
-            .push(("x-should-retry".to_owned(), "false".to_owned()));
+        failure.headers.push("x-should-retry", "false");
     }
     Failed {
         error: failure.error,

@@ -1,0 +1,51 @@
+//! Headers of an answer on their way from a provider to the client. They are not copied: what a
+//! provider said is shared with the buffer that it came in.
+
+pub use awc::http::header::{HeaderName, HeaderValue};
+
+/// Headers that the client is given, in their order.
+#[derive(Debug, Clone, Default)]
+pub struct Headers(Vec<(HeaderName, HeaderValue)>);
+
+impl Headers {
+    /// Adds one. What is no value of a header is left out.
+    pub fn push(&mut self, name: &'static str, value: &str) {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.add(HeaderName::from_static(name), value);
+        }
+    }
+
+    pub(super) fn add(&mut self, name: HeaderName, value: HeaderValue) {
+        self.0.push((name, value));
+    }
+
+    /// The first of this name, where it is text.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.0.iter().find(|(own, _)| own.as_str() == name)?;
+        value.to_str().ok()
+    }
+
+    /// Whether there is one whose name begins so.
+    #[must_use]
+    pub fn has_any(&self, beginning: &str) -> bool {
+        self.0
+            .iter()
+            .any(|(name, _)| name.as_str().starts_with(beginning))
+    }
+
+    /// Takes out those of this name.
+    pub fn remove(&mut self, name: &str) {
+        self.0.retain(|(own, _)| own.as_str() != name);
+    }
+
+    /// Adds all of `more`.
+    pub fn append(&mut self, mut more: Self) {
+        self.0.append(&mut more.0);
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &(HeaderName, HeaderValue)> {
+        self.0.iter()
+    }
+}
