@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use bytes::Bytes;
 use memchr::{memchr2, memchr2_iter};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::Spliced;
 use crate::error::Error;
 
 /// Deepest nesting of a request body, in levels.
@@ -247,15 +249,12 @@ pub(crate) use fields;
 ///
 /// Returns `None` where `value` was not read from `body`.
 #[must_use]
-pub fn splice(body: &[u8], value: &Raw<'_>, replacement: &str) -> Option<Vec<u8>> {
-    let start = (value.get().as_ptr() as usize).checked_sub(body.as_ptr() as usize)?;
-    let head = body.get(..start)?;
-    let tail = body.get(start.checked_add(value.get().len())?..)?;
-    let mut out = Vec::with_capacity(head.len() + replacement.len() + tail.len());
-    out.extend_from_slice(head);
-    out.extend_from_slice(replacement.as_bytes());
-    out.extend_from_slice(tail);
-    Some(out)
+pub fn splice(body: &Bytes, value: &Raw<'_>, replacement: &str) -> Option<Spliced> {
+    Spliced::new(
+        body,
+        value.get(),
+        Bytes::copy_from_slice(replacement.as_bytes()),
+    )
 }
 
 /// A text where a text is expected, borrowed where it holds no escape; nothing where something else
@@ -419,10 +418,12 @@ mod tests {
 
     #[test]
     fn a_splice_changes_one_value_and_no_other_byte() {
-        let body = br#" {"a":9007199254740993123 , "model" : "groq/x","e":1.0e2,"u":"\u00e9"} "#;
-        let object = Object::from_body(body).unwrap();
+        let body = Bytes::from_static(
+            br#" {"a":9007199254740993123 , "model" : "groq/x","e":1.0e2,"u":"\u00e9"} "#,
+        );
+        let object = Object::from_body(&body).unwrap();
         let model = object.get("model").unwrap();
-        let out = splice(body, model, "\"x\"").unwrap();
+        let out = splice(&body, model, "\"x\"").unwrap().whole();
         assert_eq!(
             std::str::from_utf8(&out).unwrap(),
             r#" {"a":9007199254740993123 , "model" : "x","e":1.0e2,"u":"\u00e9"} "#
@@ -432,7 +433,7 @@ mod tests {
     #[test]
     fn a_value_from_elsewhere_is_not_spliced() {
         let other = raw("x");
-        assert!(splice(b"{}", &Cow::Owned(other), "1").is_none());
+        assert!(splice(&Bytes::from_static(b"{}"), &Cow::Owned(other), "1").is_none());
     }
 
     #[test]

@@ -15,8 +15,20 @@ use crate::flow::Shared;
 use crate::http;
 use crate::upstream::{Collector, Tls};
 
+/// Size of the largest blocks that the allocator keeps for the next ones, in bytes.
+const KEPT: usize = 4 << 20;
+
+/// Has the allocator keep the memory of bodies with images. glibc gives blocks of 128 KiB and more
+/// back to the system when they are freed, and the next body pays for each of their pages again;
+/// the first larger block that is freed raises that limit, and the limit for what may lie idle to
+/// twice its size: `mallopt(3)`, `M_MMAP_THRESHOLD`. The block is never touched and takes no memory.
+fn keep_large_blocks() {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(KEPT)));
+}
+
 /// Serves until told to stop.
 pub(super) fn run() -> ExitCode {
+    keep_large_blocks();
     let config = match configuration(from_environment) {
         Ok(config) => config,
         Err(code) => return code,

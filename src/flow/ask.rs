@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::{AppState, Refused};
 use crate::access::Caller;
+use crate::codec::Spliced;
 use crate::codec::json::{self, Object, raw};
 use crate::config::Config;
 use crate::dialect::{Reads, Report, Stamp};
@@ -28,7 +29,7 @@ pub(super) struct Sent<'p> {
     /// The model, as the client named it.
     pub model: &'p Rc<str>,
     /// The provider's request.
-    pub body: Bytes,
+    pub body: Spliced,
     /// Headers that go with it.
     pub headers: Vec<(&'static str, String)>,
     /// Whether a stream is asked for.
@@ -78,19 +79,19 @@ pub(super) fn wants_stream(object: &Object<'_>) -> Result<bool, Error> {
 }
 
 /// The body for a provider that speaks what the client does: only the model's name changes.
-pub(super) fn relayed(body: &Bytes, object: &Object<'_>, asked: &str, model: &str) -> Bytes {
+pub(super) fn relayed(body: &Bytes, object: &Object<'_>, asked: &str, model: &str) -> Spliced {
     if asked == model {
-        return body.clone();
+        return body.clone().into();
     }
     let name: Box<RawValue> = raw(model);
     object
         .get("model")
         .and_then(|value| json::splice(body, value, name.get()))
-        .map_or_else(|| body.clone(), Bytes::from)
+        .unwrap_or_else(|| body.clone().into())
 }
 
 /// The body of a request that was edited, for the model of this name.
-pub(super) fn rewritten(object: &Object<'_>, model: &str) -> Bytes {
+pub(super) fn rewritten(object: &Object<'_>, model: &str) -> Spliced {
     let mut fields = object.fields.iter().map(|field| match &*field.name {
         "model" => (field.name.as_ref(), Cow::Owned(raw(model))),
         name => (name, Cow::Borrowed(&*field.value)),
@@ -99,7 +100,7 @@ pub(super) fn rewritten(object: &Object<'_>, model: &str) -> Bytes {
     let mut serializer = serde_json::Serializer::new(&mut out);
     serde::Serializer::collect_map(&mut serializer, &mut fields)
         .expect("texts that were read as JSON are written as they are");
-    Bytes::from(out)
+    out.into()
 }
 
 /// Where the times and ids of a translated answer come from.

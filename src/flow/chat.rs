@@ -2,8 +2,6 @@
 
 use std::rc::Rc;
 
-use bytes::Bytes;
-
 use super::alive::carry_out;
 use super::ask::{Ask, relayed, rewritten, stamp, target, wants_stream};
 use super::plan::{Answer, Plan};
@@ -63,7 +61,7 @@ fn plan(state: &AppState, ask: &Ask) -> Result<Plan, Error> {
             let keeps = from.wants_back(&target.model);
             let mut request = read_request(object, target.model)?;
             let translated = from.request(&mut request, &memory)?;
-            let body = Bytes::from(translated.body);
+            let body = translated.body.into();
             let answer = Answer::Translated {
                 from,
                 client: Rc::new(client),
@@ -119,7 +117,7 @@ fn bridged(
                 provider: target.provider,
                 model: Rc::clone(asked),
                 path: "/responses",
-                body: Bytes::from(translated.body),
+                body: translated.body.into(),
                 headers: Vec::new(),
                 stream,
                 report: translated.report,

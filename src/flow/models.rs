@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::join_all;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -11,6 +10,7 @@ use tokio::time::Instant;
 use super::ask::refused;
 use super::{AppState, Refused};
 use crate::access::Caller;
+use crate::codec::Spliced;
 use crate::dialect::Reads;
 use crate::dialect::models::{Entry, read};
 use crate::error::{Error, Phase};
@@ -204,7 +204,7 @@ async fn pages(
             path: path.into(),
             // Its circuit is none of the models'.
             model: "".into(),
-            body: Bytes::new(),
+            body: Spliced::default(),
             key: key.clone(),
             stream: false,
             headers: Vec::new(),

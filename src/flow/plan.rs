@@ -10,6 +10,7 @@ use futures_util::Stream;
 use super::ask::{Ask, Sent};
 use super::stream::{Relayed, Translated, without_key};
 use super::{AppState, Content, Refused, Reply};
+use crate::codec::Spliced;
 use crate::dialect::hub::{self, Event, Kept, Usage};
 use crate::dialect::openai::{ChatClient, ChatProvider, ChatRelay, mend};
 use crate::dialect::responses::{self, ResponsesRelay};
@@ -32,7 +33,7 @@ pub(super) struct Plan {
     /// The path after the base URL.
     pub path: &'static str,
     /// The provider's request.
-    pub body: Bytes,
+    pub body: Spliced,
     /// Headers that go with it.
     pub headers: Vec<(&'static str, String)>,
     /// Whether a stream is asked for.
@@ -164,10 +165,10 @@ impl Plan {
             return None;
         };
         if let Some(dialect) = self.mends
-            && let Some(mended) = dialect.mend(&self.body, theirs)
+            && let Some(mended) = dialect.mend(&self.body.whole(), theirs)
         {
             self.mends = None;
-            self.body = Bytes::from(mended.body);
+            self.body = mended.body.into();
             let headers = mended.headers.into_iter();
             self.headers
                 .extend(headers.map(|(name, value)| (name, value.to_owned())));

@@ -4,8 +4,6 @@ use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::alive::carry_out;
 use super::ask::{Ask, relayed, rewritten, stamp, target, wants_stream};
 use super::plan::{Answer, Instead, Plan};
@@ -98,7 +96,7 @@ fn translated(
         provider,
         model: asked,
         path: provider.chat_path(),
-        body: Bytes::from(translated.body),
+        body: translated.body.into(),
         headers: Vec::new(),
         stream,
         report: translated.report,

@@ -13,10 +13,7 @@ use crate::upstream::Headers;
 
 /// Keeps browsers from taking an answer for something else.
 pub(super) fn no_sniff() -> (HeaderName, HeaderValue) {
-    (
-        X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    )
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
 }
 
 /// A JSON answer.

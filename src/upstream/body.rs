@@ -1,15 +1,44 @@
 //! The body of a provider's answer: whole or an error, never silently short.
 
+use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use actix_http::body::{BodySize, MessageBody};
 use awc::ClientResponse;
 use awc::error::PayloadError;
 use awc::http::Version;
 use awc::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
+
+use crate::codec::Spliced;
+
+/// Most of a body that is given to the client at once, in bytes. The client copies what it is given
+/// into a buffer that grows with it: a small one stays in the processor's cache.
+const PIECE: usize = 32 << 10;
+
+/// A body that is sent.
+pub(super) struct Pieces(pub(super) Spliced);
+
+impl MessageBody for Pieces {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        match self.0.len() {
+            0 => BodySize::None,
+            length => BodySize::Sized(u64::try_from(length).unwrap_or(u64::MAX)),
+        }
+    }
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Infallible>>> {
+        Poll::Ready(self.get_mut().0.take(PIECE).map(Ok))
+    }
+}
 
 /// A body that is being read.
 pub struct Body {

@@ -10,12 +10,13 @@ use awc::http::{Uri, Version};
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
-use super::body::{Body, BodyError};
+use super::body::{Body, BodyError, Pieces};
 use super::connect::Connector;
 use super::failure::{Failure, connect_reason, delay_in, kept, no_descriptor};
 use super::headers::Headers;
 use super::retry::{Again, retry_after};
 use super::tls::Tls;
+use crate::codec::Spliced;
 use crate::config::{Config, ProviderConfig};
 use crate::dialect::clean;
 use crate::error::{Error, Phase, ProviderError};
@@ -50,7 +51,7 @@ pub struct Outgoing<'c> {
     /// The path and query after the base URL, as in `/chat/completions`.
     pub path: &'c str,
     /// The JSON text; empty with [`Method::Get`].
-    pub body: Bytes,
+    pub body: Spliced,
     /// The key.
     pub key: &'c Secret,
     /// Whether a stream of events is expected.
@@ -195,7 +196,7 @@ impl Client {
         };
         self.write_headers(request.headers_mut(), outgoing);
         let begun = Instant::now();
-        let sent = request.send_body(outgoing.body.clone());
+        let sent = request.send_body(Pieces(outgoing.body.clone()));
         let response = match timeout_at(deadline.at, sent).await {
             Err(_) => return Err(deadline.failure(name)),
             Ok(Err(error)) => return Err(self.not_answered(&error, begun.elapsed(), deadline)),
@@ -460,12 +461,12 @@ mod tests {
             let outgoing = Outgoing {
                 method: Method::Get,
                 path: "/models",
-                body: Bytes::new(),
+                body: Spliced::default(),
                 key: &Secret::new("k"),
                 stream: false,
                 headers: &[],
                 request_id: "",
-            traceparent: None,
+                traceparent: None,
                 read_error: &|status, _| crate::dialect::provider_error(status, String::new()),
             };
             client.write_headers(&mut headers, &outgoing);

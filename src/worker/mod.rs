@@ -23,6 +23,7 @@ pub use breaker::Circuit;
 pub use events::Events;
 pub use gate::{Gate, State};
 
+use crate::codec::Spliced;
 use crate::config::{Config, ProviderConfig};
 use crate::dialect::{Reads, Whole, clean};
 use crate::error::{Error, ProviderError};
@@ -30,8 +31,8 @@ use crate::meter::{CLIENT_LEFT_REASON, Meter, Tally};
 use crate::providers::Provider;
 use crate::secret::Secret;
 use crate::upstream::{
-    Again, Answered, Body, BodyError, Client, Deadline, Failure, Headers, LEAST, Method, Outgoing, Policy,
-    Schedule, Tls,
+    Again, Answered, Body, BodyError, Client, Deadline, Failure, Headers, LEAST, Method, Outgoing,
+    Policy, Schedule, Tls,
 };
 use breaker::Ticket;
 use gate::Permit;
@@ -45,7 +46,7 @@ pub struct Call {
     /// The model, whose circuit it is; empty for a call about none.
     pub model: Rc<str>,
     /// The JSON text.
-    pub body: Bytes,
+    pub body: Spliced,
     /// The key.
     pub key: Secret,
     /// Whether a stream of events is expected.
