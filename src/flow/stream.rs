@@ -2,12 +2,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::LazyLock;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use memchr::memmem;
+use memchr::memmem::{self, Finder};
 use tokio::time::Sleep;
 
 use super::plan::Aside;
@@ -18,6 +19,10 @@ use crate::drain::End;
 use crate::error::Error;
 use crate::secret::{Secret, redact};
 use crate::worker::Events;
+
+/// Looked for in every chunk, and so prepared once.
+static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"error\""));
+static ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\\u"));
 
 /// A stream that goes through in its own dialect, each event as soon as it is there.
 pub(super) struct Relayed {
@@ -68,7 +73,7 @@ impl Relayed {
     /// An error that a provider sends inside its stream may repeat the key, in any spelling that
     /// JSON has for it.
     fn clean(&self, events: Bytes) -> Bytes {
-        if memmem::find(&events, b"\"error\"").is_none() {
+        if ERROR.find(&events).is_none() {
             return events;
         }
         let key = self.key.expose();
@@ -138,7 +143,7 @@ pub(super) fn without_key(body: Bytes, key: &Secret) -> Bytes {
         return Bytes::from(redact(&text, Some(key)).into_owned());
     }
     // An escape spells it otherwise; written anew, a text has one spelling.
-    if memmem::find(&body, b"\"error\"").is_none() || memmem::find(&body, b"\\u").is_none() {
+    if ERROR.find(&body).is_none() || ESCAPE.find(&body).is_none() {
         return body;
     }
     match serde_json::from_slice::<serde_json::Value>(&body).map(|value| value.to_string()) {
