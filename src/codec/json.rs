@@ -229,6 +229,11 @@ pub fn raw<T: serde::Serialize + ?Sized>(value: &T) -> Box<RawValue> {
     serde_json::value::to_raw_value(value).expect("our own types always serialise")
 }
 
+/// Appends any value as JSON text.
+pub fn write<T: serde::Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, value).expect("our own types always serialise");
+}
+
 /// An object of our own, as in `fields!({"name": value})`.
 ///
 /// Unlike a tree of JSON values it takes texts of any depth without reading them again, and so
@@ -313,7 +318,16 @@ impl<'de: 'a, 'a> Deserialize<'de> for Word<'a> {
 }
 
 /// A string, borrowed where it holds no escape.
-struct Text<'a>(Cow<'a, str>);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text<'a>(pub Cow<'a, str>);
+
+impl std::ops::Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

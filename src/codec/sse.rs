@@ -214,17 +214,30 @@ pub fn pass(events: Bytes, mut judge: impl FnMut(&Event<'_>) -> Verdict) -> Byte
     out.map_or(events, Bytes::from)
 }
 
-/// Appends one event: `event:` where a name is given, then `data:`.
-///
-/// `data` is one line on the wire: line ends in JSON stand between its tokens only, where spaces
-/// say the same.
-pub fn write(out: &mut Vec<u8>, name: Option<&str>, data: &str) {
+/// Appends one event whose data is a value of our own, which is written on one line.
+pub fn write_value<T: serde::Serialize>(out: &mut Vec<u8>, name: Option<&str>, value: &T) {
+    out.reserve(256);
+    begin(out, name);
+    super::json::write(value, out);
+    out.extend_from_slice(b"\n\n");
+}
+
+/// Appends what stands before the data of an event.
+fn begin(out: &mut Vec<u8>, name: Option<&str>) {
     if let Some(name) = name {
         out.extend_from_slice(b"event: ");
         out.extend_from_slice(name.as_bytes());
         out.push(b'\n');
     }
     out.extend_from_slice(b"data: ");
+}
+
+/// Appends one event: `event:` where a name is given, then `data:`.
+///
+/// `data` is one line on the wire: line ends in JSON stand between its tokens only, where spaces
+/// say the same.
+pub fn write(out: &mut Vec<u8>, name: Option<&str>, data: &str) {
+    begin(out, name);
     let start = out.len();
     out.extend_from_slice(data.as_bytes());
     if memchr2(b'\n', b'\r', data.as_bytes()).is_some() {

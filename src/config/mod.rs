@@ -259,7 +259,8 @@ impl Default for Config {
         Self {
             host: "0.0.0.0".to_owned(),
             port: 3000,
-            http_workers: std::thread::available_parallelism().map_or(2, usize::from),
+            http_workers: std::thread::available_parallelism()
+                .map_or(1, |cores| cores.get().div_ceil(2)),
             gateway_keys: Vec::new(),
             providers: PROVIDERS
                 .iter()

@@ -1,11 +1,15 @@
 //! Messages events -> hub events; one state machine per stream. Pure.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::answer::{annotation, compact, declined, finish, redacted, usage};
 use super::wire::{AnswerBlock, BLOCKS, Citation, WireUsage, read_loosely};
 use super::{DETAIL_FORMAT, error};
+use crate::codec::json::Text;
 use crate::codec::sse;
 use crate::dialect::StreamIn;
 use crate::dialect::hub::{Detail, Event, Finish};
@@ -90,6 +94,28 @@ fn kind_of(json: &str) -> Option<String> {
     let Kind { kind } = serde_json::from_str(json).ok()?;
     Some(kind)
 }
+
+/// The usual event: another piece of text. The most frequent by far, it is read at once and not in
+/// the steps that others take.
+#[derive(Deserialize)]
+struct Usual<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Text<'a>,
+    index: u64,
+    #[serde(borrow)]
+    delta: UsualDelta<'a>,
+}
+
+#[derive(Deserialize)]
+struct UsualDelta<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Text<'a>,
+    #[serde(borrow)]
+    text: Text<'a>,
+}
+
+/// What only a piece of text has, as a rule.
+static TEXT_DELTA: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"text_delta\""));
 
 /// A content block that was opened.
 enum Block {
@@ -251,6 +277,28 @@ impl FromMessages {
         }
     }
 
+    /// Reads an event that is a piece of text and nothing else; `false` where it may be another.
+    fn usual(&mut self, data: &str, out: &mut Vec<Event>) -> bool {
+        if TEXT_DELTA.find(data.as_bytes()).is_none() {
+            return false;
+        }
+        let Ok(Usual { kind, index, delta }) = serde_json::from_str(data) else {
+            return false;
+        };
+        let block = self.blocks.iter().rev().find(|(i, _)| *i == index);
+        if &*kind != "content_block_delta"
+            || &*delta.kind != "text_delta"
+            || !matches!(block, Some((_, Block::Text { .. })))
+        {
+            return false;
+        }
+        if !delta.text.is_empty() {
+            self.said += delta.text.chars().count();
+            out.push(Event::Text(delta.text.0.into_owned()));
+        }
+        true
+    }
+
     fn close(&mut self, index: u64, out: &mut Vec<Event>) {
         let Some(at) = self.blocks.iter().rposition(|(i, _)| *i == index) else {
             return self.broken("a block ends that was not open", out);
@@ -313,7 +361,7 @@ fn thought(index: u64, text: Option<String>, signature: Option<String>) -> Detai
 
 impl StreamIn for FromMessages {
     fn push(&mut self, event: &sse::Event<'_>, out: &mut Vec<Event>) {
-        if self.ended {
+        if self.ended || self.usual(&event.data, out) {
             return;
         }
         if event.data.trim().is_empty()

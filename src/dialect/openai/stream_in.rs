@@ -9,6 +9,7 @@ use super::loose::{Content, Function};
 use super::provider::ChatProvider;
 use super::tags::Tags;
 use super::{read_error, read_usage};
+use crate::codec::json::Text;
 use crate::codec::sse;
 use crate::dialect::hub::{Event, Usage};
 use crate::dialect::{StreamIn, place_of};
@@ -16,13 +17,13 @@ use crate::error::Error;
 
 /// `chat.completion.chunk`, as far as it means something elsewhere.
 #[derive(Deserialize)]
-struct Chunk {
-    #[serde(default)]
-    id: Option<String>,
-    #[serde(default)]
-    object: Option<String>,
-    #[serde(default)]
-    model: Option<String>,
+struct Chunk<'a> {
+    #[serde(borrow, default)]
+    id: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    object: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    model: Option<Text<'a>>,
     #[serde(default)]
     created: Option<serde_json::Number>,
     #[serde(default)]
@@ -221,7 +222,7 @@ impl StreamIn for FromChat {
             }
             return;
         }
-        let chunk: Chunk = match serde_json::from_str(&event.data) {
+        let chunk: Chunk<'_> = match serde_json::from_str(&event.data) {
             Ok(chunk) => chunk,
             Err(error) => {
                 let reason = format!("an event of its stream is no chunk ({})", place_of(&error));
@@ -241,10 +242,16 @@ impl StreamIn for FromChat {
                 return;
             }
             self.started = true;
-            self.id = chunk.id.filter(|id| !id.is_empty());
+            self.id = chunk
+                .id
+                .filter(|id| !id.is_empty())
+                .map(|id| id.0.into_owned());
             out.push(Event::Start {
                 id: self.id.clone(),
-                model: chunk.model.filter(|model| !model.is_empty()),
+                model: chunk
+                    .model
+                    .filter(|model| !model.is_empty())
+                    .map(|model| model.0.into_owned()),
                 created: chunk
                     .created
                     .and_then(|at| at.as_u64())

@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 
+use memchr::memmem;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::ChatClient;
 use super::hidden::failure_event;
-use crate::codec::json::{Object, fields, raw};
+use crate::codec::json::{self, Object, fields, raw};
 use crate::codec::sse;
 use crate::dialect::StreamOut;
 use crate::dialect::hub::{Answer, Detail, Event, Finish, Usage};
@@ -166,7 +167,13 @@ pub(super) struct ToChat {
     /// Reasoning for taking back, told when it is whole: clients join what they do not know in
     /// ways of their own.
     details: Vec<Detail>,
+    /// What stands before and behind the text of a chunk that says nothing else: who answers does
+    /// not change any more.
+    around: Option<(Vec<u8>, Vec<u8>)>,
 }
+
+/// Stands for a text while it is learned what stands around one.
+const SOME_TEXT: &str = "\u{1}";
 
 impl ToChat {
     pub(super) fn new(client: ChatClient) -> Self {
@@ -179,6 +186,30 @@ impl ToChat {
             ended: false,
             usage: None,
             details: Vec::new(),
+            around: None,
+        }
+    }
+
+    /// A chunk with a piece of text, as [`Self::delta`] writes it.
+    fn text(&mut self, text: &str, out: &mut Vec<u8>) {
+        self.start(out);
+        if self.around.is_none() {
+            let mut chunk = Vec::new();
+            self.delta(&json!({"content": SOME_TEXT}), &mut chunk);
+            let quoted = raw(SOME_TEXT);
+            self.around = memmem::rfind(&chunk, quoted.get().as_bytes()).and_then(|at| {
+                let (before, rest) = chunk.split_at_checked(at)?;
+                Some((before.to_vec(), rest.get(quoted.get().len()..)?.to_vec()))
+            });
+        }
+        match &self.around {
+            Some((before, behind)) => {
+                out.reserve(before.len() + text.len() + behind.len() + 16);
+                out.extend_from_slice(before);
+                json::write(text, out);
+                out.extend_from_slice(behind);
+            }
+            None => self.delta(&json!({"content": text}), out),
         }
     }
 
@@ -271,7 +302,7 @@ impl StreamOut for ToChat {
                 }
                 self.start(out);
             }
-            Event::Text(text) => self.delta(&json!({"content": text}), out),
+            Event::Text(text) => self.text(&text, out),
             Event::Reasoning(text) => self.delta(&json!({"reasoning_content": text}), out),
             Event::Detail(detail) => {
                 if let Some(text) = detail.text.as_deref().filter(|text| !text.is_empty()) {
@@ -355,6 +386,21 @@ mod tests {
             stream.push(event, &mut out);
         }
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_piece_of_text_is_written_as_any_other_delta() {
+        for include_usage in [false, true] {
+            let mut client = client(include_usage);
+            client.model = SOME_TEXT.to_owned();
+            let (mut quick, mut slow) = (ToChat::new(client.clone()), ToChat::new(client));
+            let (mut quickly, mut slowly) = (Vec::new(), Vec::new());
+            for text in ["Hi", "a \" \\ \n\u{1}\u{1f980}", "", "\u{2028}"] {
+                quick.push(Event::Text(text.to_owned()), &mut quickly);
+                slow.delta(&json!({"content": text}), &mut slowly);
+            }
+            assert_eq!(quickly, slowly);
+        }
     }
 
     #[test]

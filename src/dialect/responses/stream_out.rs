@@ -305,6 +305,33 @@ impl ToResponses {
         (index, count)
     }
 
+    /// The usual event, written at once.
+    fn text_delta(&mut self, index: usize, at: usize, delta: &str, out: &mut Vec<u8>) {
+        #[derive(Serialize)]
+        struct TextDelta<'a> {
+            #[serde(rename = "type")]
+            kind: &'static str,
+            sequence_number: u64,
+            item_id: &'a str,
+            output_index: usize,
+            content_index: usize,
+            delta: &'a str,
+            logprobs: [(); 0],
+        }
+        const KIND: &str = "response.output_text.delta";
+        let event = TextDelta {
+            kind: KIND,
+            sequence_number: self.sequence,
+            item_id: self.slots.get(index).map_or("", |slot| slot.item.id()),
+            output_index: index,
+            content_index: at,
+            delta,
+            logprobs: NO_LOGPROBS,
+        };
+        sse::write_value(out, Some(KIND), &event);
+        self.sequence += 1;
+    }
+
     fn item_id(&self, index: usize) -> String {
         self.slots
             .get(index)
@@ -314,11 +341,7 @@ impl ToResponses {
 
     fn text(&mut self, fragment: &str, out: &mut Vec<u8>) {
         let (index, at) = self.message_part(empty_text(), out);
-        let fields = fields!({
-            "item_id": self.item_id(index), "output_index": index, "content_index": at,
-            "delta": fragment, "logprobs": NO_LOGPROBS,
-        });
-        self.emit("response.output_text.delta", &fields, out);
+        self.text_delta(index, at, fragment, out);
         if let Some(Part::OutputText { text, .. }) = self.part_mut(index, at) {
             text.push_str(fragment);
         }
