@@ -229,6 +229,19 @@ pub fn raw<T: serde::Serialize + ?Sized>(value: &T) -> Box<RawValue> {
     serde_json::value::to_raw_value(value).expect("our own types always serialise")
 }
 
+/// Most of what is written is about this long, in bytes: growing there costs more than it saves.
+const USUAL: usize = 2048;
+
+/// Any value as JSON text.
+///
+/// # Errors
+/// Where a text that was kept as it came cannot be written.
+pub fn to_vec<T: serde::Serialize + ?Sized>(value: &T) -> serde_json::Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(USUAL);
+    serde_json::to_writer(&mut out, value)?;
+    Ok(out)
+}
+
 /// Appends any value as JSON text.
 pub fn write<T: serde::Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
     serde_json::to_writer(out, value).expect("our own types always serialise");

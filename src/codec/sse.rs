@@ -151,7 +151,7 @@ impl<'a> Iterator for Blocks<'a> {
             };
             match field {
                 b"data" => {
-                    let value = String::from_utf8_lossy(value);
+                    let value = text(value);
                     data = Some(match data {
                         None => value,
                         Some(before) => {
@@ -162,13 +162,19 @@ impl<'a> Iterator for Blocks<'a> {
                         }
                     });
                 }
-                b"event" => name = Some(String::from_utf8_lossy(value)),
+                b"event" => name = Some(text(value)),
                 _ => {}
             }
         }
         let block = self.bytes.get(start..self.at).filter(|b| !b.is_empty())?;
         Some((block, data.map(|data| Event { name, data })))
     }
+}
+
+/// A line as text; what is no UTF-8 in it becomes U+FFFD. Seldom anything is, and to check is much
+/// cheaper than to look for it.
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 impl<'a> Blocks<'a> {

@@ -108,7 +108,7 @@ pub(super) fn request(request: &mut Request<'_>) -> Result<Translated, Error> {
         system: talk.system,
         messages: talk.turns,
     };
-    let body = serde_json::to_vec(&body).map_err(|error| Error::InvalidJson {
+    let body = json::to_vec(&body).map_err(|error| Error::InvalidJson {
         param: None,
         message: error.to_string(),
     })?;

@@ -50,7 +50,7 @@ pub struct ChatClient {
 
 impl Ingress for ChatClient {
     fn answer(&self, answer: Answer) -> String {
-        stream_out::answer(self, answer)
+        stream_out::answer(self, &answer)
     }
 
     fn stream(&self) -> Box<dyn StreamOut> {

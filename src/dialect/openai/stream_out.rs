@@ -12,7 +12,7 @@ use super::hidden::failure_event;
 use crate::codec::json::{self, Object, fields, raw};
 use crate::codec::sse;
 use crate::dialect::StreamOut;
-use crate::dialect::hub::{Answer, Detail, Event, Finish, Usage};
+use crate::dialect::hub::{Answer, Detail, Event, Finish, ToolCall, Usage};
 use crate::error::Error;
 
 #[derive(Serialize)]
@@ -50,92 +50,128 @@ fn usage(usage: &Usage) -> WireUsage {
     }
 }
 
+/// `chat.completion`.
+#[derive(Serialize)]
+struct Completion<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: u64,
+    model: &'a str,
+    choices: [WholeChoice<'a>; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<WireUsage>,
+}
+
+#[derive(Serialize)]
+struct WholeChoice<'a> {
+    index: u8,
+    message: Message<'a>,
+    logprobs: Option<&'a RawValue>,
+    finish_reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    native_finish_reason: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    role: &'static str,
+    content: Option<&'a str>,
+    refusal: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    reasoning_details: &'a [Detail],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    annotations: &'a [Box<RawValue>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function_call: Option<Function<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<Call<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider_specific_fields: Option<Object<'static>>,
+}
+
+#[derive(Serialize)]
+struct Call<'a> {
+    id: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    function: Function<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra_content: Option<&'a RawValue>,
+}
+
+#[derive(Serialize)]
+struct Function<'a> {
+    name: &'a str,
+    arguments: &'a str,
+}
+
+fn function(call: &ToolCall) -> Function<'_> {
+    Function {
+        name: &call.name,
+        arguments: &call.arguments,
+    }
+}
+
 /// Writes a whole completion.
-pub(super) fn answer(client: &ChatClient, answer: Answer) -> String {
-    let mut message = Object::default();
-    let mut put = |name: &'static str, value: Box<RawValue>| message.push(name, Cow::Owned(value));
-    put("role", raw("assistant"));
-    let text = match answer.text {
-        None if answer.tool_calls.is_empty() && answer.refusal.is_none() => Some(String::new()),
-        text => text,
+pub(super) fn answer(client: &ChatClient, answer: &Answer) -> String {
+    let text = match &answer.text {
+        None if answer.tool_calls.is_empty() && answer.refusal.is_none() => Some(""),
+        Some(text) if client.json_object => Some(without_fence(text)),
+        text => text.as_deref(),
     };
-    let text = match text {
-        Some(text) if client.json_object => Some(without_fence(&text).to_owned()),
-        text => text,
-    };
-    put("content", raw(&text));
-    put("refusal", raw(&answer.refusal));
-    if let Some(reasoning) = &answer.reasoning {
-        put("reasoning_content", raw(reasoning));
-    }
-    if !answer.details.is_empty() {
-        put("reasoning_details", raw(&answer.details));
-    }
-    if !answer.annotations.is_empty() {
-        put("annotations", raw(&answer.annotations));
-    }
     let as_function = client.functions && answer.tool_calls.len() == 1;
-    if let Some(call) = answer.tool_calls.first().filter(|_| as_function) {
-        let call = fields!({"name": call.name, "arguments": call.arguments});
-        put("function_call", raw(&call));
-    } else if !answer.tool_calls.is_empty() {
-        let calls: Vec<_> = answer
-            .tool_calls
-            .iter()
-            .map(|call| {
-                let mut out = fields!({
-                    "id": call.id,
-                    "type": "function",
-                    "function": json!({"name": call.name, "arguments": call.arguments}),
-                });
-                if let Some(extra) = &call.extra {
-                    out.push("extra_content", Cow::Owned(extra.clone()));
-                }
-                out
-            })
-            .collect();
-        put("tool_calls", raw(&calls));
-    }
-    if let Some(blocks) = &answer.raw_blocks {
-        put(
-            "provider_specific_fields",
-            raw(&fields!({"anthropic": fields!({"content": blocks})})),
-        );
-    } else if let Some(stop) = &answer.stop_sequence {
-        put(
-            "provider_specific_fields",
-            raw(&json!({"stop_sequence": stop})),
-        );
-    }
-
-    let mut choice = Object::default();
-    choice.push("index", Cow::Owned(raw(&0)));
-    choice.push("message", Cow::Owned(raw(&message)));
-    choice.push("logprobs", Cow::Owned(raw(&answer.logprobs)));
-    let finish = finish_name(answer.finish, as_function);
-    choice.push("finish_reason", Cow::Owned(raw(finish)));
-    if let Some(native) = &answer.native_finish {
-        choice.push("native_finish_reason", Cow::Owned(raw(native)));
-    }
-
-    let id = answer.id.unwrap_or_else(|| client.stamp.id("chatcmpl-", 1));
-    let mut out = Object::default();
-    let mut put = |name: &'static str, value: Box<RawValue>| out.push(name, Cow::Owned(value));
-    put("id", raw(&id));
-    put("object", raw("chat.completion"));
-    put(
-        "created",
-        raw(&answer.created.unwrap_or(client.stamp.created)),
-    );
-    put("model", raw(answer.model.as_ref().unwrap_or(&client.model)));
-    put("choices", raw(&[choice]));
-    if let Some(tier) = &answer.service_tier {
-        put("service_tier", raw(tier));
-    }
-    if let Some(tokens) = &answer.usage {
-        put("usage", raw(&usage(tokens)));
-    }
-    raw(&out).get().to_owned()
+    let first = answer.tool_calls.first().filter(|_| as_function);
+    let calls = answer.tool_calls.iter().filter(|_| !as_function);
+    let calls = calls.map(|call| Call {
+        id: &call.id,
+        kind: "function",
+        function: function(call),
+        extra_content: call.extra.as_deref(),
+    });
+    let own = if let Some(blocks) = &answer.raw_blocks {
+        Some(fields!({"anthropic": fields!({"content": blocks})}))
+    } else {
+        let stop = answer.stop_sequence.as_ref();
+        stop.map(|stop| fields!({"stop_sequence": stop}))
+    };
+    let message = Message {
+        role: "assistant",
+        content: text,
+        refusal: answer.refusal.as_deref(),
+        reasoning_content: answer.reasoning.as_deref(),
+        reasoning_details: &answer.details,
+        annotations: &answer.annotations,
+        function_call: first.map(function),
+        tool_calls: calls.collect(),
+        provider_specific_fields: own,
+    };
+    let choice = WholeChoice {
+        index: 0,
+        message,
+        logprobs: answer.logprobs.as_deref(),
+        finish_reason: finish_name(answer.finish, as_function),
+        native_finish_reason: answer.native_finish.as_deref(),
+    };
+    let own_id = answer.id.is_none().then(|| client.stamp.id("chatcmpl-", 1));
+    let completion = Completion {
+        id: answer
+            .id
+            .as_deref()
+            .or(own_id.as_deref())
+            .unwrap_or_default(),
+        object: "chat.completion",
+        created: answer.created.unwrap_or(client.stamp.created),
+        model: answer.model.as_ref().unwrap_or(&client.model),
+        choices: [choice],
+        service_tier: answer.service_tier.as_deref(),
+        usage: answer.usage.as_ref().map(usage),
+    };
+    let written = json::to_vec(&completion).expect("our own types always serialise");
+    String::from_utf8(written).expect("JSON is written as UTF-8")
 }
 
 /// `finish_reason`, in OpenAI's older word where the call is in the older shape.
@@ -479,7 +515,7 @@ mod tests {
     #[test]
     fn an_answer_without_text_has_null_beside_calls_and_an_empty_text_alone() {
         let alone: Value =
-            serde_json::from_str(&answer(&client(false), Answer::empty(Finish::Stop))).unwrap();
+            serde_json::from_str(&answer(&client(false), &Answer::empty(Finish::Stop))).unwrap();
         assert_eq!(alone["choices"][0]["message"]["content"], "");
         assert_eq!(alone["id"], "chatcmpl-000000000000000000000001");
         assert_eq!(alone["model"], "asked");
@@ -491,7 +527,7 @@ mod tests {
             arguments: "{}".to_owned(),
             extra: None,
         });
-        let called: Value = serde_json::from_str(&answer(&client(false), called)).unwrap();
+        let called: Value = serde_json::from_str(&answer(&client(false), &called)).unwrap();
         assert_eq!(called["choices"][0]["message"]["content"], Value::Null);
     }
 }
