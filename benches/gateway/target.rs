@@ -30,6 +30,8 @@ pub struct Target {
     pub whole: SocketAddr,
     /// Where streams are asked for.
     pub streams: SocketAddr,
+    /// Where whole answers are asked for without a body being written to disk on its way.
+    pub in_memory: SocketAddr,
     pub pid: u32,
     child: Option<Child>,
 }
@@ -58,26 +60,30 @@ impl Target {
             kind: Kind::Gateway,
             whole: upstream,
             streams: upstream,
+            in_memory: upstream,
             pid: child.id(),
             child: Some(child),
         };
         let address = receive.recv_timeout(PATIENCE).ok().and_then(Result::ok);
         target.whole = address.ok_or("the gateway does not say where it listens")?;
         target.streams = target.whole;
+        target.in_memory = target.whole;
         Ok(target)
     }
 
     /// nginx as a plain reverse proxy; `None` where it is not installed.
     pub fn nginx(upstream: SocketAddr) -> Result<Option<Self>, String> {
-        let (whole, streams) = (free_port()?, free_port()?);
-        let Ok(child) = nginx(upstream, whole, streams)?.spawn() else {
+        let ports = [free_port()?, free_port()?, free_port()?];
+        let Ok(child) = nginx(upstream, ports)?.spawn() else {
             return Ok(None);
         };
+        let [whole, streams, in_memory] = ports;
         let target = Self {
             name: "nginx".to_owned(),
             kind: Kind::Proxy,
             whole,
             streams,
+            in_memory,
             pid: child.id(),
             child: Some(child),
         };
@@ -97,6 +103,7 @@ impl Target {
                 kind: Kind::Gateway,
                 whole: address,
                 streams: address,
+                in_memory: address,
                 pid: pid.parse().ok()?,
                 child: None,
             })
@@ -157,11 +164,11 @@ fn gateway(upstream: SocketAddr, port: u16, variables: &[(&str, &str)]) -> Comma
     command
 }
 
-fn nginx(upstream: SocketAddr, whole: SocketAddr, streams: SocketAddr) -> Result<Command, String> {
-    let folder = scratch().join(whole.port().to_string());
+fn nginx(upstream: SocketAddr, ports: [SocketAddr; 3]) -> Result<Command, String> {
+    let folder = scratch().join(ports[0].port().to_string());
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let file = folder.join("nginx.conf");
-    std::fs::write(&file, configuration(upstream, whole, streams))
+    std::fs::write(&file, configuration(upstream, ports))
         .map_err(|error| format!("{}: {error}", file.display()))?;
     let mut command = Command::new("nginx");
     command
@@ -181,13 +188,16 @@ pub fn clean() {
     let _ = std::fs::remove_dir_all(scratch());
 }
 
-/// A plain reverse proxy that writes no file, keeps its connections and holds bodies in memory.
-fn configuration(upstream: SocketAddr, whole: SocketAddr, streams: SocketAddr) -> String {
+/// A plain reverse proxy that logs nothing and keeps its connections, with as many workers as the
+/// gateway has threads. Bodies go as nginx does it unasked, by way of a file where they are large; at
+/// the last port they stay in memory.
+fn configuration(upstream: SocketAddr, ports: [SocketAddr; 3]) -> String {
     let descriptors = proc::descriptors();
+    let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
     let mut text = format!(
-        "user root;\nworker_processes 1;\ndaemon off;\npid nginx.pid;\nerror_log stderr crit;\n\
+        "user root;\nworker_processes {workers};\ndaemon off;\npid nginx.pid;\nerror_log stderr crit;\n\
          worker_rlimit_nofile {descriptors};\nevents {{ worker_connections {descriptors}; }}\n\
-         http {{\naccess_log off;\nclient_max_body_size 100m;\nclient_body_buffer_size 32m;\n\
+         http {{\naccess_log off;\nclient_max_body_size 100m;\n\
          keepalive_requests 1000000000;\nproxy_http_version 1.1;\n\
          proxy_set_header Connection \"\";\n\
          upstream mock {{ server {upstream}; keepalive 64; keepalive_requests 1000000000; }}\n"
@@ -195,10 +205,15 @@ fn configuration(upstream: SocketAddr, whole: SocketAddr, streams: SocketAddr) -
     for name in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
         let _ = writeln!(text, "{name}_temp_path {name};");
     }
-    for (address, buffering) in [(whole, "on"), (streams, "off")] {
+    let settings = [
+        "",
+        "proxy_buffering off;\n",
+        "client_body_buffer_size 32m;\n",
+    ];
+    for (address, setting) in ports.iter().zip(settings) {
         let _ = writeln!(
             text,
-            "server {{\nlisten {address} backlog=4096;\nproxy_buffering {buffering};\n\
+            "server {{\nlisten {address} backlog=4096;\n{setting}\
              location = /healthz {{ return 200 ok; }}\n\
              location / {{ proxy_pass http://mock; }}\n}}"
         );
@@ -220,8 +235,8 @@ pub fn gateway_start(upstream: SocketAddr) -> Result<Duration, String> {
 
 /// The time from nginx's start to its first answer; it is stopped then.
 pub fn nginx_start(upstream: SocketAddr) -> Result<Duration, String> {
-    let (whole, streams) = (free_port()?, free_port()?);
-    started(&mut nginx(upstream, whole, streams)?, whole)
+    let ports = [free_port()?, free_port()?, free_port()?];
+    started(&mut nginx(upstream, ports)?, ports[0])
 }
 
 fn started(command: &mut Command, address: SocketAddr) -> Result<Duration, String> {

@@ -42,6 +42,8 @@ pub struct Workload {
     /// The provider's chunks; `None` for a whole answer.
     chunks: Option<u64>,
     pub load: Load,
+    /// Whether a proxy is to hold bodies in memory.
+    in_memory: bool,
     /// Of the processor time over nginx's; `None` where nothing is promised.
     pub bound: Option<f64>,
 }
@@ -58,6 +60,7 @@ const RELAYED: Workload = Workload {
     prompt: Prompt::Messages,
     chunks: None,
     load: Load::Closed(16),
+    in_memory: false,
     bound: Some(1.3),
 };
 
@@ -71,7 +74,7 @@ const PACED: Workload = Workload {
 };
 
 /// All lines that compare processor time.
-pub const WORKLOADS: [Workload; 12] = [
+pub const WORKLOADS: [Workload; 13] = [
     RELAYED,
     Workload {
         name: "chat relayed, 1 KB, 50 requests/s on a clock",
@@ -95,6 +98,12 @@ pub const WORKLOADS: [Workload; 12] = [
         ..PACED
     },
     IMAGE,
+    Workload {
+        name: "the same image, nginx told to hold it in memory",
+        in_memory: true,
+        bound: None,
+        ..IMAGE
+    },
     Workload {
         name: "responses relayed, whole",
         path: RESPONSES,
@@ -155,10 +164,10 @@ impl Workload {
     pub fn call(&self, target: &Target) -> Call {
         let is_stream = self.chunks.is_some();
         Call {
-            address: if is_stream {
-                target.streams
-            } else {
-                target.whole
+            address: match (is_stream, self.in_memory) {
+                (true, _) => target.streams,
+                (false, true) => target.in_memory,
+                (false, false) => target.whole,
             },
             request: post(
                 match target.kind {

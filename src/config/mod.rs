@@ -259,6 +259,8 @@ impl Default for Config {
         Self {
             host: "0.0.0.0".to_owned(),
             port: 3000,
+            // One thread serves more at each waking than two do, and a provider is waited for most of
+            // the time.
             http_workers: std::thread::available_parallelism()
                 .map_or(1, |cores| cores.get().div_ceil(2)),
             gateway_keys: Vec::new(),
