@@ -66,10 +66,17 @@ fn svg(panels: &[Panel]) -> String {
          font-family=\"sans-serif\" font-size=\"11\" fill=\"#222\">\n\
          <rect width=\"{width}\" height=\"{height}\" fill=\"#fff\"/>\n"
     );
+    // A line has the same colour in each panel.
+    let mut names: Vec<&str> = Vec::new();
+    for (name, _) in panels.iter().flat_map(|panel| &panel.lines) {
+        if !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
     for (number, panel) in panels.iter().enumerate() {
         let (x, y) = (ACROSS * float(number % 2), DOWN * float(number / 2));
         let _ = writeln!(out, "<g transform=\"translate({} {})\">", x + LEFT, y + TOP);
-        panel.draw(&mut out);
+        panel.draw(&names, &mut out);
         out += "</g>\n";
     }
     out + "</svg>\n"
@@ -128,7 +135,7 @@ impl Axis {
 }
 
 impl Panel {
-    fn draw(&self, out: &mut String) {
+    fn draw(&self, names: &[&str], out: &mut String) {
         let points = || self.lines.iter().flat_map(|(_, points)| points);
         let (across, zero) = Axis::of(points().map(|point| point.0), WIDTH, false);
         let (up, _) = Axis::of(points().map(|point| point.1), HEIGHT, true);
@@ -163,7 +170,9 @@ impl Panel {
         );
         label(out, WIDTH / 2.0, HEIGHT + 31.0, "middle", &self.name);
         let mut legend = 0.0;
-        for ((name, points), colour) in self.lines.iter().zip(COLOURS.iter().cycle()) {
+        for (name, points) in &self.lines {
+            let place = names.iter().position(|own| own == name).unwrap_or(0);
+            let colour = COLOURS[place % COLOURS.len()];
             let placed = points.iter().map(|(x, y)| {
                 let x = if *x == 0.0 { zero } else { *x };
                 (across.at(x), HEIGHT - up.at(*y))
