@@ -34,9 +34,10 @@ impl Headers {
             .any(|(name, _)| name.as_str().starts_with(beginning))
     }
 
-    /// Takes out those of this name.
-    pub fn remove(&mut self, name: &str) {
-        self.0.retain(|(own, _)| own.as_str() != name);
+    /// Takes out those of this name that have another value.
+    pub fn only(&mut self, name: &str, value: &str) {
+        self.0
+            .retain(|(own, had)| own.as_str() != name || had == value);
     }
 
     /// Adds all of `more`.
@@ -47,5 +48,27 @@ impl Headers {
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &(HeaderName, HeaderValue)> {
         self.0.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_values_the_one_that_is_meant_stays() {
+        for values in [["false", "true"], ["true", "false"]] {
+            let mut headers = Headers::default();
+            headers.push("retry-after", "1");
+            for value in values {
+                headers.push("x-should-retry", value);
+            }
+            headers.push("x-nothing", "no\nvalue");
+            headers.only("x-should-retry", "false");
+            let left: Vec<_> = headers.iter().map(|(name, _)| name.as_str()).collect();
+            assert_eq!(left, ["retry-after", "x-should-retry"]);
+            assert_eq!(headers.get("x-should-retry"), Some("false"));
+            assert!(headers.has_any("retry-after"));
+        }
     }
 }

@@ -408,9 +408,7 @@ fn exhausted(mut failure: Failure, attempts: u32) -> Failed {
     let again = failure.again != Again::Never;
     let told = failure.headers.has_any("retry-after");
     // That it should be tried again was said to us.
-    if failure.headers.get("x-should-retry") != Some("false") {
-        failure.headers.remove("x-should-retry");
-    }
+    failure.headers.only("x-should-retry", "false");
     if again && !(failure.error.status() == 429 && told) {
         failure.headers.push("x-should-retry", "false");
     }

@@ -21,6 +21,10 @@ pub fn in_order(body: &[u8], provider: &ChatProvider, keeps: bool) -> Option<InO
         return None;
     }
     let text = std::str::from_utf8(body).ok()?;
+    // A list of the same values would be read as well.
+    if !text.trim_start().starts_with('{') {
+        return None;
+    }
     let completion: Completion<'_> = serde_json::from_str(text).ok()?;
     let named = [
         completion.id,
@@ -173,6 +177,10 @@ mod tests {
             ),
             ("}]", "}"),
             ("\"fp_1\"}", "\"fp_1\"} x"),
+            (
+                USUAL,
+                r#"["c","chat.completion",1,"m",[],{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3},null,null]"#,
+            ),
         ] {
             let text = USUAL.replacen(from, to, 1);
             assert_ne!(text, USUAL, "{from}");
