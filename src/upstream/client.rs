@@ -18,8 +18,8 @@ use super::retry::{Again, retry_after};
 use super::tls::Tls;
 use crate::codec::Spliced;
 use crate::config::{Config, ProviderConfig};
-use crate::dialect::clean;
-use crate::error::{Error, Phase, ProviderError};
+use crate::dialect::{Reads, clean};
+use crate::error::{Error, Phase};
 use crate::providers::{Auth, Provider, Speaks};
 use crate::secret::Secret;
 
@@ -62,8 +62,8 @@ pub struct Outgoing<'c> {
     pub request_id: &'c str,
     /// The span that this attempt is, for the provider; wins over the client's own.
     pub traceparent: Option<&'c str>,
-    /// Reads the provider's error bodies.
-    pub read_error: &'c dyn Fn(u16, &[u8]) -> ProviderError,
+    /// How its answer is read.
+    pub reads: Reads,
 }
 
 /// When something must be there, and what is said where it is not.
@@ -360,7 +360,7 @@ impl Client {
                 Bytes::new()
             }
         };
-        let mut error = (outgoing.read_error)(status, &body);
+        let mut error = outgoing.reads.error(status, &body);
         clean(&mut error, outgoing.key);
         for (name, value) in &error.more {
             if after.is_none() && name == "details" {
@@ -467,7 +467,7 @@ mod tests {
                 headers: &[],
                 request_id: "",
                 traceparent: None,
-                read_error: &|status, _| crate::dialect::provider_error(status, String::new()),
+                reads: Reads::Responses,
             };
             client.write_headers(&mut headers, &outgoing);
             assert_eq!(headers.get(header::HOST).unwrap(), host, "{base}");

@@ -295,7 +295,6 @@ impl Worker {
         permit: Permit,
         traceparent: Option<&str>,
     ) -> Result<(Headers, Content), Failure> {
-        let read_error = |status, body: &[u8]| call.reads.error(status, body);
         let outgoing = Outgoing {
             method: call.method,
             path: &call.path,
@@ -305,7 +304,7 @@ impl Worker {
             headers: &call.headers,
             request_id: call.tally.as_ref().map_or("", |tally| tally.id()),
             traceparent,
-            read_error: &read_error,
+            reads: call.reads,
         };
         let Answered {
             events,

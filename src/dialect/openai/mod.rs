@@ -1,5 +1,6 @@
 //! OpenAI Chat Completions (API of August 2026): spoken by clients and by most providers. Pure.
 
+mod answer_out;
 mod calls;
 mod edits;
 mod egress;
@@ -50,7 +51,7 @@ pub struct ChatClient {
 
 impl Ingress for ChatClient {
     fn answer(&self, answer: Answer) -> String {
-        stream_out::answer(self, &answer)
+        answer_out::answer(self, &answer)
     }
 
     fn stream(&self) -> Box<dyn StreamOut> {
