@@ -11,6 +11,7 @@
     reason = "a table is printed; what cannot go on says so by panicking"
 )]
 
+mod bare;
 mod http;
 mod load;
 mod mock;
@@ -30,10 +31,11 @@ use rows::{Bench, Plan};
 use target::Target;
 
 const USAGE: &str = "usage: gateway [--short] [--rounds N] [--only WORD]… \
-[--upstream-port PORT] [--gateway NAME=URL,PID]…
+[--bare] [--upstream-port PORT] [--gateway NAME=URL,PID]…
        gateway --sweep FILE.csv [--short]
        gateway --plot FILE.csv FILE.svg
 
+--bare adds the least that a proxy on the gateway's own libraries can be;
 --gateway adds a gateway that runs already, with its providers at --upstream-port.";
 
 /// Descriptors that the largest sweep takes.
@@ -46,6 +48,7 @@ const STARTED: &str = "GATEWAY_BENCH_STARTED";
 #[derive(Default)]
 struct Arguments {
     is_short: bool,
+    has_bare: bool,
     rounds: Option<usize>,
     only: Vec<String>,
     port: u16,
@@ -55,7 +58,14 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = match arguments(std::env::args().skip(1)) {
+    let words: Vec<_> = std::env::args().skip(1).collect();
+    if let [word, upstream, port] = words.as_slice()
+        && word == bare::SERVE
+    {
+        let served = bare::serve(upstream, port.parse().unwrap_or(0));
+        return ended(served.map_err(|error| error.to_string()));
+    }
+    let arguments = match arguments(words.into_iter()) {
         Ok(arguments) => arguments,
         Err(wrong) => {
             eprintln!("gateway: {wrong}\n{USAGE}");
@@ -103,6 +113,9 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         println!("nginx is not installed: nothing to compare with.\n");
     }
     targets.extend(nginx);
+    if arguments.has_bare {
+        targets.push(Target::bare(upstream)?);
+    }
     for other in &arguments.others {
         targets.push(Target::other(other)?);
     }
@@ -148,6 +161,7 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, Strin
         let mut value = || words.next().ok_or(format!("{word} wants a value"));
         match word.as_str() {
             "--short" => out.is_short = true,
+            "--bare" => out.has_bare = true,
             // Cargo adds it.
             "--bench" => {}
             "--rounds" => {

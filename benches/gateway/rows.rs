@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::load::{Round, Streams, in_turn, percentile};
 use crate::proc;
 use crate::report::{Bound, Report, median, shown};
-use crate::target::{self, Kind, Target};
+use crate::target::{self, Target};
 use crate::workloads::{IMAGE, Load, WORKLOADS, Workload, settle};
 
 /// How much is asked for.
@@ -240,7 +240,7 @@ impl Bench {
     /// What the targets are called.
     pub fn names(&self) -> Vec<String> {
         let names = self.targets.iter().map(|target| {
-            let is_other = target.kind == Kind::Gateway && target.name != "gateway";
+            let is_other = !matches!(target.name.as_str(), "gateway" | "nginx");
             let over = if is_other { " (÷ nginx)" } else { "" };
             format!("{}{over}", target.name)
         });

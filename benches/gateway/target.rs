@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use crate::proc;
+use crate::{bare, proc};
 
 /// How long a start may take.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -89,6 +89,37 @@ impl Target {
         };
         first_answer(whole, Instant::now()).ok_or("nginx does not start")?;
         Ok(Some(target))
+    }
+
+    /// A bare proxy on the gateway's own libraries.
+    pub fn bare(upstream: SocketAddr) -> Result<Self, String> {
+        let address = free_port()?;
+        let child = std::env::current_exe()
+            .and_then(|own| {
+                Command::new(own)
+                    .args([bare::SERVE, &upstream.to_string()])
+                    .arg(address.port().to_string())
+                    .stdin(Stdio::null())
+                    .spawn()
+            })
+            .map_err(|error| format!("the bare proxy: {error}"))?;
+        let target = Self {
+            name: "bare".to_owned(),
+            kind: Kind::Proxy,
+            whole: address,
+            streams: address,
+            in_memory: address,
+            pid: child.id(),
+            child: Some(child),
+        };
+        let begun = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            if begun.elapsed() > PATIENCE {
+                return Err("the bare proxy does not start".to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(target)
     }
 
     /// One that runs already, as `NAME=URL,PID` says.
