@@ -4,6 +4,7 @@ mod alive;
 mod ask;
 mod chat;
 mod models;
+mod hide;
 mod plan;
 mod responses;
 mod stream;

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use futures_util::Stream;
 
 use super::ask::{Ask, Sent};
-use super::stream::{Relayed, Translated, without_key};
+use super::hide;
+use super::stream::{Relayed, Translated};
 use super::{AppState, Content, Refused, Reply};
 use crate::codec::Spliced;
 use crate::dialect::hub::{self, Event, Kept, Usage};
@@ -296,21 +297,21 @@ fn content(
         (worker::Content::Whole(body, found), false, Answer::Chat { chat, client }) => {
             if let Whole::InOrder(InOrder { usage }) = found {
                 aside.used(usage);
-                return Ok(Content::Json(without_key(body, &key)));
+                return Ok(Content::Json(hide::whole(body, &key)));
             }
             let mended = mend(&body, chat, &client)?;
             aside.keep(mended.kept);
             aside.used(mended.usage);
             aside.repaired(u64::from(mended.body.is_some()));
             let body = mended.body.map_or(body, Bytes::from);
-            Ok(Content::Json(without_key(body, &key)))
+            Ok(Content::Json(hide::whole(body, &key)))
         }
         (worker::Content::Whole(body, found), false, Answer::Responses) => {
             aside.used(match found {
                 Whole::InOrder(InOrder { usage }) => usage,
                 _ => responses::usage(&body),
             });
-            Ok(Content::Json(without_key(body, &key)))
+            Ok(Content::Json(hide::whole(body, &key)))
         }
         (
             worker::Content::Whole(body, found),

@@ -2,27 +2,22 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::LazyLock;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use memchr::memmem::{self, Finder};
 use tokio::time::Sleep;
 
+use super::hide;
 use super::plan::Aside;
 use crate::codec::sse;
 use crate::dialect::hub::{Contract, Event, Kept};
 use crate::dialect::{Relay, StreamIn, StreamOut, clean};
 use crate::drain::End;
 use crate::error::Error;
-use crate::secret::{Secret, redact};
+use crate::secret::Secret;
 use crate::worker::Events;
-
-/// Looked for in every chunk, and so prepared once.
-static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"error\""));
-static ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\\u"));
 
 /// A stream that goes through in its own dialect, each event as soon as it is there.
 pub(super) struct Relayed {
@@ -69,28 +64,6 @@ impl Relayed {
             Err(cut) => self.fail(&error.unwrap_or(cut)),
         }
     }
-
-    /// An error that a provider sends inside its stream may repeat the key, in any spelling that
-    /// JSON has for it.
-    fn clean(&self, events: Bytes) -> Bytes {
-        if ERROR.find(&events).is_none() {
-            return events;
-        }
-        let key = self.key.expose();
-        let mut out = Vec::new();
-        let mut found = false;
-        for event in sse::events(&events) {
-            // Written anew, a text has one spelling.
-            let data = match serde_json::from_str::<serde_json::Value>(&event.data) {
-                Ok(value) => value.to_string(),
-                Err(_) => event.data.replace(['\n', '\r'], " "),
-            };
-            found = found || data.contains(key);
-            let name = event.name.as_deref();
-            sse::write(&mut out, name, &redact(&data, Some(&self.key)));
-        }
-        if found { Bytes::from(out) } else { events }
-    }
 }
 
 impl Stream for Relayed {
@@ -118,7 +91,7 @@ impl Stream for Relayed {
                 log::warn!("{}: a stream failed: {code}", this.aside.provider());
             }
             if !out.is_empty() {
-                return Poll::Ready(Some(this.clean(out)));
+                return Poll::Ready(Some(hide::events(out, &this.key)));
             }
         }
         Poll::Ready(None)
@@ -132,25 +105,6 @@ impl Drop for Relayed {
         }
         self.aside.repaired(self.relay.repaired());
         self.aside.used(self.relay.usage());
-    }
-}
-
-/// A whole answer without the key, in whatever spelling of JSON a provider may have repeated it.
-pub(super) fn without_key(body: Bytes, key: &Secret) -> Bytes {
-    let exposed = key.expose().as_bytes();
-    if memmem::find(&body, exposed).is_some() {
-        let text = String::from_utf8_lossy(&body);
-        return Bytes::from(redact(&text, Some(key)).into_owned());
-    }
-    // An escape spells it otherwise; written anew, a text has one spelling.
-    if ERROR.find(&body).is_none() || ESCAPE.find(&body).is_none() {
-        return body;
-    }
-    match serde_json::from_slice::<serde_json::Value>(&body).map(|value| value.to_string()) {
-        Ok(text) if text.contains(key.expose()) => {
-            Bytes::from(redact(&text, Some(key)).into_owned())
-        }
-        _ => body,
     }
 }
 

@@ -1,0 +1,180 @@
+//! Keeps keys out of what a provider says of an error inside a good answer. Pure.
+//!
+//! The key of the call leaves nowhere. What is merely shaped like a key is taken out of errors alone:
+//! in what a model wrote it is the caller's own text.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use memchr::memmem::{self, Finder};
+use serde_json::Value;
+
+use crate::codec::sse;
+use crate::secret::{Secret, redact};
+
+/// Looked for in every chunk, and so prepared once.
+static WORD: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("error"));
+static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"error\""));
+static ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\\u"));
+
+/// A whole answer without keys, in whatever spelling of JSON a provider may have repeated them.
+pub(super) fn whole(body: Bytes, key: &Secret) -> Bytes {
+    let exposed = key.expose().as_bytes();
+    if memmem::find(&body, exposed).is_some() {
+        let text = String::from_utf8_lossy(&body);
+        return Bytes::from(redact(&text, Some(key)).into_owned());
+    }
+    // An escape spells it otherwise; written anew, a text has one spelling.
+    if !says_error(&body) && (ERROR.find(&body).is_none() || ESCAPE.find(&body).is_none()) {
+        return body;
+    }
+    match serde_json::from_slice::<Value>(&body) {
+        Ok(value) => clean(None, value, key).map_or(body, Bytes::from),
+        Err(_) => body,
+    }
+}
+
+/// Events of a stream without keys.
+pub(super) fn events(events: Bytes, key: &Secret) -> Bytes {
+    // The name of an event has no quotes.
+    if WORD.find(&events).is_none() {
+        return events;
+    }
+    let mut out = Vec::new();
+    let mut found = false;
+    for event in sse::events(&events) {
+        let name = event.name.as_deref();
+        let cleaned = match serde_json::from_str::<Value>(&event.data) {
+            Ok(value) => clean(name, value, key),
+            Err(_) => match redact(&event.data, Some(key)) {
+                Cow::Borrowed(_) => None,
+                Cow::Owned(text) => Some(text.replace(['\n', '\r'], " ")),
+            },
+        };
+        found = found || cleaned.is_some();
+        sse::write(&mut out, name, cleaned.as_deref().unwrap_or(&event.data));
+    }
+    if found { Bytes::from(out) } else { events }
+}
+
+/// A JSON value written anew without keys; nothing where it has none.
+fn clean(event: Option<&str>, mut value: Value, key: &Secret) -> Option<String> {
+    let is_error = event == Some("error")
+        || value.get("type").and_then(Value::as_str) == Some("error")
+        || value.get("object").and_then(Value::as_str) == Some("error");
+    let cleaned = if is_error {
+        shapeless(&mut value, key)
+    } else {
+        ["/error", "/response/error"].iter().any(|place| {
+            let error = value.pointer_mut(place);
+            error.is_some_and(|error| shapeless(error, key))
+        })
+    };
+    let text = value.to_string();
+    match redact_key(&text, key) {
+        Cow::Owned(text) => Some(text),
+        Cow::Borrowed(_) => cleaned.then_some(text),
+    }
+}
+
+/// Takes everything that is shaped like a key out of a value; whether there was anything.
+fn shapeless(value: &mut Value, key: &Secret) -> bool {
+    let text = value.to_string();
+    let Cow::Owned(clean) = redact(&text, Some(key)) else {
+        return false;
+    };
+    if clean == text {
+        return false;
+    }
+    // A mask has nothing in it that a text in JSON would have to escape.
+    *value = serde_json::from_str(&clean).unwrap_or(Value::Null);
+    true
+}
+
+/// A text without this one key.
+fn redact_key<'t>(text: &'t str, key: &Secret) -> Cow<'t, str> {
+    if text.contains(key.expose()) {
+        redact(text, Some(key))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// Whether a member `error` has a value.
+fn says_error(body: &[u8]) -> bool {
+    ERROR.find_iter(body).any(|at| {
+        let after = body.get(at..).unwrap_or_default().get("\"error\"".len()..);
+        let after = after.unwrap_or_default().trim_ascii_start();
+        let value = after.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
+        value.is_some_and(|value| !value.starts_with(b"null"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OTHERS: &str = "sk-proj-abcdefghijklmnop";
+
+    fn key() -> Secret {
+        Secret::new("plain-key")
+    }
+
+    #[test]
+    fn in_an_error_what_is_shaped_like_a_key_is_none_any_more() {
+        for body in [
+            format!(
+                r#"{{"status":"failed","error":{{"message":"no: {OTHERS}"}},"output":["kept"]}}"#
+            ),
+            format!(
+                r#"{{"type":"response.failed","response":{{"error": {{"code":"{OTHERS}"}}}}}}"#
+            ),
+            format!(r#"{{"error":"{}"}}"#, OTHERS.replace('-', "\\u002d")),
+        ] {
+            let event = Bytes::from(format!("event: x\ndata: {body}\n\n"));
+            for clean in [whole(body.clone().into(), &key()), events(event, &key())] {
+                let text = String::from_utf8(clean.to_vec()).unwrap();
+                assert!(!text.contains("abcdefgh"), "{text}");
+                assert!(text.contains("[redacted]"), "{text}");
+                assert_eq!(text.contains("kept"), body.contains("kept"));
+            }
+        }
+        for (begin, end) in [
+            ("event: error\ndata: {\"m\":\"", "\"}\n\n"),
+            ("data: {\"type\":\"error\",\"message\":\"", "\"}\n\n"),
+        ] {
+            let clean = events(format!("{begin}{OTHERS}{end}").into(), &key());
+            assert_eq!(clean, format!("{begin}[redacted]{end}"));
+        }
+    }
+
+    #[test]
+    fn what_a_model_wrote_stays_byte_for_byte() {
+        for body in [
+            format!(r#"{{"error" : null, "output": "\u00fc {OTHERS}"}}"#),
+            format!(r#"{{"output": "the \"error\" {OTHERS}"}}"#),
+            format!(r#"{{"item":{{"error": "{OTHERS}"}}}}"#),
+        ] {
+            let event = Bytes::from(format!("data:{body}\r\n\r\n"));
+            assert_eq!(events(event.clone(), &key()), event);
+            let body = Bytes::from(body);
+            assert_eq!(whole(body.clone(), &key()), body);
+        }
+    }
+
+    #[test]
+    fn the_key_itself_stays_nowhere() {
+        for body in [
+            r#"{"output":"plain-key"}"#,
+            r#"{"error":null,"output":"plain\u002dkey"}"#,
+            r#"{"item":{"error":"plain\u002dkey"}}"#,
+        ] {
+            let clean = whole(Bytes::from(body), &key());
+            assert!(
+                clean.windows(10).any(|part| part == b"[redacted]"),
+                "{body}"
+            );
+        }
+    }
+}
