@@ -49,10 +49,6 @@ async fn what_cannot_have_been_billed_is_tried_again() {
             "a head that is cut",
             Script::raw("HTTP/1.1 200 OK\r\ncontent-le").then(Step::Close),
         ),
-        (
-            "an interim answer",
-            Script::raw("HTTP/1.1 103 Early Hints\r\n\r\n").then(Step::Close),
-        ),
     ];
     for (what, script) in transient {
         let server = in_turn(vec![script, completion()]);
@@ -83,6 +79,8 @@ async fn what_would_fail_again_or_was_billed_is_not() {
             429,
         ),
         ("a redirect", Script::whole(307, &[("location", "/elsewhere")], ""), 502),
+        // The provider has begun.
+        ("an interim answer", Script::raw("HTTP/1.1 103 Early Hints\r\n\r\n").then(Step::Close), 502),
         ("no HTTP", Script::raw("SSH-2.0-OpenSSH\r\n\r\n").then(Step::Close), 502),
         ("no JSON", Script::whole(200, &json, "<html>"), 502),
         ("another type", Script::whole(200, &[("content-type", "text/html")], "<html>"), 502),
@@ -668,11 +666,11 @@ async fn a_redirect_is_not_followed_and_gets_no_key() {
 }
 
 #[actix_web::test]
+async fn i5_a_key_leaves_in_no_member_of_an_error_and_in_no_header() {
+    const KEY: &str = "openai-secret-key";
     /// A key that the gateway does not know.
     const OTHERS: &str = "sk-proj-0123456789abcdef";
     let both = format!("{KEY} {OTHERS}");
-async fn i5_a_key_leaves_in_no_member_of_an_error_and_in_no_header() {
-    const KEY: &str = "openai-secret-key";
     let member =
         json!({"message": both, "type": KEY, "param": both, "code": KEY, KEY: {"deep": both}});
     let json = |status: u16, body: Value| {
@@ -681,10 +679,10 @@ async fn i5_a_key_leaves_in_no_member_of_an_error_and_in_no_header() {
             ("x-request-id", KEY),
             ("x-ratelimit-x", KEY),
         ];
-    let failed = json!({"type": "response.failed", "response": {"status": "failed", "error": {"code": "x", "message": both}}});
-    let failed = format!("event: response.failed\ndata: {failed}\n\n");
         Script::whole(status, &headers, &body.to_string())
     };
+    let failed = json!({"type": "response.failed", "response": {"status": "failed", "error": {"code": "x", "message": both}}});
+    let failed = format!("event: response.failed\ndata: {failed}\n\n");
     let whole = json(400, json!({"error": member}));
     let hidden = json(200, json!({"error": member}));
     let shape = json(200, json!({"choices": KEY, "data": KEY, "content": KEY}));
@@ -699,9 +697,9 @@ async fn i5_a_key_leaves_in_no_member_of_an_error_and_in_no_header() {
     let later = Script::stream()
         .chunk(DELTA)
         .chunk(&event)
-        .chunk(&failed)
         .chunk(&spelled)
         .chunk(&named)
+        .chunk(&failed)
         .end();
     for script in [whole, hidden, shape, first, later] {
         let server = in_turn(vec![script]);

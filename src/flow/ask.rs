@@ -36,6 +36,8 @@ pub(super) struct Sent<'p> {
     pub stream: bool,
     /// How the answer is read.
     pub reads: Reads,
+    /// Attempts that were made at another form of it.
+    pub before: u32,
 }
 
 /// Gives a header of a request.
@@ -153,6 +155,7 @@ impl Ask {
             reads,
         } = sent;
         let key = self.caller.key_for(&state.config, provider)?;
+            before,
         let call = Call {
             method: Method::Post,
             path: Cow::Borrowed(path),
@@ -166,6 +169,7 @@ impl Ask {
             reads,
         };
         match state.worker(provider).call(call).await {
+            before,
             Ok(reply) => Ok((reply, key)),
             Err(failed) => Err(refused(failed, provider, &self.caller)),
         }

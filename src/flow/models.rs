@@ -211,6 +211,7 @@ async fn pages(
             deadline,
             tally: None,
             reads: Reads::Json(provider.dialect()),
+            before: 0,
         };
         let reply = state.worker(provider).call(call).await?;
         let page = match &reply.content {

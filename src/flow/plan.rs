@@ -136,7 +136,7 @@ impl Plan {
         let mut before = 0;
         loop {
             let name = plan.provider.name;
-            match plan.attempt(state, ask).await {
+            match plan.attempt(state, ask, before).await {
                 Ok(mut reply) => {
                     state.meter.report(name, &plan.report);
                     reply.attempts += before;
@@ -190,7 +190,7 @@ impl Plan {
         None
     }
 
-    async fn attempt(&self, state: &AppState, ask: &Ask) -> Result<Reply, Refused> {
+    async fn attempt(&self, state: &AppState, ask: &Ask, before: u32) -> Result<Reply, Refused> {
         let Self {
             provider,
             stream,
@@ -205,6 +205,7 @@ impl Plan {
             headers: self.headers.clone(),
             stream: *stream,
             reads: answer.reads(),
+            before,
         };
         let (reply, key) = ask.call(state, provider, sent).await?;
         let (attempts, mut headers) = (reply.attempts, reply.headers);

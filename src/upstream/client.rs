@@ -64,6 +64,8 @@ pub struct Outgoing<'c> {
     pub traceparent: Option<&'c str>,
     /// How its answer is read.
     pub reads: Reads,
+    /// Whether it goes over a connection of its own, and none that was idle.
+    pub anew: bool,
 }
 
 /// When something must be there, and what is said where it is not.
@@ -117,6 +119,8 @@ pub type Attempt = Result<Answered, Failure>;
 /// The client of one provider: its connections are no one else's.
 pub struct Client {
     http: awc::Client,
+    /// Keeps no connections.
+    anew: awc::Client,
     provider: &'static Provider,
     /// `http://host:port/base`: the connector adds the TLS where there is one.
     base: String,
@@ -131,20 +135,22 @@ impl Client {
     /// A text where the configured host cannot be connected to at all.
     pub fn new(entry: &ProviderConfig, config: &Config, tls: &Tls) -> Result<Self, String> {
         let connector = Connector::new(&entry.base, tls, config.proxy.as_ref())?;
-        let connector = awc::Connector::new()
-            .connector(connector)
-            .timeout(config.connect_timeout)
-            .conn_keep_alive(KEEP_ALIVE)
-            .conn_lifetime(LIFETIME)
-            // The worker's own limit is the only one: this one would queue in silence.
-            .limit(0);
-        let http = awc::Client::builder()
-            .connector(connector)
-            .disable_timeout()
-            // A redirect to another host would be given the provider's key.
-            .disable_redirects()
-            .no_default_headers()
-            .finish();
+        let client = || {
+            let connector = awc::Connector::new()
+                .connector(connector.clone())
+                .timeout(config.connect_timeout)
+                .conn_keep_alive(KEEP_ALIVE)
+                .conn_lifetime(LIFETIME)
+                // The worker's own limit is the only one: this one would queue in silence.
+                .limit(0);
+            awc::Client::builder()
+                .connector(connector)
+                .disable_timeout()
+                // A redirect to another host would be given the provider's key.
+                .disable_redirects()
+                .no_default_headers()
+                .finish()
+        };
         let host = entry.base.host_text();
         let base = format!("http://{host}:{}{}", entry.base.port, entry.base.path);
         let uri = |path: &str| {
@@ -155,7 +161,8 @@ impl Client {
         Ok(Self {
             chat: uri(entry.provider.chat_path())?,
             responses: uri("/responses")?,
-            http,
+            http: client(),
+            anew: client(),
             provider: entry.provider,
             host: HeaderValue::from_str(&entry.base.host_header())
                 .map_err(|error| error.to_string())?,
@@ -190,10 +197,19 @@ impl Client {
         let Some(uri) = self.uri(outgoing.path) else {
             return Err(bad("its URL cannot be built", Again::Never));
         };
-        let mut request = match outgoing.method {
-            Method::Get => self.http.get(uri),
-            Method::Post => self.http.post(uri),
+        let http = if outgoing.anew {
+            &self.anew
+        } else {
+            &self.http
         };
+        let mut request = match outgoing.method {
+            Method::Get => http.get(uri),
+            Method::Post => http.post(uri),
+        };
+        if outgoing.anew {
+            // It is closed with the answer, so that there is never an idle one.
+            request = request.force_close();
+        }
         self.write_headers(request.headers_mut(), outgoing);
         let begun = Instant::now();
         let sent = request.send_body(Pieces(outgoing.body.clone()));
@@ -207,11 +223,10 @@ impl Client {
             headers: kept(response.headers(), outgoing.key),
             ..bad(reason, again)
         };
-        let again = Again::Yes { after: None };
         match status {
             200..=299 => {}
             // The client takes an interim answer for the final one.
-            100..=199 => return Err(bad("it is an interim answer (HTTP 1xx)", again)),
+            100..=199 => return Err(bad("it is an interim answer (HTTP 1xx)", Again::Never)),
             300..=399 => {
                 let reason = format!("it is a redirect (HTTP {status}), which is not followed");
                 return Err(bad(&reason, Again::Never));
@@ -468,6 +483,7 @@ mod tests {
                 request_id: "",
                 traceparent: None,
                 reads: Reads::Responses,
+                anew: false,
             };
             client.write_headers(&mut headers, &outgoing);
             assert_eq!(headers.get(header::HOST).unwrap(), host, "{base}");

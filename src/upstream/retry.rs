@@ -40,10 +40,18 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// No attempt was made yet.
+    /// No attempt was made yet, but `before` of another form of the request, whose retries count.
     #[must_use]
-    pub fn new(policy: Policy) -> Self {
-        Self { policy, retries: 0 }
+    pub fn new(policy: Policy, before: u32) -> Self {
+        let spent = before.saturating_sub(1);
+        let max_retries = policy.max_retries.saturating_sub(spent);
+        Self {
+            policy: Policy {
+                max_retries,
+                ..policy
+            },
+            retries: 0,
+        }
     }
 
     /// Attempts so far, the current one included.
@@ -115,8 +123,20 @@ mod tests {
     const LONG: Duration = Duration::from_secs(100);
 
     #[test]
+    fn another_form_of_a_request_has_the_retries_that_are_left() {
+        for (before, left) in [(0, 2), (1, 2), (2, 1), (3, 0), (9, 0)] {
+            let mut schedule = Schedule::new(POLICY, before);
+            let again = Again::Yes { after: None };
+            let retries = (0..5)
+                .filter_map(|_| schedule.next(again, LONG, 0.5))
+                .count();
+            assert_eq!(retries, left, "after {before} attempts");
+        }
+    }
+
+    #[test]
     fn the_pause_doubles_and_the_attempts_end() {
-        let mut schedule = Schedule::new(POLICY);
+        let mut schedule = Schedule::new(POLICY, 0);
         let again = Again::Yes { after: None };
         assert_eq!(
             schedule.next(again, LONG, 1.0),
@@ -134,7 +154,7 @@ mod tests {
     fn luck_spreads_the_pause_over_the_whole_range() {
         let again = Again::Yes { after: None };
         for (luck, millis) in [(0.0, 0), (0.5, 75), (1.0, 150)] {
-            let pause = Schedule::new(POLICY).next(again, LONG, luck);
+            let pause = Schedule::new(POLICY, 0).next(again, LONG, luck);
             assert_eq!(pause, Some(Duration::from_millis(millis)));
         }
     }
@@ -144,7 +164,7 @@ mod tests {
         let again = |secs| Again::Yes {
             after: Some(Duration::from_secs(secs)),
         };
-        let next = |secs, left| Schedule::new(POLICY).next(again(secs), left, 0.0);
+        let next = |secs, left| Schedule::new(POLICY, 0).next(again(secs), left, 0.0);
         assert_eq!(next(2, LONG), Some(Duration::from_secs(2)));
         assert_eq!(next(21, LONG), None, "too long to wait");
         assert_eq!(
@@ -156,7 +176,7 @@ mod tests {
 
     #[test]
     fn what_must_not_be_tried_again_is_not() {
-        assert_eq!(Schedule::new(POLICY).next(Again::Never, LONG, 0.0), None);
+        assert_eq!(Schedule::new(POLICY, 0).next(Again::Never, LONG, 0.0), None);
     }
 
     #[test]

@@ -59,6 +59,8 @@ pub struct Call {
     pub tally: Option<Rc<Tally>>,
     /// How its answer is read.
     pub reads: Reads,
+    /// Attempts that were made at another form of the same request.
+    pub before: u32,
 }
 
 /// The answer to a call.
@@ -158,8 +160,10 @@ impl Handle {
 
 impl Worker {
     async fn call(&self, call: Call) -> Result<Reply, Failed> {
-        self.gate.earn();
-        let mut schedule = Schedule::new(self.policy);
+        if call.before == 0 {
+            self.gate.earn();
+        }
+        let mut schedule = Schedule::new(self.policy, call.before);
         let mut last: Option<Failure> = None;
         loop {
             let (permit, ticket) = match self.enter(&call).await {
@@ -171,7 +175,10 @@ impl Worker {
                     return Err(exhausted(failure, made));
                 }
             };
-            match self.counted(&call, permit, ticket).await {
+            // Whatever broke one idle connection may have broken them all.
+            let broke = |failure: &Failure| matches!(failure.error, Error::Unreachable { .. });
+            let anew = last.as_ref().is_some_and(broke);
+            match self.counted(&call, permit, ticket, anew).await {
                 Ok((headers, content)) => {
                     return Ok(Reply {
                         attempts: schedule.attempts(),
@@ -243,6 +250,7 @@ impl Worker {
         call: &Call,
         permit: Permit,
         ticket: Ticket,
+        anew: bool,
     ) -> Result<(Headers, Content), Failure> {
         let mut outcome = Outcome {
             meter: &self.meter,
@@ -250,7 +258,8 @@ impl Worker {
             word: CLIENT_LEFT_REASON,
         };
         let traceparent = call.tally.as_ref().and_then(|tally| tally.attempt());
-        let ended = self.attempt(call, permit, traceparent.as_deref()).await;
+        let traceparent = traceparent.as_deref();
+        let ended = self.attempt(call, permit, traceparent, anew).await;
         let failed = match &ended {
             Ok((headers, _)) => {
                 outcome.word = "ok";
@@ -294,6 +303,7 @@ impl Worker {
         call: &Call,
         permit: Permit,
         traceparent: Option<&str>,
+        anew: bool,
     ) -> Result<(Headers, Content), Failure> {
         let outgoing = Outgoing {
             method: call.method,
@@ -305,6 +315,7 @@ impl Worker {
             request_id: call.tally.as_ref().map_or("", |tally| tally.id()),
             traceparent,
             reads: call.reads,
+            anew,
         };
         let Answered {
             events,
