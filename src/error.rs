@@ -135,6 +135,9 @@ pub enum Error {
         /// When to try again.
         retry_after: Duration,
     },
+    /// The bodies of requests under way take all the memory that is for them.
+    #[display("The requests under way are as large as the gateway can hold; try again shortly.")]
+    Full,
     /// The system gives the gateway no more file descriptors.
     #[display("The gateway has no file descriptor left; try again shortly.")]
     NoDescriptor,
@@ -263,6 +266,7 @@ impl Error {
             } => 502,
             Self::Overloaded { .. }
             | Self::CircuitOpen { .. }
+            | Self::Full
             | Self::NoDescriptor
             | Self::ShuttingDown => 503,
             Self::TimedOut { .. } => 504,
@@ -298,6 +302,7 @@ impl Error {
             | Self::CredentialRejected { .. }
             | Self::Overloaded { .. }
             | Self::CircuitOpen { .. }
+            | Self::Full
             | Self::NoDescriptor
             | Self::ShuttingDown
             | Self::TimedOut { .. } => "server_error",
@@ -338,7 +343,7 @@ impl Error {
             Self::BadAnswer { .. } => "upstream_invalid_response",
             Self::Truncated => "upstream_stream_truncated",
             Self::CredentialRejected { .. } => "provider_auth_failed",
-            Self::Overloaded { .. } | Self::NoDescriptor => "overloaded",
+            Self::Overloaded { .. } | Self::Full | Self::NoDescriptor => "overloaded",
             Self::CircuitOpen { .. } => "circuit_open",
             Self::ShuttingDown => "shutting_down",
             Self::TimedOut { phase, .. } => phase.code(),
@@ -354,6 +359,7 @@ impl Error {
                 self,
                 Self::Overloaded { .. }
                     | Self::CircuitOpen { .. }
+                    | Self::Full
                     | Self::NoDescriptor
                     | Self::ShuttingDown
             )
@@ -388,6 +394,7 @@ impl Error {
             | Self::CredentialRejected { .. }
             | Self::Overloaded { .. }
             | Self::CircuitOpen { .. }
+            | Self::Full
             | Self::NoDescriptor
             | Self::ShuttingDown
             | Self::TimedOut { .. } => None,

@@ -256,6 +256,11 @@ pub fn from_lookup(lookup: &Lookup<'_>) -> Result<Config, Mistakes> {
     config.max_waiting = read.number("UPSTREAM_MAX_WAITING", config.max_waiting, 0, 1_000_000);
     config.wait_timeout = read.millis("UPSTREAM_WAIT_TIMEOUT_MS", config.wait_timeout, 0);
     config.max_body = read.number("MAX_BODY_BYTES", config.max_body, 1024, 1 << 32);
+    config.body_memory = read.number("BODY_MEMORY_BYTES", config.body_memory, 1024, 1 << 40);
+    if config.body_memory < config.max_body {
+        read.mistakes
+            .push("BODY_MEMORY_BYTES must be at least MAX_BODY_BYTES".to_owned());
+    }
     config.max_answer = read.number("MAX_ANSWER_BYTES", config.max_answer, 1024, 1 << 32);
     config.models_cache = read.seconds("MODELS_CACHE_SECS", config.models_cache, 0);
     config.strict_translation = read.switch("STRICT_TRANSLATION", config.strict_translation);

@@ -35,6 +35,8 @@ pub struct Config {
     pub max_answer: usize,
     /// The longest the head of a request may take to arrive.
     pub head_timeout: Duration,
+    /// What the bodies of all requests under way may take, in bytes.
+    pub body_memory: usize,
     /// The longest a request body may take to arrive, unless it keeps `body_rate`.
     pub body_timeout: Duration,
     /// Bytes per second, over all the time it took so far, with which a body may take longer; 0:
@@ -282,6 +284,7 @@ impl Default for Config {
             write_timeout: Duration::from_secs(60),
             keepalive: Duration::from_secs(15),
             request_timeout: Duration::from_secs(120),
+            body_memory: 512 << 20,
             first_event_timeout: None,
             idle_timeout: None,
             connect_timeout: Duration::from_secs(5),

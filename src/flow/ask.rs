@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::{AppState, Refused};
+use super::{AppState, Held, Refused};
 use crate::access::Caller;
 use crate::codec::Spliced;
 use crate::codec::json::{self, Object, raw};
@@ -54,6 +54,8 @@ pub struct Ask {
     pub arrived: Instant,
     /// Its body.
     pub body: Bytes,
+    /// The body's share of what may be held.
+    pub held: Held,
     /// Its record.
     pub tally: Rc<Tally>,
 }
@@ -153,9 +155,9 @@ impl Ask {
             headers,
             stream,
             reads,
+            before,
         } = sent;
         let key = self.caller.key_for(&state.config, provider)?;
-            before,
         let call = Call {
             method: Method::Post,
             path: Cow::Borrowed(path),
@@ -167,9 +169,9 @@ impl Ask {
             deadline: self.deadline(&state.config, stream),
             tally: Some(Rc::clone(&self.tally)),
             reads,
+            before,
         };
         match state.worker(provider).call(call).await {
-            before,
             Ok(reply) => Ok((reply, key)),
             Err(failed) => Err(refused(failed, provider, &self.caller)),
         }

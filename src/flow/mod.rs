@@ -2,9 +2,10 @@
 
 mod alive;
 mod ask;
+mod bodies;
 mod chat;
-mod models;
 mod hide;
+mod models;
 mod plan;
 mod responses;
 mod stream;
@@ -17,6 +18,7 @@ use futures_util::Stream;
 use tokio::sync::mpsc;
 
 pub use ask::Ask;
+pub use bodies::{Bodies, Held};
 pub use chat::chat;
 pub use models::{Listing, ModelsCache, models};
 pub use responses::responses;
@@ -39,6 +41,7 @@ pub struct Shared {
     models: Arc<ModelsCache>,
     meter: Arc<Meter>,
     store: Arc<Store>,
+    bodies: Arc<Bodies>,
     drain: Drain,
 }
 
@@ -56,6 +59,7 @@ impl Shared {
             models: Arc::new(ModelsCache::new(config.models_cache)),
             meter: Arc::new(meter),
             store: Arc::new(Store::new(config.reasoning_memory)),
+            bodies: Bodies::new(config.body_memory),
             config: Arc::new(config),
             tls,
             gates: Arc::new(gates),
@@ -97,6 +101,8 @@ pub struct AppState {
     pub meter: Arc<Meter>,
     /// How far the server is on its way to stopping.
     pub drain: Drain,
+    /// What the bodies of requests may take.
+    pub bodies: Arc<Bodies>,
     handles: Vec<Handle>,
     models: Arc<ModelsCache>,
     pub(crate) store: Arc<Store>,
@@ -126,6 +132,7 @@ impl AppState {
             meter: Arc::clone(&shared.meter),
             store: Arc::clone(&shared.store),
             drain: shared.drain.clone(),
+            bodies: Arc::clone(&shared.bodies),
         })
     }
 

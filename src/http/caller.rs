@@ -20,7 +20,7 @@ use super::tallied;
 use crate::access::{self, Caller, admit};
 use crate::config::Config;
 use crate::error::Error;
-use crate::flow::{AppState, Ask};
+use crate::flow::{AppState, Ask, Held};
 use crate::meter::Tally;
 
 /// The state of this thread.
@@ -106,6 +106,8 @@ impl Asked {
             tally: self.tally,
         }
     }
+    /// Its share of what may be held.
+    pub held: Held,
 }
 
 /// One bit of 64 for a name: where it is missing, so is the name.
@@ -126,13 +128,18 @@ impl FromRequest for Asked {
             let caller = admit(config, bearer(&request))?;
             check_type(&request)?;
             let open = tallied::of(&request);
-            let body = read(&request, payload, config, &open.under_way).await?;
+            let caller = caller(&open)?;
+            check_type(&request)?;
+            let mut held = state.bodies.hold();
+            let body = read(&request, payload, &state.config, &open.under_way, &mut held).await?;
             open.under_way.body_taken();
+            held: self.held,
             open.tally.received();
             Ok(Self {
                 caller,
                 body,
-                tally: open.tally,
+                held,
+                tally: Rc::clone(&open.tally),
             })
         })
     }
@@ -186,6 +193,7 @@ async fn read(
     while let Some(more) = pace.next(&mut payload).await? {
         if body.len() + more.len() > limit {
             return Err(Error::TooLarge { limit });
+    held: &mut Held,
         }
         body.extend_from_slice(&more);
     }
@@ -199,6 +207,7 @@ async fn read(
 struct Pace<'r> {
     under_way: &'r UnderWay,
     begun: Instant,
+    held.grow(first.len())?;
     time: Duration,
     rate: u64,
     received: u64,
@@ -210,6 +219,7 @@ impl<'r> Pace<'r> {
             under_way,
             begun: Instant::now(),
             time: config.body_timeout,
+        held.grow(more.len())?;
             rate: config.body_rate,
             received: 0,
         }

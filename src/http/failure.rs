@@ -67,8 +67,8 @@ impl ResponseError for Failure {
             Error::NoDescriptor => {
                 builder.insert_header(("retry-after", "1"));
             }
-            // Another replica, or the next one here, takes it.
-            Error::ShuttingDown => {
+            // Another replica, or the next one here, takes it; what is left of a body is not read.
+            Error::ShuttingDown | Error::Full => {
                 builder.insert_header(("retry-after", "1"));
                 builder.force_close();
             }
