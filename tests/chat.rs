@@ -558,7 +558,7 @@ async fn no_route_but_the_open_ones_answers_without_a_key() {
             } else {
                 gateway.get(&path, key).await
             };
-            let expected = if route.open {
+            let expected = if route.is_open() {
                 matches!(answer.status, 200 | 308)
             } else {
                 answer.status == 401
@@ -574,7 +574,7 @@ async fn no_route_but_the_open_ones_answers_without_a_key() {
     }
     let open: Vec<_> = ai_gateway::http::ROUTES
         .iter()
-        .filter(|r| r.open)
+        .filter(|r| r.is_open())
         .map(|r| r.path)
         .collect();
     assert_eq!(

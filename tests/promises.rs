@@ -80,7 +80,7 @@ const WAYS: [(&str, &str); 5] = [
 
 /// The value of a metric line that begins so.
 async fn metric(gateway: &Gateway, line: &str) -> Option<u64> {
-    let answer = gateway.get("/metrics", Some("caller-key")).await;
+    let answer = gateway.get("/metrics", Some("metrics-key")).await;
     let text = answer.text().to_owned();
     let found = text.lines().find(|had| had.starts_with(line))?;
     found.rsplit(' ').next()?.parse().ok()
@@ -90,7 +90,7 @@ async fn metric(gateway: &Gateway, line: &str) -> Option<u64> {
 async fn at_rest(gateway: &Gateway) {
     let waiting = async {
         loop {
-            let text = gateway.get("/metrics", Some("caller-key")).await;
+            let text = gateway.get("/metrics", Some("metrics-key")).await;
             let busy: Vec<_> = text
                 .text()
                 .lines()
@@ -588,7 +588,7 @@ async fn p09_a_caller_that_leaves_ends_its_call_in_every_phase() {
             "{what}: the call ended after {took:?}"
         );
         at_rest(&gateway).await;
-        let text = gateway.get("/metrics", Some("caller-key")).await;
+        let text = gateway.get("/metrics", Some("metrics-key")).await;
         let outcome = "outcome=\"client_left\"";
         let reason = "reason=\"client_left\"";
         assert!(
@@ -678,7 +678,7 @@ async fn p10_a_caller_that_reads_nothing_is_ended_and_costs_little() {
         "ended after {took:?} of {T:?} without a byte taken"
     );
     at_rest(&gateway).await;
-    let text = gateway.get("/metrics", Some("caller-key")).await;
+    let text = gateway.get("/metrics", Some("metrics-key")).await;
     let line = "gateway_errors_total{provider=\"openai\",reason=\"write_timeout\"} 1\n";
     assert!(text.text().contains(line), "{}", text.text());
     drop(caller);

@@ -340,7 +340,7 @@ async fn the_counters_count() {
     gateway.chat(hello("gpt-4o", true)).await;
     gateway.chat(hello("gpt-4o", false)).await;
     gateway.get("/nowhere", None).await;
-    let text = gateway.get("/metrics", Some("k")).await;
+    let text = gateway.get("/metrics", Some("metrics-key")).await;
     let chat = "endpoint=\"/v1/chat/completions\",provider=\"openai\"";
     for line in [
         format!("gateway_requests_total{{{chat},status=\"200\"}} 2"),
@@ -562,7 +562,7 @@ async fn a_caller_who_leaves_is_counted_as_one() {
     drop(caller);
     let counted = async {
         loop {
-            let text = gateway.get("/metrics", Some("k")).await;
+            let text = gateway.get("/metrics", Some("metrics-key")).await;
             if text.text().contains("status=\"499\"} 1") {
                 return text;
             }

@@ -16,11 +16,51 @@ pub enum Caller {
     Own(Secret),
 }
 
+/// Whom a path answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// Everyone.
+    Everyone,
+    /// Who may call, and who may read the counters and nothing else.
+    Watchers,
+    /// Who may call.
+    Callers,
+}
+
+/// As what a request was let in.
+#[derive(Debug, Clone)]
+pub enum Entry {
+    /// As anyone's; whether it came with a key of the gateway.
+    Anyone(bool),
+    /// To read the counters; whether how the providers are doing is among them, which is for
+    /// holders of a key of the gateway: without gateway keys every text is a bearer.
+    Watcher(bool),
+    /// As a caller's.
+    Caller(Caller),
+}
+
 /// Decides about the bearer of a request; the one place that does.
 ///
 /// # Errors
-/// `NoKey` where none was sent, `WrongKey` where it is none of the gateway's.
-pub fn admit(config: &Config, bearer: Option<&str>) -> Result<Caller, Error> {
+/// `NoKey` where a key is needed and none was sent, `WrongKey` where it is none of the gateway's.
+pub fn enter(config: &Config, audience: Audience, bearer: Option<&str>) -> Result<Entry, Error> {
+    let watches = |key: &str| {
+        let own = config.metrics_key.as_ref();
+        own.is_some_and(|own| bool::from(own.matches(key.trim())))
+    };
+    let caller = match bearer {
+        Some(key) if watches(key) => Err(Error::WrongKey),
+        _ => admit(config, bearer),
+    };
+    match (audience, caller) {
+        (Audience::Everyone, caller) => Ok(Entry::Anyone(matches!(caller, Ok(Caller::Team)))),
+        (Audience::Watchers, _) if bearer.is_some_and(watches) => Ok(Entry::Watcher(true)),
+        (Audience::Watchers, caller) => Ok(Entry::Watcher(matches!(caller?, Caller::Team))),
+        (Audience::Callers, caller) => Ok(Entry::Caller(caller?)),
+    }
+}
+
+fn admit(config: &Config, bearer: Option<&str>) -> Result<Caller, Error> {
     let bearer = bearer.map(str::trim).filter(|key| !key.is_empty());
     let Some(bearer) = bearer else {
         return Err(Error::NoKey);
@@ -100,6 +140,31 @@ mod tests {
         ] {
             assert_eq!(admit(&keyed(), key).is_ok(), open, "{key:?}");
         }
+    }
+
+    #[test]
+    fn the_key_for_the_counters_opens_nothing_else() {
+        use Audience::{Callers, Everyone, Watchers};
+        let mut open = Config {
+            metrics_key: Some(Secret::new("scrape")),
+            ..Config::default()
+        };
+        let mut closed = keyed();
+        closed.metrics_key.clone_from(&open.metrics_key);
+        for config in [&open, &closed] {
+            let entered = |audience| enter(config, audience, Some(" scrape"));
+            assert!(matches!(entered(Watchers), Ok(Entry::Watcher(true))));
+            assert!(matches!(entered(Everyone), Ok(Entry::Anyone(false))));
+            assert_eq!(entered(Callers).unwrap_err(), Error::WrongKey);
+        }
+        let watched = |config: &Config, key| enter(config, Watchers, key);
+        let team = watched(&closed, Some("first"));
+        assert!(matches!(team, Ok(Entry::Watcher(true))));
+        assert_eq!(watched(&closed, Some("x")).unwrap_err(), Error::WrongKey);
+        assert_eq!(watched(&open, None).unwrap_err(), Error::NoKey);
+        open.metrics_key = None;
+        let anyone = watched(&open, Some("x"));
+        assert!(matches!(anyone, Ok(Entry::Watcher(false))));
     }
 
     #[test]

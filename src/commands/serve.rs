@@ -136,5 +136,7 @@ fn announce(config: &Config, port: u16) {
         "0.0.0.0" | "::" => "localhost",
         host => host,
     };
-    ::log::info!("docs at http://{reached}:{port}/swagger-ui/");
+    if config.serve_docs {
+        ::log::info!("docs at http://{reached}:{port}/swagger-ui/");
+    }
 }

@@ -271,6 +271,8 @@ pub fn from_lookup(lookup: &Lookup<'_>) -> Result<Config, Mistakes> {
         1 << 36,
     );
     read_gateway_keys(&mut read, &mut config);
+    config.metrics_key = read.secret("METRICS_KEY");
+    config.serve_docs = read.switch("SERVE_DOCS", config.serve_docs);
     for entry in &mut config.providers {
         let provider = entry.provider;
         if let Some(text) = read.text(provider.base_url_env) {

@@ -29,14 +29,18 @@ pub struct Config {
     pub gateway_keys: Vec<Secret>,
     /// How each provider is reached, in the order of the table.
     pub providers: Vec<ProviderConfig>,
+    /// The key with which the counters can be read, and nothing else.
+    pub metrics_key: Option<Secret>,
+    /// Whether the page, the OpenAPI document and Swagger UI are served.
+    pub serve_docs: bool,
     /// The largest request body, in bytes.
     pub max_body: usize,
+    /// What the bodies of all requests under way may take, in bytes.
+    pub body_memory: usize,
     /// The largest whole answer of a provider, in bytes.
     pub max_answer: usize,
     /// The longest the head of a request may take to arrive.
     pub head_timeout: Duration,
-    /// What the bodies of all requests under way may take, in bytes.
-    pub body_memory: usize,
     /// The longest a request body may take to arrive, unless it keeps `body_rate`.
     pub body_timeout: Duration,
     /// Bytes per second, over all the time it took so far, with which a body may take longer; 0:
@@ -175,6 +179,7 @@ impl Config {
         let traces = self.traces.iter().flat_map(|traces| &traces.headers);
         self.gateway_keys
             .iter()
+            .chain(&self.metrics_key)
             .chain(keys)
             .chain(proxy)
             .chain(traces.map(|(_, value)| value))
@@ -276,7 +281,10 @@ impl Default for Config {
                     key: None,
                 })
                 .collect(),
+            metrics_key: None,
+            serve_docs: true,
             max_body: 50 << 20,
+            body_memory: 512 << 20,
             max_answer: 64 << 20,
             head_timeout: Duration::from_secs(5),
             body_timeout: Duration::from_secs(30),
@@ -284,7 +292,6 @@ impl Default for Config {
             write_timeout: Duration::from_secs(60),
             keepalive: Duration::from_secs(15),
             request_timeout: Duration::from_secs(120),
-            body_memory: 512 << 20,
             first_event_timeout: None,
             idle_timeout: None,
             connect_timeout: Duration::from_secs(5),

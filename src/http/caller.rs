@@ -16,8 +16,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::connection::UnderWay;
 use super::failure::Failure;
-use super::tallied;
-use crate::access::{self, Caller, admit};
+use super::tallied::{self, Open};
+use crate::access::{self, Caller, Entry};
 use crate::config::Config;
 use crate::error::Error;
 use crate::flow::{AppState, Ask, Held};
@@ -39,7 +39,7 @@ pub(super) fn text<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r str> 
 }
 
 /// The token of the request's bearer. Of two none counts: whoever stands between may read the other.
-fn bearer(request: &HttpRequest) -> Option<&str> {
+pub(super) fn bearer(request: &HttpRequest) -> Option<&str> {
     let mut headers = request.headers().get_all(AUTHORIZATION);
     let header = headers.next()?;
     if headers.next().is_some() {
@@ -56,7 +56,7 @@ impl FromRequest for Admitted {
     type Future = std::future::Ready<Result<Self, Failure>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let caller = admit(&state(request).config, bearer(request));
+        let caller = caller(&tallied::of(request));
         std::future::ready(caller.map(Self).map_err(Failure::from))
     }
 }
@@ -69,8 +69,33 @@ impl FromRequest for Known {
     type Future = std::future::Ready<Result<Self, Failure>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let caller = admit(&state(request).config, bearer(request));
-        std::future::ready(Ok(Self(matches!(caller, Ok(Caller::Team)))))
+        let known = matches!(tallied::of(request).entry, Ok(Entry::Anyone(true)));
+        std::future::ready(Ok(Self(known)))
+    }
+}
+
+/// Who may read the counters; whether how the providers are doing is among them.
+pub struct Watcher(pub bool);
+
+impl FromRequest for Watcher {
+    type Error = Failure;
+    type Future = std::future::Ready<Result<Self, Failure>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        std::future::ready(match &tallied::of(request).entry {
+            Ok(Entry::Watcher(all)) => Ok(Self(*all)),
+            Ok(_) => Err(Error::NoKey.into()),
+            Err(error) => Err(error.clone().into()),
+        })
+    }
+}
+
+/// The caller that a request was let in as.
+fn caller(open: &Open) -> Result<Caller, Error> {
+    match &open.entry {
+        Ok(Entry::Caller(caller)) => Ok(caller.clone()),
+        Ok(_) => Err(Error::NoKey),
+        Err(error) => Err(error.clone()),
     }
 }
 
@@ -81,6 +106,8 @@ pub struct Asked {
     pub caller: Caller,
     /// The JSON text, not looked at yet.
     pub body: Bytes,
+    /// Its share of what may be held.
+    pub held: Held,
     /// Its record.
     pub tally: Rc<Tally>,
 }
@@ -103,11 +130,10 @@ impl Asked {
             }),
             arrived: Instant::now(),
             body: self.body,
+            held: self.held,
             tally: self.tally,
         }
     }
-    /// Its share of what may be held.
-    pub held: Held,
 }
 
 /// One bit of 64 for a name: where it is missing, so is the name.
@@ -124,17 +150,14 @@ impl FromRequest for Asked {
         let request = request.clone();
         let payload = payload.take();
         Box::pin(async move {
-            let config = &state(&request).config;
-            let caller = admit(config, bearer(&request))?;
-            check_type(&request)?;
+            let state = state(&request);
             let open = tallied::of(&request);
             let caller = caller(&open)?;
             check_type(&request)?;
             let mut held = state.bodies.hold();
             let body = read(&request, payload, &state.config, &open.under_way, &mut held).await?;
             open.under_way.body_taken();
-            held: self.held,
-            open.tally.received();
+            open.tally.received(body.len());
             Ok(Self {
                 caller,
                 body,
@@ -170,6 +193,7 @@ async fn read(
     mut payload: Payload,
     config: &Config,
     under_way: &UnderWay,
+    held: &mut Held,
 ) -> Result<Bytes, Error> {
     let limit = config.max_body;
     let told = request
@@ -183,6 +207,7 @@ async fn read(
     let Some(first) = pace.next(&mut payload).await? else {
         return Ok(Bytes::new());
     };
+    held.grow(first.len())?;
     if told == Some(first.len()) {
         return Ok(first);
     }
@@ -193,8 +218,8 @@ async fn read(
     while let Some(more) = pace.next(&mut payload).await? {
         if body.len() + more.len() > limit {
             return Err(Error::TooLarge { limit });
-    held: &mut Held,
         }
+        held.grow(more.len())?;
         body.extend_from_slice(&more);
     }
     if body.len() > limit {
@@ -207,7 +232,6 @@ async fn read(
 struct Pace<'r> {
     under_way: &'r UnderWay,
     begun: Instant,
-    held.grow(first.len())?;
     time: Duration,
     rate: u64,
     received: u64,
@@ -219,7 +243,6 @@ impl<'r> Pace<'r> {
             under_way,
             begun: Instant::now(),
             time: config.body_timeout,
-        held.grow(more.len())?;
             rate: config.body_rate,
             received: 0,
         }

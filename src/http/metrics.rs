@@ -2,12 +2,14 @@
 
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::caller::{Admitted, state};
+use super::caller::{Watcher, state};
 use super::openapi::ListErrors;
 use super::reply::no_sniff;
 
 /// Counters in the text format of `OpenMetrics`, for Prometheus: requests, attempts, errors,
-/// tokens, times, how the providers are doing, and what translations left out or put otherwise.
+/// tokens, times, and what translations left out or put otherwise.
+///
+/// Holders of a gateway key or of `METRICS_KEY` also see how the providers are doing.
 #[utoipa::path(
     get,
     path = "/metrics",
@@ -20,13 +22,14 @@ use super::reply::no_sniff;
     ),
     security(("bearer" = []))
 )]
-pub async fn text(_: Admitted, request: HttpRequest) -> HttpResponse {
+pub async fn text(watcher: Watcher, request: HttpRequest) -> HttpResponse {
     let state = state(&request);
+    let now = watcher.0.then(|| state.now());
     HttpResponse::Ok()
         .insert_header((
             "content-type",
             "application/openmetrics-text; version=1.0.0; charset=utf-8",
         ))
         .insert_header(no_sniff())
-        .body(state.meter.text(&state.now()))
+        .body(state.meter.text(now.as_deref()))
 }

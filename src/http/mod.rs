@@ -93,6 +93,8 @@ pub fn serve(shared: Shared, listener: TcpListener) -> io::Result<Server> {
     };
     let app = move || {
         let state = AppState::start(&shared).expect("it was tried before the server started");
+        let config = Arc::clone(shared.config());
+        let meter = Arc::clone(shared.meter());
         let drain = shared.drain().clone();
         let app = App::new()
             .app_data(Rc::new(state))
@@ -103,7 +105,7 @@ pub fn serve(shared: Shared, listener: TcpListener) -> io::Result<Server> {
                 }
                 let open = tallied::open(&request);
                 let end = tallied::end(&request);
-                let answer = match tallied::malformed(&request) {
+                let answer = match tallied::refused(&request, &open) {
                     None => Either::Left(next.call(request)),
                     Some(failure) => Either::Right(ready(Ok(request.error_response(failure)))),
                 };
@@ -114,7 +116,7 @@ pub fn serve(shared: Shared, listener: TcpListener) -> io::Result<Server> {
                     }
                 })
             })
-            .configure(routes::register)
+            .configure(|app| routes::register(app, config.serve_docs))
             .into_factory()
             .map_err(|error: actix_web::Error| error.error_response());
         // Its host is for building URLs, of which there are none.
@@ -137,7 +139,7 @@ pub fn serve(shared: Shared, listener: TcpListener) -> io::Result<Server> {
             .h1(app);
         fn_service(move |io: TcpStream| {
             let client = io.peer_addr().ok();
-            let socket = Socket::new(io, patience);
+            let socket = Socket::new(io, patience, Arc::clone(&meter));
             ready(Ok::<_, DispatchError>((socket, client)))
         })
         .and_then(http)

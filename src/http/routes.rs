@@ -4,6 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, Resource, web};
 
 use super::failure::Failure;
 use super::{chat, health, metrics, models, openapi, providers, responses, ui};
+use crate::access::Audience;
 use crate::error::Error;
 
 /// A path.
@@ -13,10 +14,25 @@ pub struct Route {
     pub path: &'static str,
     /// The methods it takes, as in an `Allow` header.
     pub allow: &'static str,
-    /// Whether it answers callers without a key.
-    pub open: bool,
+    /// Whom it answers. Nobody else comes to the handler.
+    pub audience: Audience,
+    /// Whether it is a page for people, which `SERVE_DOCS` turns off.
+    page: bool,
     /// Adds the handler.
     handler: fn(Resource) -> Resource,
+}
+
+impl Route {
+    /// Whether it answers callers without a key.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.audience == Audience::Everyone
+    }
+
+    /// Whether it takes a method.
+    pub(super) fn takes(&self, method: &str) -> bool {
+        self.allow.split(", ").any(|own| own == method)
+    }
 }
 
 const GET: &str = "GET, HEAD";
@@ -27,8 +43,17 @@ const fn open(path: &'static str, handler: fn(Resource) -> Resource) -> Route {
     Route {
         path,
         allow: GET,
-        open: true,
+        audience: Audience::Everyone,
+        page: false,
         handler,
+    }
+}
+
+/// A page for people.
+const fn page(path: &'static str, handler: fn(Resource) -> Resource) -> Route {
+    Route {
+        page: true,
+        ..open(path, handler)
     }
 }
 
@@ -39,10 +64,17 @@ const fn keyed(
     handler: fn(Resource) -> Resource,
 ) -> Route {
     Route {
-        path,
         allow,
-        open: false,
-        handler,
+        audience: Audience::Callers,
+        ..open(path, handler)
+    }
+}
+
+/// A path for who reads the counters.
+const fn watched(path: &'static str, handler: fn(Resource) -> Resource) -> Route {
+    Route {
+        audience: Audience::Watchers,
+        ..open(path, handler)
     }
 }
 
@@ -65,22 +97,22 @@ pub const ROUTES: [Route; 13] = [
     keyed("/v1/responses", POST, |resource| {
         resource.route(web::post().to(responses::create))
     }),
-    open("/", get!(ui::index)),
-    open("/static/{file}", get!(ui::file)),
+    page("/", get!(ui::index)),
+    page("/static/{file}", get!(ui::file)),
     open("/healthz", get!(health::check)),
     open("/readyz", get!(health::ready)),
-    open("/doc", get!(openapi::serve)),
-    open("/docs", get!(ui::to_swagger)),
-    open("/swagger-ui", get!(ui::to_swagger)),
-    open("/swagger-ui/{file:.*}", get!(ui::swagger)),
+    page("/doc", get!(openapi::serve)),
+    page("/docs", get!(ui::to_swagger)),
+    page("/swagger-ui", get!(ui::to_swagger)),
+    page("/swagger-ui/{file:.*}", get!(ui::swagger)),
     open("/providers", get!(providers::list)),
-    keyed("/metrics", GET, get!(metrics::text)),
+    watched("/metrics", get!(metrics::text)),
     keyed("/v1/models", GET, get!(models::list)),
 ];
 
-/// Registers all paths.
-pub(super) fn register(config: &mut web::ServiceConfig) {
-    for route in ROUTES {
+/// Registers all paths; those for people where `pages` says so.
+pub(super) fn register(config: &mut web::ServiceConfig, pages: bool) {
+    for route in ROUTES.into_iter().filter(|route| pages || !route.page) {
         let resource = (route.handler)(web::resource(route.path));
         config.service(
             resource.default_service(web::to(move |request: HttpRequest| {
@@ -99,15 +131,15 @@ pub(super) fn register(config: &mut web::ServiceConfig) {
     }));
 }
 
-/// The pattern of the table that serves a path; empty where none does. For telling paths apart, not
-/// for serving them.
-pub(super) fn endpoint(path: &str) -> &'static str {
-    let serves = |pattern: &&str| match pattern.split_once('{') {
-        None => *pattern == path,
+/// The row of the table that serves a path; nothing where none does. `path` is as the framework
+/// reads it.
+pub(super) fn find(path: &str) -> Option<&'static Route> {
+    static TABLE: [Route; ROUTES.len()] = ROUTES;
+    let serves = |route: &&Route| match route.path.split_once('{') {
+        None => route.path == path,
         Some((folder, _)) => path.starts_with(folder),
     };
-    let mut all = ROUTES.iter().map(|route| route.path);
-    all.find(serves).unwrap_or_default()
+    TABLE.iter().find(serves)
 }
 
 /// The error for a path that is not served.

@@ -12,6 +12,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::connection::{Connection, Patience, Rest};
 use crate::dialect::openai::envelope;
 use crate::error::Error;
+use crate::meter::Meter;
 
 /// Bytes that are handed up in a row, so that a request among them is begun before more is read.
 const IN_A_ROW: usize = 64 << 10;
@@ -47,6 +49,7 @@ pub struct Socket {
     io: TcpStream,
     connection: Rc<Connection>,
     patience: Patience,
+    meter: Arc<Meter>,
     /// Runs while a head is not there as a whole, with the time it had.
     head: Option<(Duration, Pin<Box<Sleep>>)>,
     /// Runs while the client takes nothing.
@@ -61,13 +64,14 @@ pub struct Socket {
 impl Socket {
     /// Events must leave as they are written, so that the socket does not collect them.
     #[must_use]
-    pub fn new(io: TcpStream, patience: Patience) -> Self {
+    pub fn new(io: TcpStream, patience: Patience, meter: Arc<Meter>) -> Self {
         // A connection that is gone already fails when it is read.
         let _ = io.set_nodelay(true);
         Self {
             io,
             connection: Rc::default(),
             patience,
+            meter,
             head: None,
             write: None,
             ahead: BytesMut::new(),
@@ -134,7 +138,8 @@ impl Socket {
         let connection = &self.connection;
         let fresh = connection.seen.borrow().all > 0 || !connection.served.get();
         if fresh && connection.rest.get() == Rest::Nothing {
-            log::info!("408 request_timeout: {}", Error::LateHead);
+            let error = Error::LateHead;
+            self.meter.late_head(error.status(), error.class());
             let _ = self.io.try_write(&too_slow());
         }
         io::ErrorKind::TimedOut.into()

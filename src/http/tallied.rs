@@ -16,42 +16,46 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpMessage, HttpRequest};
 use bytes::Bytes;
 
-use super::caller::{state, text};
+use super::caller::{bearer, state, text};
 use super::connection::{Connection, Length, UnderWay};
 use super::failure::Failure;
 use super::reply::no_sniff;
 use super::routes;
+use crate::access::{self, Audience, Entry};
 use crate::drain::Stage;
 use crate::error::Error;
 use crate::meter::{Arrival, Tally};
 
 /// What is held for a request from its head to the end of its answer.
-#[derive(Clone)]
 pub struct Open {
     /// Its record.
     pub tally: Rc<Tally>,
     /// Its place on its connection.
-    pub under_way: Rc<UnderWay>,
+    pub under_way: UnderWay,
+    /// As what it was let in, or why it was not.
+    pub entry: Result<Entry, Error>,
 }
 
 /// The record of this request.
-pub(super) fn of(request: &HttpRequest) -> Open {
+pub(super) fn of(request: &HttpRequest) -> Rc<Open> {
     request
         .extensions()
-        .get::<Open>()
+        .get::<Rc<Open>>()
         .cloned()
         .expect("every request is opened before its handler is called")
 }
 
 /// The head of a request is there.
-pub(super) fn open(request: &ServiceRequest) -> Open {
+pub(super) fn open(request: &ServiceRequest) -> Rc<Open> {
     let http = request.request();
     let state = state(http);
+    let route = routes::find(request.match_info().as_str());
+    let audience = route.map_or(Audience::Everyone, |route| route.audience);
     let text = |name: &str| text(http, name);
     let arrival = Arrival {
         method: method(http.method()),
         path: http.path(),
-        endpoint: routes::endpoint(http.path()),
+        endpoint: route.map_or("", |route| route.path),
         id: text("x-request-id"),
         traceparent: text("traceparent"),
     };
@@ -65,12 +69,26 @@ pub(super) fn open(request: &ServiceRequest) -> Open {
         }
     };
     let last = http.head().connection_type() == ConnectionType::Close;
-    let open = Open {
+    let open = Rc::new(Open {
         tally: Tally::open(&state.meter, &arrival),
-        under_way: Rc::new(connection(http).begin(length, last)),
-    };
-    request.extensions_mut().insert(open.clone());
+        under_way: connection(http).begin(length, last),
+        entry: access::enter(&state.config, audience, bearer(http)),
+    });
+    request.extensions_mut().insert(Rc::clone(&open));
     open
+}
+
+/// Why a request does not come to its handler: nobody does whom the table of paths does not let
+/// in, whatever the handler asks for.
+pub(super) fn refused(request: &ServiceRequest, open: &Open) -> Option<Failure> {
+    if let Some(failure) = malformed(request) {
+        return Some(failure);
+    }
+    let error = open.entry.as_ref().err()?;
+    // What the path does not take at all is said to everyone.
+    let route = routes::find(request.match_info().as_str())?;
+    let takes = route.takes(request.method().as_str());
+    takes.then(|| Failure::from(error.clone()))
 }
 
 fn connection(request: &HttpRequest) -> Rc<Connection> {
@@ -98,7 +116,7 @@ pub(super) fn ended(open: &Open) -> actix_web::Error {
 }
 
 /// What of a head leaves open what is meant, though the server takes it.
-pub(super) fn malformed(request: &ServiceRequest) -> Option<Failure> {
+fn malformed(request: &ServiceRequest) -> Option<Failure> {
     let headers = request.headers();
     // The server would read the body to the end of the connection, whatever its length: RFC 9112,
     // section 6.3. There is nothing to upgrade to here.
@@ -125,7 +143,7 @@ fn is_of_host(byte: u8) -> bool {
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The head of the answer is there.
-pub(super) fn close(answer: ServiceResponse<BoxBody>, open: Open) -> ServiceResponse<BoxBody> {
+pub(super) fn close(answer: ServiceResponse<BoxBody>, open: Rc<Open>) -> ServiceResponse<BoxBody> {
     let mut answer = answer;
     let tally = &open.tally;
     tally.answered(answer.status().as_u16());
@@ -179,7 +197,7 @@ fn method(method: &Method) -> &'static str {
 /// A body that tells how it is taken.
 struct Tallied {
     body: BoxBody,
-    open: Open,
+    open: Rc<Open>,
 }
 
 impl MessageBody for Tallied {
@@ -195,8 +213,10 @@ impl MessageBody for Tallied {
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let this = self.get_mut();
         let polled = this.body.as_pin_mut().poll_next(cx);
-        if matches!(polled, Poll::Ready(None)) {
-            this.open.tally.complete();
+        match &polled {
+            Poll::Ready(None) => this.open.tally.complete(),
+            Poll::Ready(Some(Ok(bytes))) => this.open.tally.sent(bytes.len()),
+            _ => {}
         }
         polled
     }

@@ -7,11 +7,10 @@ mod params;
 mod spans;
 mod tally;
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
@@ -27,6 +26,7 @@ pub use tally::{Arrival, CLIENT_LEFT, CLIENT_LEFT_REASON, Tally};
 use crate::config::{Config, LogFormat};
 use crate::dialect::Report;
 use crate::dialect::hub::Usage;
+use line::{Line, Value};
 use params::param;
 use spans::Trace;
 
@@ -39,6 +39,8 @@ const MAX_SPANS: usize = 4096;
 /// Counts what the gateway did. Shared by all threads; each counter is an atomic of its own.
 pub struct Meter {
     registry: Registry,
+    /// How the providers are doing is not for everyone.
+    doing_registry: Registry,
     /// Requests of clients under way.
     in_flight: Gauge,
     requests: Family<Request, Counter>,
@@ -167,6 +169,7 @@ impl Meter {
         };
         let mut meter = Self {
             registry: Registry::with_prefix("gateway"),
+            doing_registry: Registry::with_prefix("gateway"),
             in_flight: Gauge::default(),
             requests: Family::default(),
             durations: Family::new_with_constructor(Buckets),
@@ -250,6 +253,7 @@ impl Meter {
             "Retries that were not made because the provider's budget for them was spent",
             self.retries_denied.clone(),
         );
+        let registry = &mut self.doing_registry;
         registry.register(
             "in_flight",
             "Calls under way to a provider",
@@ -300,10 +304,6 @@ impl Meter {
     /// Whether requests are logged.
     fn logs(&self) -> bool {
         self.access_log
-    }
-
-    fn format(&self) -> LogFormat {
-        self.format
     }
 
     fn begin_trace(&self, traceparent: Option<&str>) -> Option<Trace> {
@@ -418,15 +418,43 @@ impl Meter {
             .inc();
     }
 
-    /// All counters in the `OpenMetrics` text format 1.0, with how the providers are doing now.
+    /// Counts a request that was refused before its head was there, and leaves its line.
+    pub fn late_head(&self, status: u16, reason: &'static str) {
+        let (endpoint, provider) = ("", "");
+        let request = Request {
+            endpoint,
+            provider,
+            status,
+        };
+        self.requests.get_or_create(&request).inc();
+        self.error(provider, reason);
+        if self.access_log {
+            let mut line = Line::default();
+            line.push("status", Value::Number(status.into()));
+            line.push("error", Value::Word(reason.into()));
+            self.log(&line);
+        }
+    }
+
+    fn log(&self, line: &Line<'_>) {
+        let mut text = String::with_capacity(256);
+        match self.format {
+            LogFormat::Text => line.text(&mut text),
+            LogFormat::Json => line.json(&mut text),
+        }
+        log::info!(target: ACCESS, "{text}");
+    }
+
+    /// All counters in the `OpenMetrics` text format 1.0, with how the providers are doing now
+    /// where that is given.
     #[must_use]
-    pub fn text(&self, now: &[Now]) -> String {
-        for one in now {
+    pub fn text(&self, now: Option<&[Now]>) -> String {
+        let doing = &self.doing;
+        for one in now.unwrap_or_default() {
             let of = Of {
                 provider: one.provider,
             };
             let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-            let doing = &self.doing;
             doing
                 .in_flight
                 .get_or_create(&of)
@@ -435,10 +463,15 @@ impl Meter {
             doing.circuit.get_or_create(&of).set(one.circuit.into());
         }
         let mut out = String::new();
-        if encode(&mut out, &self.registry).is_err() {
-            out.clear();
-            let _ = writeln!(out, "# EOF");
+        let mut written = encode_registry(&mut out, &self.registry);
+        if now.is_some() {
+            written = written.and_then(|()| encode_registry(&mut out, &self.doing_registry));
         }
+        if written.is_err() {
+            out.clear();
+        }
+        // Writing to a String cannot fail.
+        let _ = encode_eof(&mut out);
         out
     }
 }
@@ -458,7 +491,7 @@ mod tests {
         meter.report("groq", &report);
         meter.repaired("xai", 3);
         meter.broken("xai", "upstream_stream_truncated");
-        let text = meter.text(&[]);
+        let text = meter.text(None);
         for line in [
             "gateway_translation_params_total{provider=\"groq\",effect=\"dropped\",param=\"seed\"} 2",
             "gateway_translation_params_total{provider=\"groq\",effect=\"changed\",param=\"tools\"} 2",

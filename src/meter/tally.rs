@@ -1,6 +1,6 @@
 //! What one request used and how it ended: counted, logged and traced when it is over.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -8,7 +8,6 @@ use std::time::{Duration, Instant, SystemTime};
 use super::line::{Line, Value};
 use super::spans::{Attempt, Span, Trace};
 use super::{Meter, id};
-use crate::config::LogFormat;
 use crate::dialect::hub::Usage;
 use crate::providers::Provider;
 use crate::secret::redact;
@@ -36,6 +35,8 @@ pub struct Tally {
     path: String,
     endpoint: &'static str,
     id: String,
+    /// Bytes of the answer's body.
+    sent: Cell<usize>,
     seen: RefCell<Seen>,
 }
 
@@ -47,6 +48,8 @@ struct Seen {
     provider: Option<&'static Provider>,
     stream: bool,
     received: Option<Duration>,
+    /// Bytes of the body.
+    received_bytes: usize,
     waited: Duration,
     paused: Duration,
     first: Option<Duration>,
@@ -92,6 +95,7 @@ impl Tally {
                 .id
                 .filter(|id| acceptable(id))
                 .map_or_else(id::request, str::to_owned),
+            sent: Cell::new(0),
             seen: RefCell::new(Seen {
                 trace,
                 ..Seen::default()
@@ -112,9 +116,16 @@ impl Tally {
         seen.trace.as_ref().is_some_and(Trace::is_first)
     }
 
-    /// The body is there.
-    pub fn received(&self) {
-        self.seen.borrow_mut().received = Some(self.begun.elapsed());
+    /// The body is there, of so many bytes.
+    pub fn received(&self, bytes: usize) {
+        let mut seen = self.seen.borrow_mut();
+        seen.received = Some(self.begun.elapsed());
+        seen.received_bytes = bytes;
+    }
+
+    /// So many bytes more of the answer are on their way.
+    pub fn sent(&self, bytes: usize) {
+        self.sent.set(self.sent.get() + bytes);
     }
 
     /// Which model is asked for, where, and whether its answer is to be a stream.
@@ -220,6 +231,9 @@ impl Tally {
             }
         }
         line.push("total_ms", Value::Number(ms(total)));
+        let count = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
+        line.push("received_bytes", Value::Number(count(seen.received_bytes)));
+        line.push("sent_bytes", Value::Number(count(self.sent.get())));
         if let Some(usage) = &seen.usage {
             line.push("prompt_tokens", Value::Number(usage.prompt));
             line.push("cached_tokens", Value::Number(usage.cached));
@@ -274,13 +288,7 @@ impl Drop for Tally {
             self.meter.tokens(provider, usage);
         }
         if self.meter.logs() {
-            let mut text = String::with_capacity(256);
-            let line = self.line(&seen, total);
-            match self.meter.format() {
-                LogFormat::Text => line.text(&mut text),
-                LogFormat::Json => line.json(&mut text),
-            }
-            log::info!(target: super::ACCESS, "{text}");
+            self.meter.log(&self.line(&seen, total));
         }
         if let Some(trace) = seen.trace.take() {
             let name = format!("{} {}", self.method, self.endpoint);

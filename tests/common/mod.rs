@@ -30,6 +30,7 @@ pub fn config(server: &Scripted) -> Config {
         http_workers: 1,
         retry_base_delay: Duration::from_millis(1),
         shutdown_timeout: Duration::ZERO,
+        metrics_key: Some(Secret::new("metrics-key")),
         ..Config::default()
     };
     for entry in &mut config.providers {
