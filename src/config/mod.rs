@@ -324,3 +324,6 @@ impl Default for Config {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

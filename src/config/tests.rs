@@ -1,0 +1,179 @@
+//! Every variable that is a number, a switch or a word of a few: the field it sets, and no other.
+
+use std::time::Duration;
+
+use super::{Config, LogFormat, from_lookup};
+
+const EXAMPLE: &str = include_str!("../../.env.example");
+const README: &str = include_str!("../../README.md");
+
+/// Without an endpoint nothing else is read of what belongs to traces.
+const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318");
+
+/// A variable.
+struct Row {
+    name: &'static str,
+    /// As it stands in `.env.example`; empty where the default is no figure.
+    default: &'static str,
+    other: &'static str,
+    /// Gives the field the other value.
+    set: fn(&mut Config),
+}
+
+macro_rules! rows {
+    ($($name:literal, $default:literal, $other:literal => $($field:ident).+ = $value:expr;)+) => {
+        vec![$(Row {
+            name: $name,
+            default: $default,
+            other: $other,
+            set: |config| {
+                config.$($field).+ = $value;
+            },
+        }),+]
+    };
+}
+
+fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn rows() -> Vec<Row> {
+    let mut rows = rows! {
+        "PORT", "3000", "8101" => port = 8101;
+        "HTTP_WORKERS", "", "102" => http_workers = 102;
+        "HEAD_TIMEOUT_SECS", "5", "103" => head_timeout = secs(103);
+        "BODY_TIMEOUT_SECS", "30", "104" => body_timeout = secs(104);
+        "BODY_MIN_BYTES_PER_SEC", "10240", "105" => body_rate = 105;
+        "WRITE_TIMEOUT_SECS", "60", "106" => write_timeout = secs(106);
+        "KEEPALIVE_INTERVAL_SECS", "15", "107" => keepalive = secs(107);
+        "MAX_BODY_BYTES", "52428800", "1108" => max_body = 1108;
+        "BODY_MEMORY_BYTES", "536870912", "536870913" => body_memory = 536_870_913;
+        "SERVE_DOCS", "true", "false" => serve_docs = false;
+        "SHUTDOWN_DELAY_SECS", "0", "109" => shutdown_delay = secs(109);
+        "SHUTDOWN_TIMEOUT_SECS", "30", "110" => shutdown_timeout = secs(110);
+        "LOG_FORMAT", "text", "json" => log_format = LogFormat::Json;
+        "ACCESS_LOG", "true", "false" => access_log = false;
+        "REQUEST_TIMEOUT_SECS", "120", "112" => request_timeout = secs(112);
+        "FIRST_EVENT_TIMEOUT_SECS", "", "113" => first_event_timeout = Some(secs(113));
+        "IDLE_TIMEOUT_SECS", "", "114" => idle_timeout = Some(secs(114));
+        "CONNECT_TIMEOUT_SECS", "5", "115" => connect_timeout = secs(115);
+        "UPSTREAM_MAX_RETRIES", "2", "6" => max_retries = 6;
+        "UPSTREAM_RETRY_BASE_DELAY_MS", "150", "117" => retry_base_delay = millis(117);
+        "UPSTREAM_RETRY_BUDGET_PERCENT", "20", "118" => retry_percent = 118;
+        "UPSTREAM_RETRY_BUDGET_PER_SEC", "10", "119" => retry_floor = 119;
+        "UPSTREAM_BREAKER_ERROR_PERCENT", "50", "99" => breaker.error_percent = 99;
+        "UPSTREAM_BREAKER_MIN_ATTEMPTS", "20", "121" => breaker.min_attempts = 121;
+        "UPSTREAM_BREAKER_WINDOW_SECS", "10", "122" => breaker.window = secs(122);
+        "UPSTREAM_BREAKER_OPEN_MS", "1000", "123" => breaker.open = millis(123);
+        "UPSTREAM_MAX_IN_FLIGHT", "1024", "124" => max_in_flight = 124;
+        "UPSTREAM_MAX_WAITING", "1024", "125" => max_waiting = 125;
+        "UPSTREAM_WAIT_TIMEOUT_MS", "1000", "126" => wait_timeout = millis(126);
+        "STRICT_TRANSLATION", "false", "true" => strict_translation = true;
+        "REASONING_MEMORY_BYTES", "33554432", "128" => reasoning_memory = 128;
+        "MAX_ANSWER_BYTES", "67108864", "1129" => max_answer = 1129;
+        "MODELS_CACHE_SECS", "60", "130" => models_cache = secs(130);
+    };
+    rows.push(Row {
+        name: "OTEL_TRACES_SAMPLER_ARG",
+        default: "1.0",
+        other: "0.111",
+        set: |config| config.traces.as_mut().unwrap().ratio = 0.111,
+    });
+    rows
+}
+
+fn read(pairs: &[(&str, &str)]) -> Config {
+    let lookup = |name: &str| {
+        let (_, value) = pairs.iter().find(|(key, _)| *key == name)?;
+        Some(Ok((*value).to_owned()))
+    };
+    from_lookup(&lookup).unwrap_or_else(|mistakes| panic!("{pairs:?}: {mistakes}"))
+}
+
+/// Where one of two configurations says something else than the other.
+fn differences(had: &Config, expected: &Config) -> Vec<String> {
+    let (had, expected) = (format!("{had:#?}"), format!("{expected:#?}"));
+    if had.lines().count() != expected.lines().count() {
+        return vec![format!("{had} instead of {expected}")];
+    }
+    had.lines()
+        .zip(expected.lines())
+        .filter(|(had, expected)| had != expected)
+        .map(|(had, expected)| format!("{} instead of {}", had.trim(), expected.trim()))
+        .collect()
+}
+
+/// What stands at a variable in `.env.example`.
+fn example(name: &str) -> Option<&'static str> {
+    let mut lines = EXAMPLE.lines().filter_map(|line| line.strip_prefix("# "));
+    lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+}
+
+#[test]
+fn each_variable_sets_its_own_field_and_no_other() {
+    assert_eq!(
+        differences(&read(&[]), &Config::default()),
+        [""; 0],
+        "nothing set"
+    );
+    let plain = Config {
+        traces: read(&[ENDPOINT]).traces,
+        ..Config::default()
+    };
+    for Row {
+        name,
+        default,
+        other,
+        set,
+    } in rows()
+    {
+        let mut expected = plain.clone();
+        set(&mut expected);
+        let changed = differences(&expected, &plain);
+        assert!(!changed.is_empty(), "{name}: {other} is no other value");
+        let wrong = differences(&read(&[ENDPOINT, (name, other)]), &expected);
+        assert!(wrong.is_empty(), "{name}={other} gives {wrong:?}");
+        let wrong = differences(&read(&[ENDPOINT, (name, default)]), &plain);
+        assert!(
+            wrong.is_empty(),
+            "{name}={default} is not the default: {wrong:?}"
+        );
+    }
+}
+
+#[test]
+fn the_example_and_the_readme_show_the_defaults() {
+    for Row { name, default, .. } in rows() {
+        assert_eq!(example(name), Some(default), "{name} in .env.example");
+        let cell = format!("| `{name}` | `{default}` |");
+        assert!(
+            default.is_empty() || README.contains(&cell),
+            "README.md does not have {cell}"
+        );
+    }
+}
+
+/// A new variable gets its row.
+#[test]
+fn no_figure_and_no_switch_is_left_out() {
+    let rows = rows();
+    let lines = EXAMPLE.lines().filter_map(|line| line.strip_prefix("# "));
+    let mut found = 0;
+    for (name, value) in lines.filter_map(|line| line.split_once('=')) {
+        let is_name = name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+        let counts = ["_SECS", "_MS", "_BYTES", "_PERCENT", "_SEC", "_WORKERS"];
+        let is_figure = value.parse::<f64>().is_ok()
+            || value.parse::<bool>().is_ok()
+            || counts.iter().any(|end| name.ends_with(end));
+        if is_name && is_figure {
+            found += 1;
+            assert!(rows.iter().any(|row| row.name == name), "{name} has no row");
+        }
+    }
+    // `LOG_FORMAT` is a word.
+    assert_eq!(found, rows.len() - 1, "figures in .env.example");
+}
