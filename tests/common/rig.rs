@@ -2,6 +2,7 @@
 //! on raw sockets, and the scripts that several tests use.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use ai_gateway::scripted::{Counts, Script, Scripted};
 use serde_json::{Value, json};
@@ -55,6 +56,53 @@ pub async fn until(server: &Scripted, what: &str, reached: impl FnMut(&Counts) -
     timeout(PATIENCE, server.until(reached))
         .await
         .unwrap_or_else(|_| panic!("{what} did not happen: {:?}", server.counts()));
+}
+
+/// The value of a metric line that begins so.
+pub async fn metric(gateway: &Gateway, line: &str) -> Option<u64> {
+    let answer = gateway.get("/metrics", Some("metrics-key")).await;
+    let text = answer.text().to_owned();
+    let found = text.lines().find(|had| had.starts_with(line))?;
+    found.rsplit(' ').next()?.parse().ok()
+}
+
+/// Waits until a metric has this value.
+pub async fn until_metric(gateway: &Gateway, line: &str, value: u64) {
+    let mut last = None;
+    let waiting = async {
+        while last != Some(value) {
+            last = metric(gateway, line).await;
+        }
+    };
+    let waited = timeout(PATIENCE, waiting).await;
+    assert!(waited.is_ok(), "{line} is {last:?} and not {value}");
+}
+
+/// Waits until nothing is under way any more, as `/metrics` tells it: the asking itself is one. How
+/// long that took.
+pub async fn at_rest(gateway: &Gateway) -> Duration {
+    let begun = Instant::now();
+    let waiting = async {
+        loop {
+            let text = gateway.get("/metrics", Some("metrics-key")).await;
+            let (of_providers, busy): (Vec<_>, Vec<_>) = text
+                .text()
+                .lines()
+                .filter(|line| {
+                    line.starts_with("gateway_in_flight{") || line.starts_with("gateway_waiting{")
+                })
+                .partition(|line| line.ends_with(" 0"));
+            assert!(!of_providers.is_empty(), "not shown: {}", text.text());
+            let only_this = text.text().contains("gateway_requests_in_flight 1\n");
+            if busy.is_empty() && only_this {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, waiting)
+        .await
+        .expect("the counters do not return to zero");
+    begun.elapsed()
 }
 
 pub async fn open(gateway: &Gateway, body: &Value) -> TcpStream {
