@@ -11,6 +11,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
 use super::body::{Body, BodyError, Pieces};
+use super::clockless::clockless;
 use super::connect::Connector;
 use super::failure::{Failure, connect_reason, delay_in, kept, no_descriptor};
 use super::headers::Headers;
@@ -212,7 +213,7 @@ impl Client {
         }
         self.write_headers(request.headers_mut(), outgoing);
         let begun = Instant::now();
-        let sent = request.send_body(Pieces(outgoing.body.clone()));
+        let sent = clockless(request.send_body(Pieces(outgoing.body.clone())));
         let response = match timeout_at(deadline.at, sent).await {
             Err(_) => return Err(deadline.failure(name)),
             Ok(Err(error)) => return Err(self.not_answered(&error, begun.elapsed(), deadline)),

@@ -2,6 +2,7 @@
 
 mod body;
 mod client;
+mod clockless;
 mod collector;
 mod connect;
 mod failure;
