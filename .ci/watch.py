@@ -46,6 +46,7 @@ gateway = subprocess.Popen(
         "HOST": "127.0.0.1",
         "PORT": "0",
         "LOG_FORMAT": "json",
+        "METRICS_KEY": "metrics-key",
         "OPENAI_BASE_URL": provider,
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}",
     },
@@ -68,7 +69,10 @@ def call(path, body=None):
     request = urllib.request.Request(
         url + path,
         data=body and json.dumps(body).encode(),
-        headers={"Authorization": "Bearer k", "Content-Type": "application/json"},
+        headers={
+            "Authorization": "Bearer metrics-key" if path == "/metrics" else "Bearer k",
+            "Content-Type": "application/json",
+        },
     )
     try:
         return urllib.request.urlopen(request).read().decode()

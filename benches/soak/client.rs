@@ -57,10 +57,17 @@ impl Answer {
 
 pub type Outcome = Result<Answer, Lost>;
 
+/// What shows how the providers are doing.
+pub const METRICS_KEY: &str = "sk-metrics";
+
 /// The bytes of a request.
 pub fn request(method: &str, path: &str, headers: &str, body: &str) -> Vec<u8> {
+    let key = match path {
+        "/metrics" => METRICS_KEY,
+        _ => "sk-caller",
+    };
     format!(
-        "{method} {path} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer sk-caller\r\n\
+        "{method} {path} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {key}\r\n\
          {headers}content-length: {}\r\n\r\n{body}",
         body.len()
     )

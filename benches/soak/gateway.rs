@@ -10,7 +10,7 @@ use std::time::Duration;
 use ai_gateway::providers::PROVIDERS;
 use tokio::time::{Instant, sleep};
 
-use crate::client::{ask, chat};
+use crate::client::{METRICS_KEY, ask, chat};
 use crate::upstream::Upstream;
 
 /// How long anything may take that has no bound of its own.
@@ -108,6 +108,7 @@ impl Gateway {
             .env("PORT", "0")
             .env("RUST_LOG", "info")
             .env("ACCESS_LOG", "off")
+            .env("METRICS_KEY", METRICS_KEY)
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
