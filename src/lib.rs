@@ -9,7 +9,7 @@
 //! | 1 | [`codec`] | JSON kept as it was written, server-sent events; pure |
 //! | 2 | [`dialect`] | the wire formats and the hub they meet in; pure |
 //! | 3 | [`providers`] | the static table, one row per provider |
-//! | 4 | [`config`], [`drain`], [`routing`], [`store`] | the environment; stopping; model name to provider; what providers want back |
+//! | 4 | [`alarm`], [`config`], [`drain`], [`routing`], [`store`] | a timer; the environment; stopping; model name to provider; what providers want back |
 //! | 5 | [`meter`] | counters, the record of each request, spans |
 //! | 6 | [`upstream`], [`scripted`] | one attempt at a provider; scripted ones for demo and tests |
 //! | 7 | [`access`], [`worker`] | who may call; the actor that owns one provider |
@@ -28,6 +28,7 @@ pub mod dialect;
 
 pub mod providers;
 
+pub mod alarm;
 pub mod config;
 pub mod drain;
 pub mod routing;

@@ -18,7 +18,7 @@ const ROWS: [&[&str]; 11] = [
     &["codec"],
     &["dialect"],
     &["providers"],
-    &["config", "drain", "routing", "store"],
+    &["alarm", "config", "drain", "routing", "store"],
     &["meter"],
     &["scripted", "upstream"],
     &["access", "worker"],

@@ -13,12 +13,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
 use super::ask::Ask;
 use super::plan::{Answer, Plan};
 use super::{AppState, Content, Refused, Reply};
-use crate::drain::End;
+use crate::alarm::Alarm;
+use crate::drain::{Drain, Stage};
 use crate::error::Error;
 use crate::meter::{Meter, Tally};
 
@@ -48,7 +49,7 @@ pub(super) async fn carry_out(plan: Plan, state: Rc<AppState>, ask: Ask) -> Resu
         answer: plan.answer.clone(),
         meter: Arc::clone(&state.meter),
         tally: Rc::clone(&ask.tally),
-        end: state.drain.end(),
+        drain: state.drain.clone(),
     };
     let mut call: Called = Box::pin(async move { plan.carry_out(&state, &ask).await });
     let patience = if keepalive.is_zero() {
@@ -85,7 +86,7 @@ struct Failing {
     answer: Answer,
     meter: Arc<Meter>,
     tally: Rc<Tally>,
-    end: End,
+    drain: Drain,
 }
 
 impl Failing {
@@ -116,10 +117,9 @@ struct Alive {
     from: From,
     /// Zero: no comments.
     interval: Duration,
-    /// When something was last sent. The timer looks at it when it fires, so that an event costs
-    /// no new timer.
+    /// When something was last sent.
     last: Instant,
-    timer: Pin<Box<Sleep>>,
+    alarm: Alarm,
 }
 
 impl Alive {
@@ -128,7 +128,7 @@ impl Alive {
             from,
             interval,
             last,
-            timer: Box::pin(sleep_until(last + interval)),
+            alarm: Alarm::default(),
         }
     }
 
@@ -155,7 +155,7 @@ impl Alive {
                             reason: "it is one object, where a stream was asked for".to_owned(),
                         },
                         Poll::Ready(Err(refused)) => refused.error,
-                        Poll::Pending if failing.end.has_come(cx) => Error::ShuttingDown,
+                        Poll::Pending if failing.drain.is_at(Stage::Ending) => Error::ShuttingDown,
                         Poll::Pending => return Poll::Pending,
                     };
                     let event = failing.event(&error);
@@ -167,14 +167,7 @@ impl Alive {
     }
 
     fn is_silent(&mut self, cx: &mut Context<'_>) -> bool {
-        while !self.interval.is_zero() && self.timer.as_mut().poll(cx).is_ready() {
-            let due = self.last + self.interval;
-            if due <= Instant::now() {
-                return true;
-            }
-            self.timer.as_mut().reset(due);
-        }
-        false
+        !self.interval.is_zero() && self.alarm.is_due(self.last + self.interval, cx)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::dialect::hub::{self, Event, Kept, Usage};
 use crate::dialect::openai::{ChatClient, ChatProvider, ChatRelay, mend};
 use crate::dialect::responses::{self, ResponsesRelay};
 use crate::dialect::{Egress, InOrder, Ingress, Reads, Relay, Report, Whole};
-use crate::drain::{Drain, End};
+use crate::drain::{Drain, Stage};
 use crate::error::Error;
 use crate::meter::{Meter, Tally};
 use crate::providers::Provider;
@@ -218,7 +218,7 @@ impl Plan {
                 .then(|| state.store.owner(provider.name, &key)),
             talk: *talk,
             tally: Rc::clone(&ask.tally),
-            end: state.drain.clone(),
+            drain: state.drain.clone(),
         };
         match content(answer, reply.content, *stream, key, aside) {
             Ok(content) => {
@@ -252,13 +252,13 @@ pub(super) struct Aside {
     owner: Option<u64>,
     talk: u64,
     tally: Rc<Tally>,
-    end: Drain,
+    drain: Drain,
 }
 
 impl Aside {
-    /// The end of the time for what is under way.
-    pub(super) fn end(&self) -> End {
-        self.end.end()
+    /// Whether the time for what is under way is over.
+    pub(super) fn is_over(&self) -> bool {
+        self.drain.is_at(Stage::Ending)
     }
 
     /// Remembers the tokens that the provider counted.

@@ -14,7 +14,6 @@ use super::plan::Aside;
 use crate::codec::sse;
 use crate::dialect::hub::{Contract, Event, Kept};
 use crate::dialect::{Relay, StreamIn, StreamOut, clean};
-use crate::drain::End;
 use crate::error::Error;
 use crate::secret::Secret;
 use crate::worker::Events;
@@ -24,7 +23,6 @@ pub(super) struct Relayed {
     events: Box<Events>,
     relay: Box<dyn Relay>,
     key: Secret,
-    end: End,
     aside: Aside,
     done: bool,
 }
@@ -40,7 +38,6 @@ impl Relayed {
             events,
             relay,
             key,
-            end: aside.end(),
             aside,
             done: false,
         }
@@ -72,11 +69,10 @@ impl Stream for Relayed {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let this = self.get_mut();
         while !this.done {
-            if this.end.is_due() {
+            if this.aside.is_over() {
                 return this.fail(&Error::ShuttingDown);
             }
             let events = match Pin::new(&mut *this.events).poll_next(cx) {
-                Poll::Pending if this.end.has_come(cx) => return this.fail(&Error::ShuttingDown),
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Some(Ok(events))) => events,
                 Poll::Ready(Some(Err(error))) => return this.finish(false, Some(error)),
@@ -114,7 +110,6 @@ pub(super) struct Translated {
     from: Box<dyn StreamIn>,
     to: Box<dyn StreamOut>,
     key: Secret,
-    end: End,
     aside: Aside,
     /// What the provider wants back, and the calls to find it by.
     kept: Option<(Vec<String>, Kept)>,
@@ -142,7 +137,6 @@ impl Translated {
             from,
             to,
             key,
-            end: aside.end(),
             aside,
             kept: keeps.then(Default::default),
             contract: Contract::default(),
@@ -218,15 +212,12 @@ impl Stream for Translated {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let this = self.get_mut();
         while !this.done {
-            let polled = if this.end.is_due() {
+            let polled = if this.aside.is_over() {
                 Poll::Ready(Some(Err(Error::ShuttingDown)))
             } else {
                 Pin::new(&mut *this.events).poll_next(cx)
             };
             match polled {
-                Poll::Pending if this.end.has_come(cx) => {
-                    this.steps.push(Event::Failed(Error::ShuttingDown));
-                }
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Some(Ok(events))) => {
                     for event in sse::events(&events) {

@@ -1,8 +1,8 @@
 //! What the HTTP server and the socket below it know of a connection, each for the other.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
-use std::task::Waker;
+use std::rc::{Rc, Weak};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use memchr::memmem;
@@ -10,8 +10,8 @@ use memchr::memmem;
 /// What the server knows of a connection and its socket does not, and the other way.
 #[derive(Debug, Default)]
 pub struct Connection {
-    /// Whether a request was ever begun.
-    pub(super) served: Cell<bool>,
+    /// Requests that were ever begun.
+    pub(super) begun: Cell<u64>,
     /// Requests that were begun and are not over.
     pub(super) under_way: Cell<u32>,
     /// Whether all of the last one's body was taken.
@@ -34,6 +34,39 @@ pub struct Connection {
     pub(super) ahead: Cell<bool>,
     /// Whom to wake when a request is over: the server does not read again by itself.
     pub(super) reader: RefCell<Option<Waker>>,
+    /// Who serves it, always the same.
+    task: RefCell<Option<Waker>>,
+}
+
+/// The connections of one thread.
+#[derive(Debug, Default)]
+pub(super) struct Connections {
+    all: RefCell<Vec<Weak<Connection>>>,
+    /// So many there are when those that are gone are looked for.
+    sweep: Cell<usize>,
+}
+
+/// Fewest connections among which those that are gone are looked for.
+const FEW: usize = 64;
+
+impl Connections {
+    pub(super) fn add(&self, connection: &Rc<Connection>) {
+        let mut all = self.all.borrow_mut();
+        if all.len() >= self.sweep.get().max(FEW) {
+            all.retain(|connection| connection.strong_count() > 0);
+            self.sweep.set(all.len() * 2);
+        }
+        all.push(Rc::downgrade(connection));
+    }
+
+    /// Has each look at what it is doing.
+    pub(super) fn wake(&self) {
+        for connection in self.all.borrow().iter().filter_map(Weak::upgrade) {
+            if let Some(task) = &*connection.task.borrow() {
+                task.wake_by_ref();
+            }
+        }
+    }
 }
 
 /// How a request's body ends.
@@ -76,8 +109,11 @@ impl Seen {
     pub(super) fn read(&mut self, bytes: &[u8]) {
         const END: &[u8] = b"\r\n\r\n";
         if self.head.is_none() {
-            let mut edge = self.tail.to_vec();
-            edge.extend(bytes.iter().take(3));
+            let mut edge = [0; 6];
+            edge[..3].copy_from_slice(&self.tail);
+            for (to, byte) in edge.iter_mut().skip(3).zip(bytes) {
+                *to = *byte;
+            }
             let at = match memmem::find(&edge, END) {
                 // The edge begins three bytes before these.
                 Some(at) => at.checked_add(1),
@@ -178,10 +214,18 @@ impl Connection {
         self.under_way.set(self.under_way.get() + 1);
         self.body_taken.set(length == Length::None);
         self.length.set(length);
-        self.served.set(true);
+        self.begun.set(self.begun.get() + 1);
         self.rest.set(Rest::Nothing);
         self.seen.borrow_mut().requests += 1;
         UnderWay(Rc::clone(self))
+    }
+
+    /// Remembers who serves the connection.
+    pub(super) fn remember(&self, cx: &Context<'_>) {
+        let known = |task: &Waker| task.will_wake(cx.waker());
+        if !self.task.borrow().as_ref().is_some_and(known) {
+            *self.task.borrow_mut() = Some(cx.waker().clone());
+        }
     }
 
     /// Whether bytes that come now belong to a later request.
@@ -189,17 +233,20 @@ impl Connection {
         self.under_way.get() > 0 && self.body_taken.get()
     }
 
-    /// How long what is there may take to become a request; `None` where nothing is, and the server
-    /// lets the connection rest.
+    /// Whether a part of a head came, or the first is still to come.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.begun.get() == 0 || self.seen.borrow().all > 0
+    }
+
+    /// How long what is there may take to become a request, or nothing may rest; `None` while a request
+    /// is under way.
     pub(super) fn time_left_for(&self, patience: &Patience) -> Option<Duration> {
         if self.under_way.get() > 0 {
             return None;
         }
-        let fresh = self.seen.borrow().all > 0;
         match self.rest.get() {
-            _ if fresh || !self.served.get() => Some(patience.head),
-            Rest::Nothing => None,
-            Rest::Perhaps => Some(patience.rest),
+            _ if self.is_fresh() => Some(patience.head),
+            Rest::Nothing | Rest::Perhaps => Some(patience.rest),
             Rest::Head => Some(patience.head),
         }
     }

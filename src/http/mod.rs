@@ -17,19 +17,22 @@ mod socket;
 mod tallied;
 mod ui;
 
-use std::future::{pending, ready};
+use std::cell::Cell;
+use std::future::{Future as _, pending, poll_fn, ready};
 use std::io;
 use std::net::{TcpListener, ToSocketAddrs};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use actix_http::HttpService;
 use actix_http::error::DispatchError;
+use actix_http::{HttpService, KeepAlive};
 use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
-use actix_web::App;
 use actix_web::dev::{AppConfig, Server, Service};
 use actix_web::rt::net::TcpStream;
+use actix_web::{App, rt};
 use futures_util::future::{Either, select};
 use socket2::{Domain, Type};
 use tokio::time::timeout;
@@ -39,7 +42,7 @@ pub use routes::ROUTES;
 
 use crate::drain::Stage;
 use crate::flow::{AppState, Shared};
-use connection::Patience;
+use connection::{Connections, Patience};
 use signals::{Signal, Signals};
 use socket::Socket;
 
@@ -96,24 +99,31 @@ pub fn serve(shared: Shared, listener: TcpListener) -> io::Result<Server> {
         let config = Arc::clone(shared.config());
         let meter = Arc::clone(shared.meter());
         let drain = shared.drain().clone();
+        let (closing, ending) = (drain.clone(), drain.clone());
+        let connections = Rc::new(Connections::default());
+        let watched = Cell::new(false);
         let app = App::new()
             .app_data(Rc::new(state))
-            .wrap_fn(|request, next| {
+            .wrap_fn(move |request, next| {
                 if tallied::is_too_late(&request) {
                     // The socket ends the connection; no answer is on its way by then.
                     return Either::Left(pending());
                 }
                 let open = tallied::open(&request);
-                let end = tallied::end(&request);
+                let drain = drain.clone();
                 let answer = match tallied::refused(&request, &open) {
                     None => Either::Left(next.call(request)),
                     Some(failure) => Either::Right(ready(Ok(request.error_response(failure)))),
                 };
                 Either::Right(async move {
-                    match select(Box::pin(answer), Box::pin(end)).await {
-                        Either::Left((answer, _)) => Ok(tallied::close(answer?, open)),
-                        Either::Right(_) => Err(tallied::ended(&open)),
-                    }
+                    let mut answer = pin!(answer);
+                    let answered = poll_fn(|cx| match answer.as_mut().poll(cx) {
+                        Poll::Pending if drain.is_at(Stage::Ending) => {
+                            Poll::Ready(Err(tallied::ended(&open)))
+                        }
+                        polled => polled,
+                    });
+                    Ok(tallied::close(answered.await?, open))
                 })
             })
             .configure(|app| routes::register(app, config.serve_docs))
@@ -122,9 +132,9 @@ pub fn serve(shared: Shared, listener: TcpListener) -> io::Result<Server> {
         // Its host is for building URLs, of which there are none.
         let app = map_config(app, |()| AppConfig::default());
         let http = HttpService::build()
-            .graceful_shutdown_signal(move || drain.reached(Stage::Closing))
-            .keep_alive(KEEP_ALIVE)
-            // The socket sees to the head of every request, not of the first alone.
+            .graceful_shutdown_signal(move || closing.reached(Stage::Closing))
+            // The socket sees to what rests, and to the head of every request, not of the first alone.
+            .keep_alive(KeepAlive::Os)
             .client_request_timeout(Duration::ZERO)
             // Who is refused in the middle of a body reads the answer; a reset would take it away.
             .client_disconnect_timeout(LINGER)
@@ -140,6 +150,14 @@ pub fn serve(shared: Shared, listener: TcpListener) -> io::Result<Server> {
         fn_service(move |io: TcpStream| {
             let client = io.peer_addr().ok();
             let socket = Socket::new(io, patience, Arc::clone(&meter));
+            connections.add(&socket.connection());
+            if !watched.replace(true) {
+                let (ended, connections) = (ending.reached(Stage::Ending), Rc::clone(&connections));
+                rt::spawn(async move {
+                    ended.await;
+                    connections.wake();
+                });
+            }
             ready(Ok::<_, DispatchError>((socket, client)))
         })
         .and_then(http)

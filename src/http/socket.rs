@@ -22,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::connection::{Connection, Patience, Rest};
+use crate::alarm::Alarm;
 use crate::dialect::openai::envelope;
 use crate::error::Error;
 use crate::meter::Meter;
@@ -44,14 +45,23 @@ fn too_slow() -> Vec<u8> {
     .into_bytes()
 }
 
+/// A head, or a connection at rest, and when it has taken its time.
+struct Wait {
+    due: Instant,
+    time: Duration,
+    /// Requests that were begun before.
+    after: u64,
+}
+
 /// The socket under the HTTP server.
 pub struct Socket {
     io: TcpStream,
     connection: Rc<Connection>,
     patience: Patience,
     meter: Arc<Meter>,
-    /// Runs while a head is not there as a whole, with the time it had.
-    head: Option<(Duration, Pin<Box<Sleep>>)>,
+    /// What is waited for while no request is under way.
+    wait: Option<Wait>,
+    alarm: Alarm,
     /// Runs while the client takes nothing.
     write: Option<Pin<Box<Sleep>>>,
     ahead: BytesMut,
@@ -72,7 +82,8 @@ impl Socket {
             connection: Rc::default(),
             patience,
             meter,
-            head: None,
+            wait: None,
+            alarm: Alarm::default(),
             write: None,
             ahead: BytesMut::new(),
             discarded: 0,
@@ -116,28 +127,34 @@ impl Socket {
         Poll::Pending
     }
 
-    /// Whether a head has taken its time. While an answer is on its way, the client is given that
-    /// time first.
-    fn head_expired(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Whether a head, or a connection at rest, has taken its time. While an answer is on its way,
+    /// the client is given that time first.
+    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
         let time = self.connection.time_left_for(&self.patience);
         let Some(time) = time.filter(|_| self.write.is_none()) else {
-            self.head = None;
+            self.wait = None;
             return false;
         };
-        // What may rest has another time than what is surely a head.
-        self.head.take_if(|(had, _)| *had != time);
-        let (_, timer) = self
-            .head
-            .get_or_insert_with(|| (time, Box::pin(sleep_until(Instant::now() + time))));
-        timer.as_mut().poll(cx).is_ready()
+        let after = self.connection.begun.get();
+        // What may rest has another time than what is surely a head, and each head its own.
+        self.wait
+            .take_if(|wait| wait.time != time || wait.after != after);
+        let due = self
+            .wait
+            .get_or_insert_with(|| Wait {
+                due: Instant::now() + time,
+                time,
+                after,
+            })
+            .due;
+        self.alarm.is_due(due, cx)
     }
 
     /// Ends a connection whose head is late; with an answer, where it is surely a head that is late
     /// and no other answer is on its way.
     fn too_slow(&mut self) -> io::Error {
         let connection = &self.connection;
-        let fresh = connection.seen.borrow().all > 0 || !connection.served.get();
-        if fresh && connection.rest.get() == Rest::Nothing {
+        if connection.is_fresh() && connection.rest.get() == Rest::Nothing {
             let error = Error::LateHead;
             self.meter.late_head(error.status(), error.class());
             let _ = self.io.try_write(&too_slow());
@@ -156,18 +173,10 @@ impl AsyncRead for Socket {
         this.was_read = true;
         if this.connection.is_ahead() {
             this.in_a_row = 0;
-            this.head = None;
             return this.read_ahead(cx);
-        }
-        if this.connection.time_left_for(&this.patience).is_none() {
-            // A timer of a request that is over measures no other.
-            this.head = None;
         }
         if this.in_a_row >= IN_A_ROW {
             this.in_a_row = 0;
-            if this.head_expired(cx) {
-                return Poll::Ready(Err(this.too_slow()));
-            }
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -178,9 +187,6 @@ impl AsyncRead for Socket {
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
                     this.in_a_row = 0;
-                    if this.head_expired(cx) {
-                        return Poll::Ready(Err(this.too_slow()));
-                    }
                     return Poll::Pending;
                 }
             }
@@ -222,10 +228,12 @@ impl Socket {
         Poll::Pending
     }
 
-    /// What the server does not look at any more, once it has met an error or the end: it does not
-    /// read then, but at the end of every turn it flushes.
+    /// At the end of every turn the server flushes: what takes too long is seen then, when requests
+    /// that came have begun; and what the server does not look at any more once it has met an error or
+    /// the end, when it does not read.
     fn look(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let connection = Rc::clone(&self.connection);
+        connection.remember(cx);
         let left = connection.at_end.get() && connection.is_ahead();
         if connection.overrun.get() || left {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
@@ -238,8 +246,7 @@ impl Socket {
             if !was_read && let Poll::Ready(Err(error)) = self.read_ahead(cx) {
                 return Poll::Ready(Err(error));
             }
-        } else if self.head_expired(cx) {
-            // An answer that was given at once has left a part of a head behind.
+        } else if self.is_late(cx) {
             return Poll::Ready(Err(self.too_slow()));
         }
         Poll::Ready(Ok(()))

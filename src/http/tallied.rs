@@ -1,7 +1,6 @@
 //! Opens the record of a request when its head is there, and closes it with the last byte of its
 //! answer.
 
-use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -101,12 +100,7 @@ pub(super) fn is_too_late(request: &ServiceRequest) -> bool {
     connection(request.request()).is_overrun()
 }
 
-/// The end of the time for what is under way.
-pub(super) fn end(request: &ServiceRequest) -> impl Future<Output = ()> + use<> {
-    state(request.request()).drain.reached(Stage::Ending)
-}
-
-/// The error of a request that is still under way then.
+/// The error of a request that is still under way when the time for that is over.
 pub(super) fn ended(open: &Open) -> actix_web::Error {
     let failure = Failure::from(Error::ShuttingDown);
     open.tally.answered(Error::ShuttingDown.status());

@@ -7,9 +7,10 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use serde::de::IgnoredAny;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use super::gate::Permit;
+use crate::alarm::Alarm;
 use crate::codec::sse::{self, Framer};
 use crate::error::{Error, Phase};
 use crate::providers::Provider;
@@ -29,10 +30,9 @@ pub struct Events {
     framer: Framer,
     first: Bytes,
     idle: Duration,
-    /// When the last byte came. The timer below looks at it when it fires, so that a byte costs
-    /// no new timer.
+    /// When the last byte came.
     alive: Instant,
-    timer: Pin<Box<Sleep>>,
+    alarm: Alarm,
     /// Whether the first event was there: until then another deadline counts.
     begun: bool,
     ended: bool,
@@ -46,15 +46,14 @@ impl Events {
         permit: Permit,
         idle: Duration,
     ) -> Self {
-        let alive = Instant::now();
         Self {
             provider,
             body,
             framer: Framer::new(MAX_EVENT),
             first: Bytes::new(),
             idle,
-            alive,
-            timer: Box::pin(tokio::time::sleep_until(alive + idle)),
+            alive: Instant::now(),
+            alarm: Alarm::default(),
             begun: false,
             ended: false,
             permit: Some(permit),
@@ -107,17 +106,6 @@ impl Events {
         self.permit = None;
     }
 
-    fn idle_expired(&mut self, cx: &mut Context<'_>) -> bool {
-        while self.timer.as_mut().poll(cx).is_ready() {
-            let due = self.alive + self.idle;
-            if due <= Instant::now() {
-                return true;
-            }
-            self.timer.as_mut().reset(due);
-        }
-        false
-    }
-
     /// What is left when the provider closed without a blank line: passed on where it is whole.
     fn last(&mut self) -> Option<Result<Bytes, Error>> {
         if !self.framer.has_partial() {
@@ -168,7 +156,7 @@ impl Stream for Events {
                     break Some(Err(Error::Truncated));
                 }
                 Poll::Ready(None) => break this.last(),
-                Poll::Pending if this.begun && this.idle_expired(cx) => {
+                Poll::Pending if this.begun && this.alarm.is_due(this.alive + this.idle, cx) => {
                     break Some(Err(Error::TimedOut {
                         provider: this.provider.name,
                         phase: Phase::Silence,

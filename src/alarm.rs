@@ -1,0 +1,75 @@
+//! A timer for what is asked about often and is rarely due.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::Context;
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// Wakes a task at a moment that keeps moving on. It is left running where it was set: to be woken
+/// once for nothing costs less than to set it anew each time.
+///
+/// It must always be asked by the same task.
+#[derive(Debug, Default)]
+pub struct Alarm(Option<Pin<Box<Sleep>>>);
+
+impl Alarm {
+    /// Whether `due` has come; else the task is woken then, or before.
+    pub fn is_due(&mut self, due: Instant, cx: &mut Context<'_>) -> bool {
+        let timer = match &mut self.0 {
+            Some(timer) if timer.is_elapsed() => {
+                if due <= Instant::now() {
+                    return true;
+                }
+                timer.as_mut().reset(due);
+                timer
+            }
+            Some(timer) if timer.deadline() <= due => return false,
+            Some(timer) => {
+                timer.as_mut().reset(due);
+                timer
+            }
+            none => none.insert(Box::pin(sleep_until(due))),
+        };
+        timer.as_mut().poll(cx).is_ready()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use std::task::Poll;
+    use std::time::Duration;
+
+    /// Waits until `due()` has come; gives how often it was woken.
+    async fn wakings(alarm: &mut Alarm, due: impl Fn(u32) -> Instant) -> u32 {
+        let mut woken = 0;
+        poll_fn(|cx| {
+            if alarm.is_due(due(woken), cx) {
+                return Poll::Ready(woken);
+            }
+            woken += 1;
+            Poll::Pending
+        })
+        .await
+    }
+
+    #[actix_web::test]
+    async fn it_rings_at_the_moment_that_counts_now() {
+        let begun = Instant::now();
+        let ms = |ms| begun + Duration::from_millis(ms);
+        let mut alarm = Alarm::default();
+        let woken = wakings(&mut alarm, |woken| if woken == 0 { ms(5) } else { ms(40) }).await;
+        assert!(begun.elapsed() >= Duration::from_millis(40), "not before");
+        assert_eq!(woken, 2, "once for nothing");
+        // Earlier than it was set.
+        wakings(&mut alarm, |_| ms(41)).await;
+        let cx = &mut Context::from_waker(std::task::Waker::noop());
+        assert!(!alarm.is_due(ms(60_000), cx));
+        wakings(&mut alarm, |_| ms(60)).await;
+        let took = begun.elapsed();
+        assert!(took >= Duration::from_millis(60) && took < Duration::from_secs(30));
+        assert!(alarm.is_due(ms(0), cx), "the past has come");
+    }
+}
