@@ -12,9 +12,10 @@ use crate::error::Error;
 pub struct Route {
     /// The path, with the framework's patterns.
     pub path: &'static str,
-    /// The methods it takes, as in an `Allow` header.
+    /// The methods it takes, as in an `Allow` header. What `HEAD` is answered the framework sends
+    /// without its body.
     pub allow: &'static str,
-    /// Whom it answers. Nobody else comes to the handler.
+    /// Whom it answers. Nobody else comes to the handler, and nothing with another method.
     pub audience: Audience,
     /// Whether it is a page for people, which `SERVE_DOCS` turns off.
     page: bool,
@@ -78,52 +79,32 @@ const fn watched(path: &'static str, handler: fn(Resource) -> Resource) -> Route
     }
 }
 
-/// A handler for `GET`, and for `HEAD`, whose body the framework leaves out.
-macro_rules! get {
-    ($handler:path) => {
-        |resource| {
-            resource
-                .route(web::get().to($handler))
-                .route(web::head().to($handler))
-        }
-    };
-}
-
 /// All paths, those that are asked for most first. What a caller without a key may ask is said here and nowhere else.
 pub const ROUTES: [Route; 13] = [
     keyed("/v1/chat/completions", POST, |resource| {
-        resource.route(web::post().to(chat::create))
+        resource.to(chat::create)
     }),
     keyed("/v1/responses", POST, |resource| {
-        resource.route(web::post().to(responses::create))
+        resource.to(responses::create)
     }),
-    page("/", get!(ui::index)),
-    page("/static/{file}", get!(ui::file)),
-    open("/healthz", get!(health::check)),
-    open("/readyz", get!(health::ready)),
-    page("/doc", get!(openapi::serve)),
-    page("/docs", get!(ui::to_swagger)),
-    page("/swagger-ui", get!(ui::to_swagger)),
-    page("/swagger-ui/{file:.*}", get!(ui::swagger)),
-    open("/providers", get!(providers::list)),
-    watched("/metrics", get!(metrics::text)),
-    keyed("/v1/models", GET, get!(models::list)),
+    page("/", |resource| resource.to(ui::index)),
+    page("/static/{file}", |resource| resource.to(ui::file)),
+    open("/healthz", |resource| resource.to(health::check)),
+    open("/readyz", |resource| resource.to(health::ready)),
+    page("/doc", |resource| resource.to(openapi::serve)),
+    page("/docs", |resource| resource.to(ui::to_swagger)),
+    page("/swagger-ui", |resource| resource.to(ui::to_swagger)),
+    page("/swagger-ui/{file:.*}", |resource| resource.to(ui::swagger)),
+    open("/providers", |resource| resource.to(providers::list)),
+    watched("/metrics", |resource| resource.to(metrics::text)),
+    keyed("/v1/models", GET, |resource| resource.to(models::list)),
 ];
 
-/// Registers all paths; those for people where `pages` says so.
+/// Registers all paths; those for people where `pages` says so. Methods and keys are looked at before,
+/// see [`find`].
 pub(super) fn register(config: &mut web::ServiceConfig, pages: bool) {
     for route in ROUTES.into_iter().filter(|route| pages || !route.page) {
-        let resource = (route.handler)(web::resource(route.path));
-        config.service(
-            resource.default_service(web::to(move |request: HttpRequest| {
-                let failure = Failure::from(Error::MethodNotAllowed {
-                    method: request.method().to_string(),
-                    path: request.path().to_owned(),
-                    allow: route.allow,
-                });
-                async move { Err::<HttpResponse, _>(failure) }
-            })),
-        );
+        config.service((route.handler)(web::resource(route.path)));
     }
     config.default_service(web::to(|request: HttpRequest| {
         let failure = Failure::from(unknown(&request));
@@ -137,7 +118,10 @@ pub(super) fn find(path: &str) -> Option<&'static Route> {
     static TABLE: [Route; ROUTES.len()] = ROUTES;
     let serves = |route: &&Route| match route.path.split_once('{') {
         None => route.path == path,
-        Some((folder, _)) => path.starts_with(folder),
+        Some((folder, pattern)) => path.strip_prefix(folder).is_some_and(|file| {
+            // Without a pattern it is one segment.
+            pattern.contains(':') || !file.is_empty() && !file.contains('/')
+        }),
     };
     TABLE.iter().find(serves)
 }

@@ -86,8 +86,16 @@ pub(super) fn refused(request: &ServiceRequest, open: &Open) -> Option<Failure> 
     let error = open.entry.as_ref().err()?;
     // What the path does not take at all is said to everyone.
     let route = routes::find(request.match_info().as_str())?;
-    let takes = route.takes(request.method().as_str());
-    takes.then(|| Failure::from(error.clone()))
+    // What the path does not take at all is said to everyone.
+    if !route.takes(request.method().as_str()) {
+        return Some(Failure::from(Error::MethodNotAllowed {
+            method: request.method().to_string(),
+            path: request.path().to_owned(),
+            allow: route.allow,
+        }));
+    }
+    let error = open.entry.as_ref().err()?;
+    Some(Failure::from(error.clone()))
 }
 
 fn connection(request: &HttpRequest) -> Rc<Connection> {
