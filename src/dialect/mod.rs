@@ -7,6 +7,7 @@ pub mod anthropic;
 pub mod hub;
 pub mod models;
 pub mod openai;
+mod plain;
 mod reads;
 pub mod responses;
 

@@ -1,5 +1,6 @@
 //! Messages events -> hub events; one state machine per stream. Pure.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
@@ -13,6 +14,7 @@ use crate::codec::json::Text;
 use crate::codec::sse;
 use crate::dialect::StreamIn;
 use crate::dialect::hub::{Detail, Event, Finish};
+use crate::dialect::plain::Plain;
 use crate::error::Error;
 
 /// Anthropic Messages 2023-06-01, any stream event.
@@ -146,6 +148,8 @@ pub(super) struct FromMessages {
     usage: WireUsage,
     counted: bool,
     stop_reason: Option<String>,
+    /// The last piece of text, and its block.
+    plain: Option<(u64, Plain)>,
 }
 
 impl FromMessages {
@@ -161,6 +165,7 @@ impl FromMessages {
             usage: WireUsage::default(),
             counted: false,
             stop_reason: None,
+            plain: None,
         }
     }
 
@@ -279,22 +284,36 @@ impl FromMessages {
 
     /// Reads an event that is a piece of text and nothing else; `false` where it may be another.
     fn usual(&mut self, data: &str, out: &mut Vec<Event>) -> bool {
+        if let Some((index, plain)) = &self.plain
+            && let Some(text) = plain.text(data)
+        {
+            let text = text.into_owned();
+            return self.text(*index, text, out);
+        }
         if TEXT_DELTA.find(data.as_bytes()).is_none() {
             return false;
         }
         let Ok(Usual { kind, index, delta }) = serde_json::from_str(data) else {
             return false;
         };
-        let block = self.blocks.iter().rev().find(|(i, _)| *i == index);
-        if &*kind != "content_block_delta"
-            || &*delta.kind != "text_delta"
-            || !matches!(block, Some((_, Block::Text { .. })))
-        {
+        if &*kind != "content_block_delta" || &*delta.kind != "text_delta" {
             return false;
         }
-        if !delta.text.is_empty() {
-            self.said += delta.text.chars().count();
-            out.push(Event::Text(delta.text.0.into_owned()));
+        if let Cow::Borrowed(text) = delta.text.0 {
+            self.plain = Plain::learn_from(data, text).map(|plain| (index, plain));
+        }
+        self.text(index, delta.text.0.into_owned(), out)
+    }
+
+    /// Adds text to an open block; `false` where that is none of text.
+    fn text(&mut self, index: u64, text: String, out: &mut Vec<Event>) -> bool {
+        let block = self.blocks.iter().rev().find(|(i, _)| *i == index);
+        if !matches!(block, Some((_, Block::Text { .. }))) {
+            return false;
+        }
+        if !text.is_empty() {
+            self.said += text.chars().count();
+            out.push(Event::Text(text));
         }
         true
     }

@@ -248,7 +248,7 @@ fn tool_choice(choice: &ToolChoice<'_>) -> Box<RawValue> {
 
 /// Chat Completions, the parts of `chat.completion` that mean something elsewhere.
 #[derive(serde::Deserialize)]
-struct Completion {
+struct Completion<'a> {
     #[serde(default)]
     id: Option<String>,
     #[serde(default)]
@@ -257,14 +257,16 @@ struct Completion {
     created: Option<serde_json::Number>,
     #[serde(default)]
     service_tier: Option<String>,
-    choices: Vec<Choice>,
+    #[serde(borrow)]
+    choices: Vec<Choice<'a>>,
     #[serde(default)]
     usage: Option<Box<RawValue>>,
 }
 
 #[derive(serde::Deserialize)]
-struct Choice {
-    message: Said,
+struct Choice<'a> {
+    #[serde(borrow)]
+    message: Said<'a>,
     #[serde(default)]
     finish_reason: Option<String>,
     #[serde(default)]
@@ -272,9 +274,9 @@ struct Choice {
 }
 
 #[derive(serde::Deserialize)]
-struct Said {
-    #[serde(default)]
-    content: Option<Content>,
+struct Said<'a> {
+    #[serde(borrow, default)]
+    content: Option<Content<'a>>,
     #[serde(default)]
     reasoning_content: Option<String>,
     #[serde(default)]

@@ -1,5 +1,6 @@
 //! Members that providers write in more than one shape. Pure.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
@@ -8,24 +9,27 @@ use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// `content`: a text, or parts, as Mistral's reasoning models write them.
-pub(super) enum Content {
-    Text(String),
+pub(super) enum Content<'a> {
+    Text(Cow<'a, str>),
     Parts(Vec<Part>),
 }
 
 // An untagged enum would keep every text twice, to try it as each of the two.
-impl<'de> Deserialize<'de> for Content {
+impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct ContentVisitor;
         impl<'de> Visitor<'de> for ContentVisitor {
-            type Value = Content;
+            type Value = Content<'de>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a text or parts")
             }
-            fn visit_str<E>(self, text: &str) -> Result<Content, E> {
-                Ok(Content::Text(text.to_owned()))
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Content::Text(Cow::Borrowed(text)))
             }
-            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Content, A::Error> {
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Content::Text(Cow::Owned(text.to_owned())))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
                 Vec::deserialize(SeqAccessDeserializer::new(seq)).map(Content::Parts)
             }
         }
@@ -44,7 +48,15 @@ pub(super) struct Part {
     thinking: Option<Vec<Part>>,
 }
 
-impl Content {
+impl Content<'_> {
+    /// The text, where it is one, and is written as it is.
+    pub(super) fn borrowed(&self) -> Option<&str> {
+        match self {
+            Self::Text(Cow::Borrowed(text)) => Some(text),
+            _ => None,
+        }
+    }
+
     /// Whether there is nothing in it but text and thinking.
     pub(super) fn is_plain(&self) -> bool {
         match self {
@@ -58,7 +70,7 @@ impl Content {
     /// What was said, and what was thought.
     pub(super) fn split(self) -> (String, String) {
         let parts = match self {
-            Self::Text(text) => return (text, String::new()),
+            Self::Text(text) => return (text.into_owned(), String::new()),
             Self::Parts(parts) => parts,
         };
         let (mut said, mut thought) = (String::new(), String::new());

@@ -12,6 +12,7 @@ use super::{read_error, read_usage};
 use crate::codec::json::Text;
 use crate::codec::sse;
 use crate::dialect::hub::{Event, Usage};
+use crate::dialect::plain::Plain;
 use crate::dialect::{StreamIn, place_of};
 use crate::error::Error;
 
@@ -26,8 +27,8 @@ struct Chunk<'a> {
     model: Option<Text<'a>>,
     #[serde(default)]
     created: Option<serde_json::Number>,
-    #[serde(default)]
-    choices: Option<Vec<Choice>>,
+    #[serde(borrow, default)]
+    choices: Option<Vec<Choice<'a>>>,
     #[serde(default)]
     usage: Option<Box<RawValue>>,
     #[serde(default)]
@@ -44,11 +45,11 @@ struct Elsewhere {
 }
 
 #[derive(Deserialize)]
-struct Choice {
+struct Choice<'a> {
     #[serde(default)]
     index: Option<u64>,
-    #[serde(default)]
-    delta: Option<Delta>,
+    #[serde(borrow, default)]
+    delta: Option<Delta<'a>>,
     #[serde(default)]
     finish_reason: Option<String>,
     #[serde(default)]
@@ -56,9 +57,9 @@ struct Choice {
 }
 
 #[derive(Default, Deserialize)]
-struct Delta {
-    #[serde(default)]
-    content: Option<Content>,
+struct Delta<'a> {
+    #[serde(borrow, default)]
+    content: Option<Content<'a>>,
     #[serde(default)]
     reasoning_content: Option<String>,
     #[serde(default)]
@@ -99,6 +100,8 @@ pub(super) struct FromChat {
     tags: Option<Tags>,
     positional_ids: bool,
     said: bool,
+    /// The last chunk that was a piece of text and nothing else.
+    plain: Option<Plain>,
 }
 
 impl FromChat {
@@ -116,6 +119,7 @@ impl FromChat {
             tags: chat.reasoning_tags.then(Tags::default),
             positional_ids: chat.positional_ids,
             said: false,
+            plain: None,
         }
     }
 
@@ -157,6 +161,51 @@ impl FromChat {
         out.push(Event::End);
     }
 
+    fn choice(&mut self, choice: Choice<'_>, out: &mut Vec<Event>) {
+        if choice.index.unwrap_or(0) != 0 {
+            return;
+        }
+        let delta = choice.delta.unwrap_or_default();
+        let ends = choice
+            .finish_reason
+            .as_deref()
+            .is_some_and(|word| !word.is_empty());
+        let (said, thought) = self.split(delta.content, ends);
+        let some = |text: &String| !text.is_empty();
+        let reasoning = delta
+            .reasoning_content
+            .filter(some)
+            .or(delta.reasoning.filter(some));
+        for text in [reasoning.unwrap_or_default(), thought] {
+            if !text.is_empty() {
+                out.push(Event::Reasoning(text));
+            }
+        }
+        if !said.is_empty() {
+            self.said = true;
+            out.push(Event::Text(said));
+        }
+        if let Some(text) = delta.refusal.filter(|text| !text.is_empty()) {
+            out.push(Event::Refusal(text));
+        }
+        if let Some(list) = delta.annotations.filter(|list| !list.is_empty()) {
+            out.push(Event::Annotations(list));
+        }
+        for call in delta.tool_calls.unwrap_or_default() {
+            self.said = true;
+            self.call(call, out);
+        }
+        if let Some(usage) = choice.usage.as_deref().and_then(read_usage) {
+            self.usage = Some(usage);
+        }
+        match choice.finish_reason {
+            // An empty word is none, unless the provider's mark follows.
+            Some(word) if word.is_empty() => self.blank = true,
+            Some(word) => self.finish = Some(word),
+            None => {}
+        }
+    }
+
     fn call(&mut self, call: Call, out: &mut Vec<Event>) {
         let function = call.function.unwrap_or_default();
         let Some(arguments) = function.arguments() else {
@@ -192,8 +241,31 @@ impl FromChat {
         }
     }
 
+    /// The text of a chunk that says nothing else: one like it only says more.
+    fn plain_text<'c>(&self, choices: &'c [Choice<'_>]) -> Option<&'c str> {
+        let [choice] = choices else {
+            return None;
+        };
+        let delta = choice.delta.as_ref()?;
+        let says_more = choice.index.unwrap_or(0) != 0
+            || choice.finish_reason.is_some()
+            || choice.usage.is_some()
+            || delta.reasoning_content.is_some()
+            || delta.reasoning.is_some()
+            || delta.refusal.is_some()
+            || delta.annotations.is_some()
+            || delta.tool_calls.is_some()
+            || self.tags.is_some()
+            || !self.said;
+        delta
+            .content
+            .as_ref()?
+            .borrowed()
+            .filter(|text| !says_more && !text.is_empty())
+    }
+
     /// What was said and thought, after the tags that some models write.
-    fn split(&mut self, content: Option<Content>, ends: bool) -> (String, String) {
+    fn split(&mut self, content: Option<Content<'_>>, ends: bool) -> (String, String) {
         let (said, thought) = content.map(Content::split).unwrap_or_default();
         let Some(tags) = &mut self.tags else {
             return (said, thought);
@@ -211,7 +283,15 @@ impl FromChat {
 
 impl StreamIn for FromChat {
     fn push(&mut self, event: &sse::Event<'_>, out: &mut Vec<Event>) {
-        if self.ended || event.data.trim().is_empty() {
+        if self.ended {
+            return;
+        }
+        let plain = self.plain.as_ref().filter(|_| event.name.is_none());
+        if let Some(text) = plain.and_then(|plain| plain.text(&event.data)) {
+            out.push(Event::Text(text.into_owned()));
+            return;
+        }
+        if event.data.trim().is_empty() {
             return;
         }
         if event.data.trim() == "[DONE]" {
@@ -258,49 +338,15 @@ impl StreamIn for FromChat {
                     .filter(|&at| at > 0),
             });
         }
+        if let Some(text) = self.plain_text(&choices)
+            && chunk.usage.is_none()
+            && chunk.x_groq.is_none()
+            && event.name.is_none()
+        {
+            self.plain = Plain::learn_from(&event.data, text);
+        }
         for choice in choices {
-            if choice.index.unwrap_or(0) != 0 {
-                continue;
-            }
-            let delta = choice.delta.unwrap_or_default();
-            let ends = choice
-                .finish_reason
-                .as_deref()
-                .is_some_and(|word| !word.is_empty());
-            let (said, thought) = self.split(delta.content, ends);
-            let some = |text: &String| !text.is_empty();
-            let reasoning = delta
-                .reasoning_content
-                .filter(some)
-                .or(delta.reasoning.filter(some));
-            for text in [reasoning.unwrap_or_default(), thought] {
-                if !text.is_empty() {
-                    out.push(Event::Reasoning(text));
-                }
-            }
-            if !said.is_empty() {
-                self.said = true;
-                out.push(Event::Text(said));
-            }
-            if let Some(text) = delta.refusal.filter(|text| !text.is_empty()) {
-                out.push(Event::Refusal(text));
-            }
-            if let Some(list) = delta.annotations.filter(|list| !list.is_empty()) {
-                out.push(Event::Annotations(list));
-            }
-            for call in delta.tool_calls.unwrap_or_default() {
-                self.said = true;
-                self.call(call, out);
-            }
-            if let Some(usage) = choice.usage.as_deref().and_then(read_usage) {
-                self.usage = Some(usage);
-            }
-            match choice.finish_reason {
-                // An empty word is none, unless the provider's mark follows.
-                Some(word) if word.is_empty() => self.blank = true,
-                Some(word) => self.finish = Some(word),
-                None => {}
-            }
+            self.choice(choice, out);
         }
         let elsewhere = chunk.x_groq.and_then(|own| own.usage);
         if let Some(usage) = chunk.usage.or(elsewhere).as_deref().and_then(read_usage) {
@@ -324,6 +370,7 @@ impl StreamIn for FromChat {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn read(lines: &[&str]) -> String {
         let mut stream = FromChat::new("groq", &ChatProvider::PLAIN);
@@ -512,5 +559,80 @@ mod tests {
             ]),
             "start(c) text(Hi) stop end"
         );
+    }
+
+    fn usual(more: &'static str) -> impl Strategy<Value = String> {
+        let content = prop_oneof![
+            4 => any::<String>().prop_map(|text| serde_json::to_string(&text).unwrap()),
+            4 => "[a-z ]{1,6}".prop_map(|text| format!("\"{text}\"")),
+            1 => prop::sample::select(vec!["\"\"", "null", "\"\\ud83d\"", "[{\"type\":\"text\",\"text\":\"a\"}]"])
+                .prop_map(str::to_owned),
+        ];
+        let rest = prop::sample::select(vec![
+            "}}]}",
+            "},\"finish_reason\":null}]}",
+            ",\"reasoning\":\"r\"}}]}",
+            ",\"content_2\":\"x\"}}]}",
+            "}}],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}",
+            "},\"finish_reason\":\"stop\"}]}",
+            "},\"index\":1}]}",
+        ]);
+        (content, rest).prop_map(move |(content, rest)| {
+            format!("{{\"id\":\"c\"{more},\"choices\":[{{\"delta\":{{\"content\":{content}{rest}")
+        })
+    }
+
+    proptest! {
+        /// What is learned from one chunk never changes what the next means.
+        #[test]
+        fn a_usual_chunk_is_read_as_if_it_were_taken_apart(
+            chunks in prop::collection::vec(
+                prop_oneof![usual(""), usual(",\"obfuscation\":\"abc\"")],
+                1..16,
+            ),
+        ) {
+            let streams = || FromChat::new("groq", &ChatProvider::PLAIN);
+            let (mut quick, mut slow) = (streams(), streams());
+            let (mut read, mut expected) = (Vec::new(), Vec::new());
+            for data in &chunks {
+                // The same one twice, so that there is something to learn from.
+                for _ in 0..2 {
+                    let event = sse::Event {
+                        name: None,
+                        data: data.into(),
+                    };
+                    quick.push(&event, &mut read);
+                    slow.plain = None;
+                    slow.push(&event, &mut expected);
+                }
+            }
+            quick.finish(&mut read);
+            slow.finish(&mut expected);
+            let said = |events: &[Event]| events.iter().map(short).collect::<Vec<_>>();
+            prop_assert_eq!(said(&read), said(&expected));
+        }
+    }
+
+    #[test]
+    fn a_usual_chunk_is_learned() {
+        let mut stream = FromChat::new("groq", &ChatProvider::PLAIN);
+        let mut out = Vec::new();
+        for text in ["a", "b", "other words"] {
+            let data = format!(r#"{{"id":"c","choices":[{{"delta":{{"content":"{text}"}}}}]}}"#);
+            let fits = stream
+                .plain
+                .as_ref()
+                .is_some_and(|plain| plain.fits(data.as_bytes()));
+            assert_eq!(
+                fits,
+                text == "other words",
+                "the first began, the second is usual"
+            );
+            let event = sse::Event {
+                name: None,
+                data: data.into(),
+            };
+            stream.push(&event, &mut out);
+        }
     }
 }

@@ -7,9 +7,10 @@
 mod choice;
 mod fix;
 mod order;
-mod plain;
 mod probe;
 mod usage;
+#[cfg(test)]
+mod usual;
 mod whole;
 
 use std::borrow::Cow;
@@ -24,11 +25,11 @@ use super::{ChatClient, read_error, read_usage};
 use crate::codec::json::{fields, raw};
 use crate::codec::sse::{self, Verdict};
 use crate::dialect::hub::{Kept, Usage};
+use crate::dialect::plain::Plain;
 use crate::dialect::{Relay, place_of};
 use crate::error::Error;
 use choice::{Choice, NAMELESS, call_fix, content};
 use fix::{ChoiceFix, FinishFix, Fixes, UsageFix};
-use plain::Plain;
 use probe::{Probe, ProbeChoice};
 
 pub use order::in_order;
