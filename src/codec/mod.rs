@@ -1,6 +1,7 @@
 //! Framing without meaning: JSON objects kept as they were written, and server-sent events. Pure.
 
 pub mod json;
+pub mod scan;
 mod spliced;
 pub mod sse;
 

@@ -70,7 +70,7 @@ pub(crate) fn check_usage(raw: &RawValue) -> Option<(Usage, bool)> {
 }
 
 /// `usage` of a completion or of a chunk.
-#[derive(serde::Deserialize)]
+#[derive(Default, serde::Deserialize)]
 struct WireUsage {
     #[serde(default)]
     prompt_tokens: Option<u64>,

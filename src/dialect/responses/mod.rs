@@ -13,6 +13,7 @@ mod stream_out;
 mod tools;
 mod wire;
 
+use crate::codec::scan::Scan;
 use crate::dialect::hub::{Answer, Memory, Request, Usage};
 use crate::dialect::openai::{read_error, responses_error};
 use crate::dialect::{Egress, InOrder, Ingress, Mended, Stamp, StreamIn, StreamOut, Translated};
@@ -36,16 +37,24 @@ pub fn usage(response: &[u8]) -> Option<Usage> {
 /// A whole response that goes through as it is; `None` where it may be an error.
 #[must_use]
 pub fn in_order(response: &[u8]) -> Option<InOrder> {
-    #[derive(serde::Deserialize)]
-    struct Response {
-        #[serde(default)]
-        usage: Option<answer_in::WireUsage>,
-        #[serde(default)]
-        output: Option<serde::de::IgnoredAny>,
+    let mut scan = Scan::new(std::str::from_utf8(response).ok()?);
+    let (mut output, mut usage) = (None, None);
+    scan.object(|name, scan| {
+        let known = match name {
+            b"output" => &mut output,
+            b"usage" => &mut usage,
+            b"" => return None,
+            _ => return scan.value().map(drop),
+        };
+        let second = known.replace(scan.value()?).is_some();
+        (!second).then_some(())
+    })?;
+    if !scan.is_at_end() || output? == b"null" {
+        return None;
     }
-    let response: Response = serde_json::from_slice(response).ok()?;
-    response.output.is_some().then(|| InOrder {
-        usage: response.usage.map(Usage::from),
+    let usage = usage.map(serde_json::from_slice::<Option<answer_in::WireUsage>>);
+    Some(InOrder {
+        usage: usage.transpose().ok()?.flatten().map(Usage::from),
     })
 }
 

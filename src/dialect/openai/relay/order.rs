@@ -3,15 +3,11 @@
 //! Whatever is not seen to be in order here is looked at by [`super::mend`]; that this says no more
 //! than that does is held by a property test.
 
-use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, IgnoredAny};
-use serde_json::value::RawValue;
-
-use crate::codec::json::Word;
+use crate::codec::scan::Scan;
 use crate::dialect::InOrder;
-use crate::dialect::openai::WireUsage;
 use crate::dialect::openai::egress::finish;
 use crate::dialect::openai::provider::ChatProvider;
+use crate::dialect::openai::{UsageDetails, WireUsage};
 
 /// A completion that goes through as it is; `None` where that is not known.
 #[must_use]
@@ -20,103 +16,170 @@ pub fn in_order(body: &[u8], provider: &ChatProvider, keeps: bool) -> Option<InO
     if keeps || provider.reasoning_tags {
         return None;
     }
-    let text = std::str::from_utf8(body).ok()?;
-    // A list of the same values would be read as well.
-    if !text.trim_start().starts_with('{') {
+    let mut scan = Scan::new(std::str::from_utf8(body).ok()?);
+    let mut completion = Completion::default();
+    scan.object(|name, scan| completion.member(name, scan))?;
+    if !scan.is_at_end() || completion.has != Completion::ALL {
         return None;
     }
-    let completion: Completion<'_> = serde_json::from_str(text).ok()?;
-    let named = [
-        completion.id,
-        completion.object,
-        completion.created,
-        completion.model,
-    ];
-    let named = named
-        .iter()
-        .all(|value| !matches!(value.get(), "null" | "\"\"" | "0"));
-    if !named || completion.error.is_some() || !completion.choices.iter().all(Choice::in_order) {
-        return None;
-    }
-    let Some(usage) = completion.usage else {
+    match completion.usage.map(WireUsage::read) {
         // Some providers count elsewhere.
-        return completion.x_groq.is_none().then(InOrder::default);
-    };
-    match usage.read() {
-        Some((usage, exact)) => exact.then_some(InOrder { usage: Some(usage) }),
-        None => Some(InOrder::default()),
+        None => (!completion.counts_elsewhere).then(InOrder::default),
+        Some(Some((usage, exact))) => exact.then_some(InOrder { usage: Some(usage) }),
+        Some(None) => Some(InOrder::default()),
     }
 }
 
-#[derive(Deserialize)]
-struct Completion<'a> {
-    #[serde(borrow)]
-    id: &'a RawValue,
-    #[serde(borrow)]
-    object: &'a RawValue,
-    #[serde(borrow)]
-    created: &'a RawValue,
-    #[serde(borrow)]
-    model: &'a RawValue,
-    #[serde(borrow)]
-    choices: Vec<Choice<'a>>,
-    #[serde(default)]
-    usage: Option<WireUsage>,
-    #[serde(default)]
-    x_groq: Option<IgnoredAny>,
-    #[serde(default)]
-    error: Option<IgnoredAny>,
+/// Marks one of a few members as seen; `None` where it was before: which of two counts is not known.
+fn once(has: &mut u8, member: u8) -> Option<()> {
+    (*has & member == 0).then(|| *has |= member)
 }
 
-#[derive(Deserialize)]
-struct Choice<'a> {
-    #[serde(borrow)]
-    index: &'a RawValue,
-    #[serde(rename = "logprobs")]
-    _logprobs: IgnoredAny,
-    #[serde(borrow)]
-    message: Message<'a>,
-    #[serde(borrow)]
-    finish_reason: Word<'a>,
-    #[serde(default, rename = "usage")]
-    _usage: Absent,
-}
-
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(borrow)]
-    role: &'a RawValue,
-    #[serde(borrow)]
-    content: &'a RawValue,
-    #[serde(rename = "refusal")]
-    _refusal: IgnoredAny,
-    #[serde(default, rename = "reasoning")]
-    _reasoning: Absent,
-    #[serde(default, rename = "tool_calls")]
-    _tool_calls: Absent,
-    #[serde(default, rename = "function_call")]
-    _function_call: Absent,
-}
-
-impl Choice<'_> {
-    fn in_order(&self) -> bool {
-        let content = self.message.content.get();
-        let word = self.finish_reason.get();
-        let ends = word.is_some_and(|word| finish(Some(word), false).0.name() == word);
-        ends && self.index.get() != "null"
-            && self.message.role.get() != "null"
-            && (content.starts_with('"') || content == "null")
-    }
-}
-
-/// A member that must not be there.
 #[derive(Default)]
-struct Absent;
+struct Completion {
+    has: u8,
+    has_usage: bool,
+    usage: Option<WireUsage>,
+    counts_elsewhere: bool,
+}
 
-impl<'de> Deserialize<'de> for Absent {
-    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
-        Err(D::Error::custom("it must not be there"))
+impl Completion {
+    const ALL: u8 = 0b1_1111;
+
+    fn member(&mut self, name: &[u8], scan: &mut Scan<'_>) -> Option<()> {
+        let member = match name {
+            b"" => return None,
+            b"id" => 1,
+            b"object" => 2,
+            b"created" => 4,
+            b"model" => 8,
+            b"choices" => {
+                once(&mut self.has, 16)?;
+                return scan.array(choice);
+            }
+            b"usage" => {
+                let second = std::mem::replace(&mut self.has_usage, true);
+                count(scan, &mut self.usage)?;
+                return (!second).then_some(());
+            }
+            b"x_groq" => {
+                self.counts_elsewhere |= scan.value()? != b"null";
+                return Some(());
+            }
+            b"error" => return (scan.value()? == b"null").then_some(()),
+            _ => return scan.value().map(drop),
+        };
+        once(&mut self.has, member)?;
+        let value = scan.value()?;
+        let is_named = !matches!(value, b"null" | b"\"\"" | b"0");
+        is_named.then_some(())
     }
+}
+
+/// Takes a choice in which nothing is missing and nothing to be mended.
+fn choice(scan: &mut Scan<'_>) -> Option<()> {
+    let mut has = 0;
+    scan.object(|name, scan| match name {
+        b"index" => {
+            once(&mut has, 1)?;
+            (scan.value()? != b"null").then_some(())
+        }
+        b"logprobs" => {
+            once(&mut has, 2)?;
+            scan.value().map(drop)
+        }
+        b"message" => {
+            once(&mut has, 4)?;
+            message(scan)
+        }
+        b"finish_reason" => {
+            once(&mut has, 8)?;
+            let word = std::str::from_utf8(scan.string()?.0).ok()?;
+            (finish(Some(word), false).0.name() == word).then_some(())
+        }
+        b"" | b"usage" => None,
+        _ => scan.value().map(drop),
+    })?;
+    (has == 0b1111).then_some(())
+}
+
+fn message(scan: &mut Scan<'_>) -> Option<()> {
+    let mut has = 0;
+    scan.object(|name, scan| match name {
+        b"role" => {
+            once(&mut has, 1)?;
+            (scan.value()? != b"null").then_some(())
+        }
+        b"content" => {
+            once(&mut has, 2)?;
+            let content = scan.value()?;
+            (content.starts_with(b"\"") || content == b"null").then_some(())
+        }
+        b"refusal" => {
+            once(&mut has, 4)?;
+            scan.value().map(drop)
+        }
+        b"" | b"reasoning" | b"tool_calls" | b"function_call" => None,
+        _ => scan.value().map(drop),
+    })?;
+    (has == 0b111).then_some(())
+}
+
+/// Takes a count of tokens, or null.
+fn count(scan: &mut Scan<'_>, into: &mut Option<WireUsage>) -> Option<()> {
+    if scan.null() {
+        return Some(());
+    }
+    let usage = into.insert(WireUsage::default());
+    let mut has = 0;
+    scan.object(|name, scan| {
+        let (member, number) = match name {
+            b"" => return None,
+            b"prompt_tokens" => (1, &mut usage.prompt_tokens),
+            b"completion_tokens" => (2, &mut usage.completion_tokens),
+            b"total_tokens" => (4, &mut usage.total_tokens),
+            b"cached_tokens" => (8, &mut usage.cached_tokens),
+            b"prompt_tokens_details" => {
+                once(&mut has, 16)?;
+                return details(scan, &mut usage.prompt_tokens_details);
+            }
+            b"completion_tokens_details" => {
+                once(&mut has, 32)?;
+                return details(scan, &mut usage.completion_tokens_details);
+            }
+            _ => return scan.value().map(drop),
+        };
+        once(&mut has, member)?;
+        tokens(scan, number)
+    })
+}
+
+fn details(scan: &mut Scan<'_>, into: &mut Option<UsageDetails>) -> Option<()> {
+    if scan.null() {
+        return Some(());
+    }
+    let details = into.insert(UsageDetails::default());
+    let mut has = 0;
+    scan.object(|name, scan| {
+        let (member, number) = match name {
+            b"" => return None,
+            b"cached_tokens" => (1, &mut details.cached_tokens),
+            b"cache_write_tokens" => (2, &mut details.cache_write_tokens),
+            b"reasoning_tokens" => (4, &mut details.reasoning_tokens),
+            _ => return scan.value().map(drop),
+        };
+        once(&mut has, member)?;
+        tokens(scan, number)
+    })
+}
+
+/// Takes a whole number, or null.
+fn tokens(scan: &mut Scan<'_>, into: &mut Option<u64>) -> Option<()> {
+    if !scan.null() {
+        let number = std::str::from_utf8(scan.value()?).ok()?;
+        *into = Some(number.parse().ok()?);
+    }
+    Some(())
 }
 
 #[cfg(test)]
