@@ -187,7 +187,6 @@ async fn p15_a_body_below_the_least_rate_is_ended_and_one_far_above_is_not() {
 }
 
 #[actix_web::test]
-#[ignore = "the time that a body has earned is counted in whole seconds, and rounded down"]
 async fn p15_a_body_just_above_the_least_rate_is_not_ended() {
     let server = in_turn(vec![completion()]);
     let gateway = strict(&server);

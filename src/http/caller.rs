@@ -11,7 +11,7 @@ use actix_web::http::header::{
 };
 use actix_web::{FromRequest, HttpRequest};
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, timeout_at};
 
 use super::connection::UnderWay;
@@ -250,19 +250,25 @@ impl<'r> Pace<'r> {
 
     /// The next piece; nothing where the body is over.
     async fn next(&mut self, payload: &mut Payload) -> Result<Option<Bytes>, Error> {
-        let earned = self.received.checked_div(self.rate).unwrap_or(0);
-        let until = self.begun + self.time.max(Duration::from_secs(earned));
-        let piece = timeout_at(until, payload.next())
-            .await
-            .map_err(|_| Error::IncompleteBody)?
-            .transpose()
-            .map_err(|_| {
-                if self.under_way.is_at_end() {
-                    return Error::IncompleteBody;
-                }
-                let reason = "the chunks of its body are malformed";
-                Error::Malformed { reason }
-            })?;
+        // It usually came with its head; then no timer is needed.
+        let piece = match payload.next().now_or_never() {
+            Some(piece) => piece,
+            None => {
+                let millis = self.received.saturating_mul(1000);
+                let earned = millis.checked_div(self.rate).unwrap_or(0);
+                let until = self.begun + self.time.max(Duration::from_millis(earned));
+                timeout_at(until, payload.next())
+                    .await
+                    .map_err(|_| Error::IncompleteBody)?
+            }
+        };
+        let piece = piece.transpose().map_err(|_| {
+            if self.under_way.is_at_end() {
+                return Error::IncompleteBody;
+            }
+            let reason = "the chunks of its body are malformed";
+            Error::Malformed { reason }
+        })?;
         let bytes = piece.as_ref().map_or(0, Bytes::len);
         self.received += u64::try_from(bytes).unwrap_or(u64::MAX);
         Ok(piece)
