@@ -48,7 +48,7 @@ const PARTS: &[(&str, Make)] = &[
             |body| {
                 let object = Object::from_body(body).unwrap();
                 let model = object.get("model").unwrap();
-                json::splice(body, model, "\"gpt-4o-mini\"").is_some()
+                json::splice(body, model, Bytes::from_static(b"\"gpt-4o-mini\"")).is_some()
             },
         )
     }),

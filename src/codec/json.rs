@@ -267,12 +267,8 @@ pub(crate) use fields;
 ///
 /// Returns `None` where `value` was not read from `body`.
 #[must_use]
-pub fn splice(body: &Bytes, value: &Raw<'_>, replacement: &str) -> Option<Spliced> {
-    Spliced::new(
-        body,
-        value.get(),
-        Bytes::copy_from_slice(replacement.as_bytes()),
-    )
+pub fn splice(body: &Bytes, value: &Raw<'_>, replacement: Bytes) -> Option<Spliced> {
+    Spliced::new(body, value.get(), replacement)
 }
 
 /// A text where a text is expected, borrowed where it holds no escape; nothing where something else
@@ -450,7 +446,7 @@ mod tests {
         );
         let object = Object::from_body(&body).unwrap();
         let model = object.get("model").unwrap();
-        let out = splice(&body, model, "\"x\"").unwrap().whole();
+        let out = splice(&body, model, "\"x\"".into()).unwrap().whole();
         assert_eq!(
             std::str::from_utf8(&out).unwrap(),
             r#" {"a":9007199254740993123 , "model" : "x","e":1.0e2,"u":"\u00e9"} "#
@@ -460,7 +456,7 @@ mod tests {
     #[test]
     fn a_value_from_elsewhere_is_not_spliced() {
         let other = raw("x");
-        assert!(splice(&Bytes::from_static(b"{}"), &Cow::Owned(other), "1").is_none());
+        assert!(splice(&Bytes::from_static(b"{}"), &Cow::Owned(other), "1".into()).is_none());
     }
 
     #[test]

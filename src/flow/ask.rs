@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::{AppState, Held, Refused};
@@ -87,10 +86,12 @@ pub(super) fn relayed(body: &Bytes, object: &Object<'_>, asked: &str, model: &st
     if asked == model {
         return body.clone().into();
     }
-    let name: Box<RawValue> = raw(model);
+    // Of a plain name it is the exact length.
+    let mut name = Vec::with_capacity(model.len() + 2);
+    json::write(model, &mut name);
     object
         .get("model")
-        .and_then(|value| json::splice(body, value, name.get()))
+        .and_then(|value| json::splice(body, value, name.into()))
         .unwrap_or_else(|| body.clone().into())
 }
 
@@ -171,7 +172,7 @@ impl Ask {
             reads,
             before,
         };
-        match state.worker(provider).call(call).await {
+        match state.worker(provider).call(&call).await {
             Ok(reply) => Ok((reply, key)),
             Err(failed) => Err(refused(failed, provider, &self.caller)),
         }

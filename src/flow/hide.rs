@@ -26,7 +26,7 @@ pub(super) fn whole(body: Bytes, key: &Secret) -> Bytes {
         return Bytes::from(redact(&text, Some(key)).into_owned());
     }
     // An escape spells it otherwise; written anew, a text has one spelling.
-    if !says_error(&body) && (ERROR.find(&body).is_none() || ESCAPE.find(&body).is_none()) {
+    if ERROR.find(&body).is_none() || !says_error(&body) && ESCAPE.find(&body).is_none() {
         return body;
     }
     match serde_json::from_slice::<Value>(&body) {

@@ -213,7 +213,7 @@ async fn pages(
             reads: Reads::Json(provider.dialect()),
             before: 0,
         };
-        let reply = state.worker(provider).call(call).await?;
+        let reply = state.worker(provider).call(&call).await?;
         let page = match &reply.content {
             Content::Whole(body, _) => read(
                 body,

@@ -104,6 +104,8 @@ fn caller(open: &Open) -> Result<Caller, Error> {
 pub struct Asked {
     /// Who calls.
     pub caller: Caller,
+    /// When all of it was there.
+    pub arrived: Instant,
     /// The JSON text, not looked at yet.
     pub body: Bytes,
     /// Its share of what may be held.
@@ -128,7 +130,7 @@ impl Asked {
                 let value = may_be.then(|| text(&request, name)).flatten()?;
                 Some(value.to_owned())
             }),
-            arrived: Instant::now(),
+            arrived: self.arrived,
             body: self.body,
             held: self.held,
             tally: self.tally,
@@ -155,11 +157,12 @@ impl FromRequest for Asked {
             let caller = caller(&open)?;
             check_type(&request)?;
             let mut held = state.bodies.hold();
-            let body = read(&request, payload, &state.config, &open.under_way, &mut held).await?;
+            let body = read(&request, payload, &state.config, &open, &mut held).await?;
             open.under_way.body_taken();
-            open.tally.received(body.len());
+            let arrived = open.tally.received(body.len()).into();
             Ok(Self {
                 caller,
+                arrived,
                 body,
                 held,
                 tally: Rc::clone(&open.tally),
@@ -192,7 +195,7 @@ async fn read(
     request: &HttpRequest,
     mut payload: Payload,
     config: &Config,
-    under_way: &UnderWay,
+    open: &Open,
     held: &mut Held,
 ) -> Result<Bytes, Error> {
     let limit = config.max_body;
@@ -203,7 +206,7 @@ async fn read(
     if told.is_some_and(|told| told > limit) {
         return Err(Error::TooLarge { limit });
     }
-    let mut pace = Pace::new(config, under_way);
+    let mut pace = Pace::new(config, &open.under_way, open.tally.begun().into());
     let Some(first) = pace.next(&mut payload).await? else {
         return Ok(Bytes::new());
     };
@@ -238,10 +241,10 @@ struct Pace<'r> {
 }
 
 impl<'r> Pace<'r> {
-    fn new(config: &Config, under_way: &'r UnderWay) -> Self {
+    fn new(config: &Config, under_way: &'r UnderWay, begun: Instant) -> Self {
         Self {
             under_way,
-            begun: Instant::now(),
+            begun,
             time: config.body_timeout,
             rate: config.body_rate,
             received: 0,

@@ -83,8 +83,6 @@ pub(super) fn refused(request: &ServiceRequest, open: &Open) -> Option<Failure> 
     if let Some(failure) = malformed(request) {
         return Some(failure);
     }
-    let error = open.entry.as_ref().err()?;
-    // What the path does not take at all is said to everyone.
     let route = routes::find(request.match_info().as_str())?;
     // What the path does not take at all is said to everyone.
     if !route.takes(request.method().as_str()) {
@@ -156,7 +154,7 @@ pub(super) fn close(answer: ServiceResponse<BoxBody>, open: Rc<Open>) -> Service
     {
         tally.failed(failure.class());
     }
-    if let Ok(id) = HeaderValue::from_str(tally.id()) {
+    if let Ok(id) = HeaderValue::from_maybe_shared(tally.id_bytes().clone()) {
         answer.headers_mut().insert(REQUEST_ID.clone(), id);
     }
     let (name, value) = no_sniff();

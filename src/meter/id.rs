@@ -2,6 +2,8 @@
 
 use std::cell::Cell;
 
+use bytes::Bytes;
+
 thread_local! {
     static STATE: Cell<u64> = Cell::new(getrandom::u64().unwrap_or(0x9e37_79b9_7f4a_7c15));
 }
@@ -23,14 +25,15 @@ pub fn seed() -> u128 {
 }
 
 /// The id of a request: 32 hexadecimal digits.
-pub(super) fn request() -> String {
+pub(super) fn request() -> Bytes {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let nibbles = seed().to_be_bytes();
-    let nibbles = nibbles.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    nibbles
-        .filter_map(|nibble| DIGITS.get(usize::from(nibble)))
-        .map(|digit| char::from(*digit))
-        .collect()
+    let mut out = Vec::with_capacity(32);
+    for byte in seed().to_be_bytes() {
+        for nibble in [byte >> 4, byte & 15] {
+            out.push(DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0'));
+        }
+    }
+    out.into()
 }
 
 /// The id of a trace; never 0, which means none.

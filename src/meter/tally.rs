@@ -5,6 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
+
 use super::line::{Line, Value};
 use super::spans::{Attempt, Span, Trace};
 use super::{Meter, id};
@@ -29,12 +31,12 @@ const MAX_PATH: usize = 256;
 pub struct Tally {
     meter: Arc<Meter>,
     begun: Instant,
-    /// The same moment by the clock on the wall.
-    wall: SystemTime,
     method: &'static str,
+    /// For the log; empty where nothing is logged.
     path: String,
     endpoint: &'static str,
-    id: String,
+    /// Of ASCII alone.
+    id: Bytes,
     /// Bytes of the answer's body.
     sent: Cell<usize>,
     seen: RefCell<Seen>,
@@ -61,7 +63,9 @@ struct Seen {
     /// Whether it has its whole answer.
     complete: bool,
     trace: Option<Trace>,
-    attempts: Vec<Attempt>,
+    attempts: u64,
+    /// The attempts, where there is a trace.
+    spans: Vec<Attempt>,
 }
 
 /// How a request came in.
@@ -87,14 +91,17 @@ impl Tally {
         Rc::new(Self {
             meter: Arc::clone(meter),
             begun: Instant::now(),
-            wall: SystemTime::now(),
             method: arrival.method,
-            path: short(arrival.path),
+            path: if meter.logs() {
+                short(arrival.path)
+            } else {
+                String::new()
+            },
             endpoint: arrival.endpoint,
             id: arrival
                 .id
                 .filter(|id| acceptable(id))
-                .map_or_else(id::request, str::to_owned),
+                .map_or_else(id::request, |id| Bytes::copy_from_slice(id.as_bytes())),
             sent: Cell::new(0),
             seen: RefCell::new(Seen {
                 trace,
@@ -106,7 +113,19 @@ impl Tally {
     /// The request's id: the client's, where that is one, else one of our own.
     #[must_use]
     pub fn id(&self) -> &str {
+        std::str::from_utf8(&self.id).unwrap_or_default()
+    }
+
+    /// The same, shared, of ASCII alone.
+    #[must_use]
+    pub fn id_bytes(&self) -> &Bytes {
         &self.id
+    }
+
+    /// When its head was there.
+    #[must_use]
+    pub fn begun(&self) -> Instant {
+        self.begun
     }
 
     /// Whether the request begins a trace: what the client said of another does not belong to it.
@@ -116,11 +135,13 @@ impl Tally {
         seen.trace.as_ref().is_some_and(Trace::is_first)
     }
 
-    /// The body is there, of so many bytes.
-    pub fn received(&self, bytes: usize) {
+    /// The body is there, of so many bytes; when that was.
+    pub fn received(&self, bytes: usize) -> Instant {
+        let at = Instant::now();
         let mut seen = self.seen.borrow_mut();
-        seen.received = Some(self.begun.elapsed());
+        seen.received = Some(at - self.begun);
         seen.received_bytes = bytes;
+        at
     }
 
     /// So many bytes more of the answer are on their way.
@@ -149,21 +170,22 @@ impl Tally {
     /// An attempt begins; what the provider is to be told as `traceparent`, where there is a trace.
     pub fn attempt(&self) -> Option<String> {
         let mut seen = self.seen.borrow_mut();
-        seen.attempts.push(Attempt {
+        seen.attempts += 1;
+        let span = id::span();
+        let parent = seen.trace.as_ref()?.parent_of(span);
+        seen.spans.push(Attempt {
             begun: self.begun.elapsed(),
             ended: None,
             error: None,
-            span: id::span(),
+            span,
         });
-        let span = seen.attempts.last().map(|attempt| attempt.span)?;
-        seen.trace.as_ref().map(|trace| trace.parent_of(span))
+        Some(parent)
     }
 
     /// The attempt failed.
     pub fn attempt_failed(&self, reason: &'static str) {
-        let at = self.begun.elapsed();
-        if let Some(attempt) = self.seen.borrow_mut().attempts.last_mut() {
-            attempt.ended = Some(at);
+        if let Some(attempt) = self.seen.borrow_mut().spans.last_mut() {
+            attempt.ended = Some(self.begun.elapsed());
             attempt.error = Some(reason);
         }
     }
@@ -218,8 +240,7 @@ impl Tally {
             line.push("model", Value::Word(model.to_string().into()));
             line.push("provider", Value::Word(provider.name.into()));
             line.push("stream", Value::Flag(seen.stream));
-            let attempts = u64::try_from(seen.attempts.len()).unwrap_or(u64::MAX);
-            line.push("attempts", Value::Number(attempts));
+            line.push("attempts", Value::Number(seen.attempts));
             line.push(
                 "receive_ms",
                 Value::Number(ms(seen.received.unwrap_or_default())),
@@ -243,7 +264,7 @@ impl Tally {
         if let Some(error) = seen.error {
             line.push("error", Value::Word(error.into()));
         }
-        line.push("request_id", Value::Word(self.id.as_str().into()));
+        line.push("request_id", Value::Word(self.id().into()));
         if let Some(id) = &seen.upstream_id {
             line.push("upstream_request_id", Value::Word(id.clone().into()));
         }
@@ -257,7 +278,7 @@ impl Tally {
 impl Drop for Tally {
     fn drop(&mut self) {
         let total = self.begun.elapsed();
-        let mut seen = std::mem::take(&mut *self.seen.borrow_mut());
+        let seen = self.seen.get_mut();
         if !seen.complete {
             let reason = if seen.stalled {
                 STALLED
@@ -266,7 +287,7 @@ impl Drop for Tally {
             };
             seen.error.get_or_insert(reason);
         }
-        if let Some(attempt) = seen.attempts.last_mut()
+        if let Some(attempt) = seen.spans.last_mut()
             && attempt.ended.is_none()
         {
             attempt.ended = Some(total);
@@ -288,8 +309,9 @@ impl Drop for Tally {
             self.meter.tokens(provider, usage);
         }
         if self.meter.logs() {
-            self.meter.log(&self.line(&seen, total));
+            self.meter.log(&self.line(&self.seen.borrow(), total));
         }
+        let seen = self.seen.get_mut();
         if let Some(trace) = seen.trace.take() {
             let name = format!("{} {}", self.method, self.endpoint);
             self.meter.export(Span {
@@ -297,11 +319,12 @@ impl Drop for Tally {
                 name: name.trim_end().to_owned(),
                 method: self.method,
                 endpoint: self.endpoint,
-                begun: self.wall,
+                begun: SystemTime::now() - total,
                 took: total,
                 status: seen.status.unwrap_or(CLIENT_LEFT),
                 // Either is the client's own text, which may be a key in the wrong place.
-                request_id: redact(&self.id, None).into_owned(),
+                request_id: redact(std::str::from_utf8(&self.id).unwrap_or_default(), None)
+                    .into_owned(),
                 model: seen
                     .model
                     .take()
@@ -312,7 +335,7 @@ impl Drop for Tally {
                 usage: seen.usage,
                 error: seen.error,
                 upstream_id: seen.upstream_id.take(),
-                attempts: std::mem::take(&mut seen.attempts),
+                attempts: std::mem::take(&mut seen.spans),
             });
         }
     }

@@ -59,8 +59,8 @@ pub struct Outgoing<'c> {
     pub stream: bool,
     /// Headers of the client that this provider is given.
     pub headers: &'c [(&'static str, String)],
-    /// The request's id, for the provider; empty for none.
-    pub request_id: &'c str,
+    /// The request's id, for the provider.
+    pub request_id: Option<&'c Bytes>,
     /// The span that this attempt is, for the provider; wins over the client's own.
     pub traceparent: Option<&'c str>,
     /// How its answer is read.
@@ -294,8 +294,8 @@ impl Client {
                 headers.insert(HeaderName::from_static(name), value);
             }
         }
-        if !outgoing.request_id.is_empty()
-            && let Ok(id) = HeaderValue::from_str(outgoing.request_id)
+        if let Some(id) = outgoing.request_id
+            && let Ok(id) = HeaderValue::from_maybe_shared(id.clone())
         {
             static NAME: HeaderName = HeaderName::from_static("x-request-id");
             headers.insert(NAME.clone(), id);
@@ -481,7 +481,7 @@ mod tests {
                 key: &Secret::new("k"),
                 stream: false,
                 headers: &[],
-                request_id: "",
+                request_id: None,
                 traceparent: None,
                 reads: Reads::Responses,
                 anew: false,

@@ -44,24 +44,36 @@ impl Breakers {
         }
     }
 
-    /// Lets a call for `model` through at `at`.
+    /// Lets a call for `model` through; `at` gives the time, which mostly is not needed.
     ///
     /// # Errors
     /// How long until the next one is let through.
-    pub fn admit(&mut self, model: &str, at: Duration) -> Result<Ticket, Duration> {
+    pub fn admit(
+        &mut self,
+        model: &str,
+        at: impl FnOnce() -> Duration,
+    ) -> Result<Ticket, Duration> {
+        if self.of.is_empty() {
+            return Ok(Ticket(0));
+        }
         self.of
             .get_mut(model)
-            .map_or(Ok(Ticket(0)), |breaker| breaker.admit(at))
+            .map_or(Ok(Ticket(0)), |breaker| breaker.admit(at()))
     }
 
-    /// A call that was let through ended at `at`. What the circuit lets through, where that changed.
+    /// A call that was let through ended; `at` gives the time. What the circuit lets through, where
+    /// that changed.
     pub fn ended(
         &mut self,
         model: &str,
         ticket: Ticket,
         failed: bool,
-        at: Duration,
+        at: impl FnOnce() -> Duration,
     ) -> Option<Circuit> {
+        if self.of.is_empty() && !failed {
+            return None;
+        }
+        let at = at();
         if !self.of.contains_key(model) {
             // A model that only ever answers needs no circuit.
             if !failed || self.settings.error_percent == 0 {
@@ -326,8 +338,8 @@ mod tests {
     fn a_model_that_fails_shuts_out_no_other_and_names_make_no_circuits_without_end() {
         let mut breakers = Breakers::new(SETTINGS);
         let mut run = |model: &str, at: u64, failed: bool| {
-            let ticket = breakers.admit(model, ms(at)).ok()?;
-            breakers.ended(model, ticket, failed, ms(at))
+            let ticket = breakers.admit(model, || ms(at)).ok()?;
+            breakers.ended(model, ticket, failed, || ms(at))
         };
         for at in 0..3 {
             assert_eq!(run("broken", at, true), None);
@@ -336,15 +348,15 @@ mod tests {
         assert_eq!(run("broken", 3, true), Some(Circuit::Open));
         assert_eq!(breakers.worst(), Circuit::Open);
         assert_eq!(breakers.failing(), ["broken"]);
-        assert!(breakers.admit("good", ms(4)).is_ok());
-        assert!(breakers.admit("broken", ms(4)).is_err());
+        assert!(breakers.admit("good", || ms(4)).is_ok());
+        assert!(breakers.admit("broken", || ms(4)).is_err());
         for n in 0..1000 {
             let name = format!("made-up-{n}");
-            let ticket = breakers.admit(&name, ms(5)).unwrap();
-            breakers.ended(&name, ticket, true, ms(5));
+            let ticket = breakers.admit(&name, || ms(5)).unwrap();
+            breakers.ended(&name, ticket, true, || ms(5));
         }
         assert_eq!(breakers.of.len(), MOST);
-        let late = ms(60_000);
+        let late = || ms(60_000);
         let ticket = breakers.admit("new", late).unwrap();
         breakers.ended("new", ticket, true, late);
         assert_eq!(

@@ -88,7 +88,7 @@ impl Gate {
     /// # Errors
     /// How long it stays open.
     pub(super) fn admit(&self, model: &str) -> Result<Ticket, Duration> {
-        self.breakers().admit(model, self.started.elapsed())
+        self.breakers().admit(model, || self.started.elapsed())
     }
 
     /// An attempt ended. `failed`: the provider did not answer, or answered that it cannot. What the
@@ -99,7 +99,7 @@ impl Gate {
         } else if self.failures.load(Ordering::Relaxed) != 0 {
             self.failures.store(0, Ordering::Relaxed);
         }
-        let at = self.started.elapsed();
+        let at = || self.started.elapsed();
         self.breakers().ended(model, ticket, failed, at)
     }
 
@@ -108,11 +108,17 @@ impl Gate {
         self.breakers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A slot, where one is free.
+    pub(super) fn try_enter(&self) -> Option<Permit> {
+        let permit = Arc::clone(&self.slots).try_acquire_owned();
+        permit.ok().map(Permit)
+    }
+
     /// A slot: at once where one is free, else in turn. `None` at once where the line is full, and
     /// at `until`.
     pub(super) async fn enter(&self, until: Instant) -> Option<Permit> {
-        if let Ok(permit) = Arc::clone(&self.slots).try_acquire_owned() {
-            return Some(Permit(permit));
+        if let Some(permit) = self.try_enter() {
+            return Some(permit);
         }
         let before = self.waiting.fetch_add(1, Ordering::AcqRel);
         let _waiting = Waiting(&self.waiting);

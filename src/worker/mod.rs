@@ -12,11 +12,13 @@ mod events;
 mod gate;
 
 use std::borrow::Cow;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use tokio::time::{Instant, timeout_at};
 
 pub use breaker::Circuit;
@@ -153,20 +155,20 @@ impl Handle {
     ///
     /// # Errors
     /// Why there is no answer.
-    pub async fn call(&self, call: Call) -> Result<Reply, Failed> {
+    pub async fn call(&self, call: &Call) -> Result<Reply, Failed> {
         self.0.call(call).await
     }
 }
 
 impl Worker {
-    async fn call(&self, call: Call) -> Result<Reply, Failed> {
+    async fn call(&self, call: &Call) -> Result<Reply, Failed> {
         if call.before == 0 {
             self.gate.earn();
         }
         let mut schedule = Schedule::new(self.policy, call.before);
         let mut last: Option<Failure> = None;
         loop {
-            let (permit, ticket) = match self.enter(&call).await {
+            let (permit, ticket) = match self.enter(call, last.is_some()).await {
                 Ok(entered) => entered,
                 Err(error) => {
                     // What the provider said is worth more than that it is not asked again now.
@@ -178,7 +180,7 @@ impl Worker {
             // Whatever broke one idle connection may have broken them all.
             let broke = |failure: &Failure| matches!(failure.error, Error::Unreachable { .. });
             let anew = last.as_ref().is_some_and(broke);
-            match self.counted(&call, permit, ticket, anew).await {
+            match self.counted(call, permit, ticket, anew).await {
                 Ok((headers, content)) => {
                     return Ok(Reply {
                         attempts: schedule.attempts(),
@@ -199,10 +201,8 @@ impl Worker {
                         pause.as_millis()
                     );
                     last = Some(failure);
+                    let _paused = Timed::new(call, Tally::paused);
                     tokio::time::sleep(pause).await;
-                    if let Some(tally) = &call.tally {
-                        tally.paused(pause);
-                    }
                 }
             }
         }
@@ -219,19 +219,21 @@ impl Worker {
     }
 
     /// Waits for a slot, and asks the circuit once there is one: it may have opened meanwhile.
-    async fn enter(&self, call: &Call) -> Result<(Permit, Ticket), Error> {
+    async fn enter(&self, call: &Call, again: bool) -> Result<(Permit, Ticket), Error> {
         let provider = self.provider.name;
-        let begun = Instant::now();
-        let until = call.deadline.at.min(begun + self.config.wait_timeout);
-        let permit = self.gate.enter(until).await;
-        if let Some(tally) = &call.tally {
-            tally.waited(begun.elapsed());
-        }
-        let permit = permit.ok_or(Error::Overloaded {
-            provider,
-            retry_after: gate::RETRY_AFTER,
-        })?;
-        if call.deadline.left() < LEAST {
+        let (permit, waited) = match self.gate.try_enter() {
+            Some(permit) => (permit, false),
+            None => {
+                let timed = Timed::new(call, Tally::waited);
+                let until = call.deadline.at.min(timed.begun + self.config.wait_timeout);
+                let permit = self.gate.enter(until).await.ok_or(Error::Overloaded {
+                    provider,
+                    retry_after: gate::RETRY_AFTER,
+                })?;
+                (permit, true)
+            }
+        };
+        if (waited || again) && call.deadline.left() < LEAST {
             return Err(call.deadline.missed(provider));
         }
         let ticket = self
@@ -312,7 +314,7 @@ impl Worker {
             key: &call.key,
             stream: call.stream,
             headers: &call.headers,
-            request_id: call.tally.as_ref().map_or("", |tally| tally.id()),
+            request_id: call.tally.as_ref().map(|tally| tally.id_bytes()),
             traceparent,
             reads: call.reads,
             anew,
@@ -341,7 +343,12 @@ impl Worker {
             // It was written, and so billed.
             Failure::new(error, Again::Never)
         };
-        let read = timeout_at(call.deadline.at, body.whole(self.config.max_answer)).await;
+        let mut reading = pin!(body.whole(self.config.max_answer));
+        // It usually came with its head; then no timer is needed.
+        let read = match reading.as_mut().now_or_never() {
+            Some(read) => Ok(read),
+            None => timeout_at(call.deadline.at, reading).await,
+        };
         let whole = match read {
             Err(_) => return Err(Failure::new(call.deadline.missed(provider), Again::Never)),
             Ok(Err(BodyError::Cut)) => return Err(bad("it was cut off")),
@@ -373,6 +380,31 @@ impl Worker {
                 Some(error) => Err(hidden(error, &call.key)),
                 None => Ok(events),
             },
+        }
+    }
+}
+
+/// Times what a call waits for, however that ends.
+struct Timed<'c> {
+    tally: Option<&'c Tally>,
+    begun: Instant,
+    into: fn(&Tally, Duration),
+}
+
+impl<'c> Timed<'c> {
+    fn new(call: &'c Call, into: fn(&Tally, Duration)) -> Self {
+        Self {
+            tally: call.tally.as_deref(),
+            begun: Instant::now(),
+            into,
+        }
+    }
+}
+
+impl Drop for Timed<'_> {
+    fn drop(&mut self) {
+        if let Some(tally) = self.tally {
+            (self.into)(tally, self.begun.elapsed());
         }
     }
 }

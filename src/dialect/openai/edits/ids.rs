@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::LazyLock;
 
-use memchr::memmem;
+use memchr::memmem::Finder;
 
 use crate::dialect::openai::provider::CallIds;
 
@@ -62,7 +63,8 @@ fn nine(id: &str, nth: usize) -> String {
 
 /// Whether a list of messages names a call by an id of more than `most` characters; reads no JSON.
 pub(super) fn has_long(messages: &str, most: usize) -> bool {
-    memmem::find_iter(messages.as_bytes(), "\"tool_call_id\"").any(|at| {
+    static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"tool_call_id\""));
+    NAME.find_iter(messages.as_bytes()).any(|at| {
         let value = messages
             .get(at + "\"tool_call_id\"".len()..)
             .and_then(|rest| rest.trim_start().strip_prefix(':'))
