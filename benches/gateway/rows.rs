@@ -80,7 +80,8 @@ impl Bench {
         let mut rounds: Vec<Vec<Round>> = vec![Vec::new(); self.targets.len()];
         let mut why: Vec<Option<io::Error>> = self.targets.iter().map(|_| None).collect();
         for round in 0..=self.plan.rounds {
-            for (place, target) in self.targets.iter().enumerate() {
+            for place in turns(round, self.targets.len()) {
+                let target = &self.targets[place];
                 if why[place].is_some() {
                     continue;
                 }
@@ -246,6 +247,12 @@ impl Bench {
         });
         names.collect()
     }
+}
+
+/// The order in which targets are asked in a round: each begins in its turn, since who follows whom
+/// shows in the figures.
+fn turns(round: usize, targets: usize) -> impl Iterator<Item = usize> {
+    (0..targets).map(move |step| (round + step) % targets)
 }
 
 /// Processor time over another's, round by round.
