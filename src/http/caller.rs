@@ -6,18 +6,16 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{
-    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue,
-};
 use actix_web::{FromRequest, HttpRequest};
 use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, timeout_at};
 
-use super::connection::UnderWay;
+use super::connection::{Length, UnderWay};
 use super::failure::Failure;
+use super::head::Told;
 use super::tallied::{self, Open};
-use crate::access::{self, Caller, Entry};
+use crate::access::{Caller, Entry};
 use crate::config::Config;
 use crate::error::Error;
 use crate::flow::{AppState, Ask, Held};
@@ -36,16 +34,6 @@ pub(super) fn text<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r str> 
     let mut headers = request.headers().iter();
     let (_, value) = headers.find(|(own, _)| own.as_str() == name)?;
     value.to_str().ok()
-}
-
-/// The token of the request's bearer. Of two none counts: whoever stands between may read the other.
-pub(super) fn bearer(request: &HttpRequest) -> Option<&str> {
-    let mut headers = request.headers().get_all(AUTHORIZATION);
-    let header = headers.next()?;
-    if headers.next().is_some() {
-        return None;
-    }
-    access::bearer(header.to_str().ok()?)
 }
 
 /// A caller who may call.
@@ -104,6 +92,8 @@ fn caller(open: &Open) -> Result<Caller, Error> {
 pub struct Asked {
     /// Who calls.
     pub caller: Caller,
+    /// What its head says of it.
+    pub told: Told,
     /// When all of it was there.
     pub arrived: Instant,
     /// The JSON text, not looked at yet.
@@ -118,15 +108,11 @@ impl Asked {
     /// The request as a flow takes it.
     pub(super) fn of(self, request: &HttpRequest) -> Ask {
         let request = request.clone();
-        // Most of what is asked for is not there: one look through the headers tells.
-        let mut names = 0_u64;
-        for name in request.headers().keys() {
-            names |= mark(name.as_str());
-        }
+        let told = self.told;
         Ask {
             caller: self.caller,
             header: Rc::new(move |name| {
-                let may_be = names & mark(name) != 0;
+                let may_be = told.may_have(name);
                 let value = may_be.then(|| text(&request, name)).flatten()?;
                 Some(value.to_owned())
             }),
@@ -136,12 +122,6 @@ impl Asked {
             tally: self.tally,
         }
     }
-}
-
-/// One bit of 64 for a name: where it is missing, so is the name.
-fn mark(name: &str) -> u64 {
-    let last = name.bytes().last().unwrap_or(0);
-    1 << ((name.len() * 7 + usize::from(last)) % 64)
 }
 
 impl FromRequest for Asked {
@@ -155,14 +135,15 @@ impl FromRequest for Asked {
             let state = state(&request);
             let open = tallied::of(&request);
             let caller = caller(&open)?;
-            check_type(&request)?;
+            check_type(&open.told)?;
             let mut held = state.bodies.hold();
-            let body = read(&request, payload, &state.config, &open, &mut held).await?;
+            let body = read(payload, &state.config, &open, &mut held).await?;
             open.under_way.body_taken();
             let arrived = open.tally.received(body.len()).into();
             Ok(Self {
                 caller,
                 arrived,
+                told: open.told,
                 body,
                 held,
                 tally: Rc::clone(&open.tally),
@@ -173,18 +154,11 @@ impl FromRequest for Asked {
 
 /// A body must say that it is JSON: a page of another site cannot send that unasked. One that is
 /// packed is not unpacked.
-fn check_type(request: &HttpRequest) -> Result<(), Error> {
-    let plain = |encoding: &HeaderValue| encoding.as_bytes().eq_ignore_ascii_case(b"identity");
-    if !request.headers().get_all(CONTENT_ENCODING).all(plain) {
+fn check_type(told: &Told) -> Result<(), Error> {
+    if told.is_packed {
         return Err(Error::Encoded);
     }
-    let value = request
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let essence = value.split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case("application/json") {
+    if told.is_json {
         Ok(())
     } else {
         Err(Error::NotJson)
@@ -192,17 +166,16 @@ fn check_type(request: &HttpRequest) -> Result<(), Error> {
 }
 
 async fn read(
-    request: &HttpRequest,
     mut payload: Payload,
     config: &Config,
     open: &Open,
     held: &mut Held,
 ) -> Result<Bytes, Error> {
     let limit = config.max_body;
-    let told = request
-        .headers()
-        .get(CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let told = match open.told.length {
+        Length::Bytes(bytes) => Some(usize::try_from(bytes).unwrap_or(usize::MAX)),
+        _ => None,
+    };
     if told.is_some_and(|told| told > limit) {
         return Err(Error::TooLarge { limit });
     }

@@ -4,6 +4,7 @@ mod caller;
 mod chat;
 mod connection;
 mod failure;
+mod head;
 mod health;
 mod metrics;
 mod models;

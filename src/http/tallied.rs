@@ -8,16 +8,15 @@ use std::task::{Context, Poll};
 use actix_http::ConnectionType;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{
-    CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
-};
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpMessage, HttpRequest};
 use bytes::Bytes;
 
-use super::caller::{bearer, state, text};
-use super::connection::{Connection, Length, UnderWay};
+use super::caller::state;
+use super::connection::{Connection, UnderWay};
 use super::failure::Failure;
+use super::head::{self, Told};
 use super::reply::no_sniff;
 use super::routes;
 use crate::access::{self, Audience, Entry};
@@ -31,6 +30,8 @@ pub struct Open {
     pub tally: Rc<Tally>,
     /// Its place on its connection.
     pub under_way: UnderWay,
+    /// What its head says of it.
+    pub told: Told,
     /// As what it was let in, or why it was not.
     pub entry: Result<Entry, Error>,
 }
@@ -50,28 +51,20 @@ pub(super) fn open(request: &ServiceRequest) -> Rc<Open> {
     let state = state(http);
     let route = routes::find(request.match_info().as_str());
     let audience = route.map_or(Audience::Everyone, |route| route.audience);
-    let text = |name: &str| text(http, name);
+    let (head, told) = head::read(http.headers());
     let arrival = Arrival {
         method: method(http.method()),
         path: http.path(),
         endpoint: route.map_or("", |route| route.path),
-        id: text("x-request-id"),
-        traceparent: text("traceparent"),
-    };
-    let length = if http.headers().contains_key(TRANSFER_ENCODING) {
-        Length::Chunks
-    } else {
-        let length = http.headers().get(CONTENT_LENGTH);
-        match length.and_then(|length| length.to_str().ok()?.parse().ok()) {
-            None | Some(0) => Length::None,
-            Some(length) => Length::Bytes(length),
-        }
+        id: head.id,
+        traceparent: head.traceparent,
     };
     let last = http.head().connection_type() == ConnectionType::Close;
     let open = Rc::new(Open {
         tally: Tally::open(&state.meter, &arrival),
-        under_way: connection(http).begin(length, last),
-        entry: access::enter(&state.config, audience, bearer(http)),
+        under_way: connection(http).begin(told.length, last),
+        entry: access::enter(&state.config, audience, head.bearer),
+        told,
     });
     request.extensions_mut().insert(Rc::clone(&open));
     open
@@ -80,8 +73,8 @@ pub(super) fn open(request: &ServiceRequest) -> Rc<Open> {
 /// Why a request does not come to its handler: nobody does whom the table of paths does not let
 /// in, whatever the handler asks for.
 pub(super) fn refused(request: &ServiceRequest, open: &Open) -> Option<Failure> {
-    if let Some(failure) = malformed(request) {
-        return Some(failure);
+    if let Some(reason) = open.told.malformed {
+        return Some(Failure::from(Error::Malformed { reason }));
     }
     let route = routes::find(request.match_info().as_str())?;
     // What the path does not take at all is said to everyone.
@@ -113,31 +106,6 @@ pub(super) fn ended(open: &Open) -> actix_web::Error {
     open.tally.failed(failure.class());
     open.tally.complete();
     failure.into()
-}
-
-/// What of a head leaves open what is meant, though the server takes it.
-fn malformed(request: &ServiceRequest) -> Option<Failure> {
-    let headers = request.headers();
-    // The server would read the body to the end of the connection, whatever its length: RFC 9112,
-    // section 6.3. There is nothing to upgrade to here.
-    let websocket = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"websocket");
-    let reason = if headers.get_all(UPGRADE).any(websocket) {
-        "there is no protocol to upgrade to"
-    } else if !headers
-        .get(HOST)
-        .is_none_or(|host| host.as_bytes().iter().copied().all(is_of_host))
-    {
-        // RFC 9112, section 3.2.
-        "its Host is none"
-    } else {
-        return None;
-    };
-    Some(Failure::from(Error::Malformed { reason }))
-}
-
-/// RFC 3986, section 3.2, without user information.
-fn is_of_host(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte)
 }
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

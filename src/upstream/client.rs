@@ -323,7 +323,7 @@ impl Client {
             Auth::ApiKey => key.starts_with("eyJ") && key.split('.').count() == 3,
         };
         let (name, value) = match self.provider.auth {
-            _ if bearer => (header::AUTHORIZATION, format!("Bearer {key}")),
+            _ if bearer => (header::AUTHORIZATION, ["Bearer ", key].concat()),
             Auth::XApiKey => (HeaderName::from_static("x-api-key"), key.to_owned()),
             Auth::Bearer | Auth::ApiKey => (HeaderName::from_static("api-key"), key.to_owned()),
         };
