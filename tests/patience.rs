@@ -415,6 +415,39 @@ async fn p15_a_connection_at_rest_is_not_ended_by_the_time_of_a_head() {
     }
 }
 
+#[actix_web::test]
+async fn p15_a_connection_at_rest_is_ended_by_its_own_time() {
+    let server = in_turn(vec![completion()]);
+    let mut config = config(&server);
+    config.rest_timeout = T;
+    let gateway = Gateway::start(config);
+    let body = hello("gpt-4o", false).to_string();
+    let post = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let get = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    for (what, request) in [("with a body", post.as_str()), ("without one", get)] {
+        for requests in [1, 3] {
+            let mut caller = TcpStream::connect(gateway.address()).await.unwrap();
+            for _ in 0..requests {
+                caller.write_all(request.as_bytes()).await.unwrap();
+                read_until(&mut caller, "\"ok\"").await;
+            }
+            let begun = Instant::now();
+            let mut rest = Vec::new();
+            let ended = timeout(PATIENCE, caller.read_to_end(&mut rest)).await;
+            let took = begun.elapsed();
+            assert!(
+                ended.is_ok() && took >= T * 7 / 8 && took < T + BEYOND,
+                "{what}, {requests} requests: {took:?} of {T:?}"
+            );
+            let rest = String::from_utf8_lossy(&rest);
+            assert!(!rest.contains("HTTP/1.1"), "{what}: {rest}");
+        }
+    }
+}
+
 /// Who left is noticed though the provider goes on dripping.
 #[actix_web::test]
 async fn p09_who_leaves_while_an_answer_drips_ends_it() {

@@ -312,6 +312,7 @@ fn read_timeouts(read: &mut Reader<'_>, config: &mut Config) {
     config.body_timeout = read.seconds("BODY_TIMEOUT_SECS", config.body_timeout, 1);
     config.body_rate = read.number("BODY_MIN_BYTES_PER_SEC", config.body_rate, 0, 1 << 32);
     config.write_timeout = read.seconds("WRITE_TIMEOUT_SECS", config.write_timeout, 1);
+    config.rest_timeout = read.seconds("CONNECTION_IDLE_TIMEOUT_SECS", config.rest_timeout, 1);
     config.keepalive = read.seconds("KEEPALIVE_INTERVAL_SECS", config.keepalive, 0);
     config.connect_timeout = read.seconds("CONNECT_TIMEOUT_SECS", config.connect_timeout, 1);
     config.request_timeout = read.seconds("REQUEST_TIMEOUT_SECS", config.request_timeout, 1);

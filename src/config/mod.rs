@@ -48,6 +48,9 @@ pub struct Config {
     pub body_rate: u64,
     /// The longest a client may take no byte of its answer.
     pub write_timeout: Duration,
+    /// How long a client's connection may rest between requests: longer than load balancers let
+    /// theirs.
+    pub rest_timeout: Duration,
     /// How often a stream that is silent gets a comment, so that nothing between takes it for
     /// dead; zero: never.
     pub keepalive: Duration,
@@ -290,6 +293,7 @@ impl Default for Config {
             body_timeout: Duration::from_secs(30),
             body_rate: 10 << 10,
             write_timeout: Duration::from_secs(60),
+            rest_timeout: Duration::from_secs(75),
             keepalive: Duration::from_secs(15),
             request_timeout: Duration::from_secs(120),
             first_event_timeout: None,

@@ -53,9 +53,6 @@ const WRITE_BUFFER: usize = 4 << 10;
 /// How long a refused body may go on coming before the connection is cut.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// How long an idle connection of a client is kept: longer than load balancers keep theirs.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 2048;
 
@@ -92,7 +89,7 @@ pub fn serve(shared: Shared, listener: TcpListener) -> io::Result<Server> {
     let address = listener.local_addr()?;
     let patience = Patience {
         head: config.head_timeout,
-        rest: KEEP_ALIVE,
+        rest: config.rest_timeout,
         write: config.write_timeout,
     };
     let app = move || {
