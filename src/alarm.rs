@@ -1,9 +1,10 @@
 //! A timer for what is asked about often and is rarely due.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::Context;
 
+use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Wakes a task at a moment that keeps moving on. It is left running where it was set: to be woken
@@ -31,7 +32,8 @@ impl Alarm {
             }
             none => none.insert(Box::pin(sleep_until(due))),
         };
-        timer.as_mut().poll(cx).is_ready()
+        // A task that has used up its turn would be told to come again, and nothing be set.
+        pin!(unconstrained(timer.as_mut())).poll(cx).is_ready()
     }
 }
 
@@ -53,6 +55,27 @@ mod tests {
             Poll::Pending
         })
         .await
+    }
+
+    #[actix_web::test]
+    async fn it_is_set_by_a_task_that_has_used_up_its_turn() {
+        let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+        for _ in 0..1000 {
+            sender.send(()).unwrap();
+        }
+        let mut alarm = Alarm::default();
+        let due = Instant::now() + Duration::from_millis(20);
+        let ringing = actix_web::rt::spawn(poll_fn(move |cx| {
+            // Each message is a step of the turn; a task has 128.
+            while receiver.poll_recv(cx).is_ready() {}
+            if alarm.is_due(due, cx) {
+                return Poll::Ready(());
+            }
+            Poll::Pending
+        }));
+        let rung = tokio::time::timeout(Duration::from_secs(10), ringing).await;
+        assert!(rung.is_ok(), "it was never set");
+        drop(sender);
     }
 
     #[actix_web::test]
