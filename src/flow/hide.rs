@@ -16,6 +16,7 @@ use crate::secret::{Secret, redact};
 /// Looked for in every chunk, and so prepared once.
 static WORD: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("error"));
 static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"error\""));
+static SLASH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\\/"));
 static ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\\u"));
 
 /// A whole answer without keys, in whatever spelling of JSON a provider may have repeated them.
@@ -26,7 +27,8 @@ pub(super) fn whole(body: Bytes, key: &Secret) -> Bytes {
         return Bytes::from(redact(&text, Some(key)).into_owned());
     }
     // An escape spells it otherwise; written anew, a text has one spelling.
-    if ERROR.find(&body).is_none() || !says_error(&body) && ESCAPE.find(&body).is_none() {
+    let escapes = || ESCAPE.find(&body).is_some() || SLASH.find(&body).is_some();
+    if ERROR.find(&body).is_none() || !says_error(&body) && !escapes() {
         return body;
     }
     match serde_json::from_slice::<Value>(&body) {
@@ -35,12 +37,31 @@ pub(super) fn whole(body: Bytes, key: &Secret) -> Bytes {
     }
 }
 
-/// Events of a stream without keys.
-pub(super) fn events(events: Bytes, key: &Secret) -> Bytes {
-    // The name of an event has no quotes.
-    if WORD.find(&events).is_none() {
-        return events;
+/// The key of a stream's call, prepared to be looked for in every chunk.
+pub(super) struct Hidden {
+    key: Secret,
+    finder: Finder<'static>,
+}
+
+impl Hidden {
+    pub(super) fn new(key: Secret) -> Self {
+        Self {
+            finder: Finder::new(key.expose()).into_owned(),
+            key,
+        }
     }
+
+    /// Events of a stream without keys.
+    pub(super) fn events(&self, events: Bytes) -> Bytes {
+        // The name of an event has no quotes.
+        if WORD.find(&events).is_none() && self.finder.find(&events).is_none() {
+            return events;
+        }
+        clean_events(events, &self.key)
+    }
+}
+
+fn clean_events(events: Bytes, key: &Secret) -> Bytes {
     let mut out = Vec::new();
     let mut found = false;
     for event in sse::events(&events) {
@@ -101,13 +122,13 @@ fn redact_key<'t>(text: &'t str, key: &Secret) -> Cow<'t, str> {
     }
 }
 
-/// Whether a member `error` has a value.
+/// Whether a member `error` has a value, or something is an error by its type.
 fn says_error(body: &[u8]) -> bool {
     ERROR.find_iter(body).any(|at| {
         let after = body.get(at..).unwrap_or_default().get("\"error\"".len()..);
         let after = after.unwrap_or_default().trim_ascii_start();
         let value = after.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
-        value.is_some_and(|value| !value.starts_with(b"null"))
+        value.is_none_or(|value| !value.starts_with(b"null"))
     })
 }
 
@@ -133,7 +154,10 @@ mod tests {
             format!(r#"{{"error":"{}"}}"#, OTHERS.replace('-', "\\u002d")),
         ] {
             let event = Bytes::from(format!("event: x\ndata: {body}\n\n"));
-            for clean in [whole(body.clone().into(), &key()), events(event, &key())] {
+            for clean in [
+                whole(body.clone().into(), &key()),
+                Hidden::new(key()).events(event),
+            ] {
                 let text = String::from_utf8(clean.to_vec()).unwrap();
                 assert!(!text.contains("abcdefgh"), "{text}");
                 assert!(text.contains("[redacted]"), "{text}");
@@ -144,7 +168,7 @@ mod tests {
             ("event: error\ndata: {\"m\":\"", "\"}\n\n"),
             ("data: {\"type\":\"error\",\"message\":\"", "\"}\n\n"),
         ] {
-            let clean = events(format!("{begin}{OTHERS}{end}").into(), &key());
+            let clean = Hidden::new(key()).events(format!("{begin}{OTHERS}{end}").into());
             assert_eq!(clean, format!("{begin}[redacted]{end}"));
         }
     }
@@ -157,7 +181,7 @@ mod tests {
             format!(r#"{{"item":{{"error": "{OTHERS}"}}}}"#),
         ] {
             let event = Bytes::from(format!("data:{body}\r\n\r\n"));
-            assert_eq!(events(event.clone(), &key()), event);
+            assert_eq!(Hidden::new(key()).events(event.clone()), event);
             let body = Bytes::from(body);
             assert_eq!(whole(body.clone(), &key()), body);
         }
@@ -167,6 +191,7 @@ mod tests {
     fn the_key_itself_stays_nowhere() {
         for body in [
             r#"{"output":"plain-key"}"#,
+            r#"{"detail":"plain-key"}"#,
             r#"{"error":null,"output":"plain\u002dkey"}"#,
             r#"{"item":{"error":"plain\u002dkey"}}"#,
         ] {

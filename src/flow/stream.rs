@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use tokio::time::Sleep;
 
-use super::hide;
+use super::hide::Hidden;
 use super::plan::Aside;
 use crate::codec::sse;
 use crate::dialect::hub::{Contract, Event, Kept};
@@ -22,7 +22,7 @@ use crate::worker::Events;
 pub(super) struct Relayed {
     events: Box<Events>,
     relay: Box<dyn Relay>,
-    key: Secret,
+    hidden: Hidden,
     aside: Aside,
     done: bool,
 }
@@ -37,7 +37,7 @@ impl Relayed {
         Self {
             events,
             relay,
-            key,
+            hidden: Hidden::new(key),
             aside,
             done: false,
         }
@@ -70,7 +70,7 @@ impl Stream for Relayed {
         let this = self.get_mut();
         while !this.done {
             if this.aside.is_over() {
-                return this.fail(&Error::ShuttingDown);
+                return this.finish(false, Some(Error::ShuttingDown));
             }
             let events = match Pin::new(&mut *this.events).poll_next(cx) {
                 Poll::Pending => return Poll::Pending,
@@ -87,7 +87,7 @@ impl Stream for Relayed {
                 log::warn!("{}: a stream failed: {code}", this.aside.provider());
             }
             if !out.is_empty() {
-                return Poll::Ready(Some(hide::events(out, &this.key)));
+                return Poll::Ready(Some(this.hidden.events(out)));
             }
         }
         Poll::Ready(None)
