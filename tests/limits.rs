@@ -266,6 +266,8 @@ async fn pages_can_be_turned_off() {
         "/static/page.js",
     ] {
         assert_eq!(gateway.get(path, None).await.status, 404, "{path}");
+        let posted = gateway.send(path, None, &[], "{}").await;
+        assert_eq!(posted.status, 404, "{path}");
     }
     for path in ["/healthz", "/readyz", "/providers"] {
         assert_eq!(gateway.get(path, None).await.status, 200, "{path}");

@@ -113,8 +113,8 @@ pub(super) fn register(config: &mut web::ServiceConfig, pages: bool) {
 }
 
 /// The row of the table that serves a path; nothing where none does. `path` is as the framework
-/// reads it.
-pub(super) fn find(path: &str) -> Option<&'static Route> {
+/// reads it; `pages` says whether those for people are served.
+pub(super) fn find(path: &str, pages: bool) -> Option<&'static Route> {
     static TABLE: [Route; ROUTES.len()] = ROUTES;
     let serves = |route: &&Route| match route.path.split_once('{') {
         None => route.path == path,
@@ -123,7 +123,8 @@ pub(super) fn find(path: &str) -> Option<&'static Route> {
             pattern.contains(':') || !file.is_empty() && !file.contains('/')
         }),
     };
-    TABLE.iter().find(serves)
+    let mut served = TABLE.iter().filter(|route| pages || !route.page);
+    served.find(serves)
 }
 
 /// The error for a path that is not served.

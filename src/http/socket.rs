@@ -49,6 +49,8 @@ fn too_slow() -> Vec<u8> {
 struct Wait {
     due: Instant,
     time: Duration,
+    /// Whether it is for a head.
+    fresh: bool,
     /// Requests that were begun before.
     after: u64,
 }
@@ -137,13 +139,15 @@ impl Socket {
         };
         let after = self.connection.begun.get();
         // What may rest has another time than what is surely a head, and each head its own.
+        let fresh = self.connection.is_fresh();
         self.wait
-            .take_if(|wait| wait.time != time || wait.after != after);
+            .take_if(|wait| wait.time != time || wait.fresh != fresh || wait.after != after);
         let due = self
             .wait
             .get_or_insert_with(|| Wait {
                 due: Instant::now() + time,
                 time,
+                fresh,
                 after,
             })
             .due;

@@ -49,7 +49,7 @@ pub(super) fn of(request: &HttpRequest) -> Rc<Open> {
 pub(super) fn open(request: &ServiceRequest) -> Rc<Open> {
     let http = request.request();
     let state = state(http);
-    let route = routes::find(request.match_info().as_str());
+    let route = routes::find(request.match_info().as_str(), state.config.serve_docs);
     let audience = route.map_or(Audience::Everyone, |route| route.audience);
     let (head, told) = head::read(http.headers());
     let arrival = Arrival {
@@ -76,7 +76,8 @@ pub(super) fn refused(request: &ServiceRequest, open: &Open) -> Option<Failure> 
     if let Some(reason) = open.told.malformed {
         return Some(Failure::from(Error::Malformed { reason }));
     }
-    let route = routes::find(request.match_info().as_str())?;
+    let pages = state(request.request()).config.serve_docs;
+    let route = routes::find(request.match_info().as_str(), pages)?;
     // What the path does not take at all is said to everyone.
     if !route.takes(request.method().as_str()) {
         return Some(Failure::from(Error::MethodNotAllowed {

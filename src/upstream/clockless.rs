@@ -6,8 +6,8 @@
 //! and an open stream is woken for nothing. Here such tasks are started in a set of tasks that is
 //! never run, and go with it.
 //!
-//! Nothing else may be started there: the client starts nothing to send a request over a connection
-//! without HTTP/2, which ours never speak.
+//! Nothing else may be started there. The client starts nothing else to send a request: our connections
+//! never speak HTTP/2, and to it all are `http:`, whose old ones it drops and does not close in a task.
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
