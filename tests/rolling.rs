@@ -16,10 +16,11 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use ai_gateway::drain::Stage;
 use ai_gateway::scripted::{Request, Script, Scripted, Step};
-use common::PATIENCE;
 use common::process::Served;
-use common::rig::{DELTA, DONE, FINISH, completion, hello};
+use common::rig::{DELTA, DONE, FINISH, completion, hello, in_turn, open, read_until};
+use common::{Gateway, PATIENCE, config};
 use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -253,4 +254,22 @@ async fn p19_a_rolling_restart_loses_no_request_that_was_taken() {
         taken.is_empty(),
         "{taken:?} have a line of the first, and no answer; {figures}"
     );
+}
+
+/// The provider has said all and leaves the connection open, when the time of what is under way is over.
+#[actix_web::test]
+async fn p19_a_stream_that_is_complete_does_not_end_in_an_error() {
+    let script = Script::stream().chunk(DELTA).chunk(FINISH).chunk(DONE);
+    let server = in_turn(vec![script.then(Step::Hang)]);
+    let gateway = Gateway::start(config(&server));
+    let mut caller = open(&gateway, &hello("gpt-4o", true)).await;
+    read_until(&mut caller, "[DONE]").await;
+    gateway.drain.go_to(Stage::Ending);
+    let mut rest = Vec::new();
+    let reading = async {
+        while !rest.ends_with(b"0\r\n\r\n") && caller.read_buf(&mut rest).await.unwrap() > 0 {}
+    };
+    let ended = timeout(PATIENCE, reading).await;
+    let rest = String::from_utf8_lossy(&rest);
+    assert!(ended.is_ok() && !rest.contains("error"), "{rest}");
 }
