@@ -18,7 +18,7 @@ use super::connection::{Connection, UnderWay};
 use super::failure::Failure;
 use super::head::{self, Told};
 use super::reply::no_sniff;
-use super::routes;
+use super::routes::{self, Route};
 use crate::access::{self, Audience, Entry};
 use crate::drain::Stage;
 use crate::error::Error;
@@ -30,6 +30,8 @@ pub struct Open {
     pub tally: Rc<Tally>,
     /// Its place on its connection.
     pub under_way: UnderWay,
+    /// What serves it.
+    route: Option<&'static Route>,
     /// What its head says of it.
     pub told: Told,
     /// As what it was let in, or why it was not.
@@ -64,6 +66,7 @@ pub(super) fn open(request: &ServiceRequest) -> Rc<Open> {
         tally: Tally::open(&state.meter, &arrival),
         under_way: connection(http).begin(told.length, last),
         entry: access::enter(&state.config, audience, head.bearer),
+        route,
         told,
     });
     request.extensions_mut().insert(Rc::clone(&open));
@@ -76,8 +79,7 @@ pub(super) fn refused(request: &ServiceRequest, open: &Open) -> Option<Failure> 
     if let Some(reason) = open.told.malformed {
         return Some(Failure::from(Error::Malformed { reason }));
     }
-    let pages = state(request.request()).config.serve_docs;
-    let route = routes::find(request.match_info().as_str(), pages)?;
+    let route = open.route?;
     // What the path does not take at all is said to everyone.
     if !route.takes(request.method().as_str()) {
         return Some(Failure::from(Error::MethodNotAllowed {
