@@ -19,7 +19,7 @@ pub fn in_order(body: &[u8], provider: &ChatProvider, keeps: bool) -> Option<InO
     let mut scan = Scan::new(std::str::from_utf8(body).ok()?);
     let mut completion = Completion::default();
     scan.object(|name, scan| completion.member(name, scan))?;
-    if !scan.is_at_end() || completion.has != Completion::ALL {
+    if !scan.is_at_end() || completion.has & Completion::ALL != Completion::ALL {
         return None;
     }
     match completion.usage.map(WireUsage::read) {
@@ -38,12 +38,12 @@ fn once(has: &mut u8, member: u8) -> Option<()> {
 #[derive(Default)]
 struct Completion {
     has: u8,
-    has_usage: bool,
     usage: Option<WireUsage>,
     counts_elsewhere: bool,
 }
 
 impl Completion {
+    /// Those that must be there.
     const ALL: u8 = 0b1_1111;
 
     fn member(&mut self, name: &[u8], scan: &mut Scan<'_>) -> Option<()> {
@@ -58,9 +58,8 @@ impl Completion {
                 return scan.array(choice);
             }
             b"usage" => {
-                let second = std::mem::replace(&mut self.has_usage, true);
-                count(scan, &mut self.usage)?;
-                return (!second).then_some(());
+                once(&mut self.has, 32)?;
+                return count(scan, &mut self.usage);
             }
             b"x_groq" => {
                 self.counts_elsewhere |= scan.value()? != b"null";
