@@ -14,7 +14,7 @@ use std::sync::Mutex;
 
 use ai_gateway::scripted::{Request, Script, Scripted, Step};
 use common::process::Served;
-use common::rig::{completion, hello, in_turn, status, until};
+use common::rig::{completion, head, hello, in_turn, status, until};
 use common::{Answer, Gateway, PATIENCE, client, config, keyed};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
@@ -25,12 +25,6 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 const MEGABYTE: usize = 1 << 20;
-
-fn head(length: usize) -> String {
-    format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
-    )
-}
 
 fn sized(model: &str, bytes: usize) -> String {
     let mut body = hello(model, false);

@@ -15,7 +15,7 @@ use std::time::Duration;
 use ai_gateway::config::Config;
 use ai_gateway::scripted::{Script, Scripted, Step};
 use common::rig::{
-    DELTA, DONE, FINISH, at_rest, completion, hello, in_turn, open, read_until, status, until,
+    DELTA, DONE, FINISH, at_rest, completion, hello, in_turn, open, post, read_until, status, until,
 };
 use common::{Gateway, PATIENCE, config};
 use futures_util::future::join_all;
@@ -386,11 +386,7 @@ async fn p15_a_connection_at_rest_is_not_ended_by_the_time_of_a_head() {
     let mut config = config(&server);
     config.head_timeout = T / 2;
     let gateway = Gateway::start(config);
-    let body = hello("gpt-4o", false).to_string();
-    let post = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
+    let post = post(&hello("gpt-4o", false));
     let get = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
     for (what, request) in [("with a body", post.as_str()), ("without one", get)] {
         let mut caller = TcpStream::connect(gateway.address()).await.unwrap();
@@ -421,11 +417,7 @@ async fn p15_a_connection_at_rest_is_ended_by_its_own_time() {
     let mut config = config(&server);
     config.rest_timeout = T;
     let gateway = Gateway::start(config);
-    let body = hello("gpt-4o", false).to_string();
-    let post = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
+    let post = post(&hello("gpt-4o", false));
     let get = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
     for (what, request) in [("with a body", post.as_str()), ("without one", get)] {
         for requests in [1, 3] {

@@ -105,15 +105,22 @@ pub async fn at_rest(gateway: &Gateway) -> Duration {
     begun.elapsed()
 }
 
-pub async fn open(gateway: &Gateway, body: &Value) -> TcpStream {
+/// The head of a chat request whose body has so many bytes.
+pub fn head(length: usize) -> String {
+    format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+    )
+}
+
+/// The bytes of a chat request.
+pub fn post(body: &Value) -> String {
     let body = body.to_string();
+    head(body.len()) + &body
+}
+
+pub async fn open(gateway: &Gateway, body: &Value) -> TcpStream {
     let mut stream = TcpStream::connect(gateway.address()).await.unwrap();
-    let head = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).await.unwrap();
-    stream.write_all(body.as_bytes()).await.unwrap();
+    stream.write_all(post(body).as_bytes()).await.unwrap();
     stream
 }
 
