@@ -23,6 +23,14 @@ impl Secret {
         &self.0
     }
 
+    /// Whether it is long enough to be told from a word: local providers are given keys as `test`
+    /// or `ollama`, of which texts speak.
+    #[must_use]
+    pub fn is_telling(&self) -> bool {
+        const SHORTEST: usize = 8;
+        self.0.len() >= SHORTEST
+    }
+
     /// What follows a scheme, as in `Bearer token`.
     #[must_use]
     pub fn token(&self) -> Option<Self> {
@@ -55,15 +63,22 @@ const KEY_STARTS: [&str; 11] = [
 /// Shortest word that is taken for a key by its beginning, in bytes.
 const KEY_LENGTH: usize = 16;
 
+/// Replaces `key` in `text`, and nothing else. Pure.
+#[must_use]
+pub fn without_key<'t>(text: &'t str, key: &Secret) -> Cow<'t, str> {
+    if text.contains(key.expose()) {
+        Cow::Owned(text.replace(key.expose(), MASK))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
 /// Replaces `key` and everything shaped like a provider key in `text`. Pure.
 #[must_use]
 pub fn redact<'t>(text: &'t str, key: Option<&Secret>) -> Cow<'t, str> {
     let mut out = Cow::Borrowed(text);
-    if let Some(Secret(key)) = key
-        && key.len() >= 4
-        && out.contains(&**key)
-    {
-        out = Cow::Owned(out.replace(&**key, MASK));
+    if let Some(key) = key.filter(|key| key.expose().len() >= 4) {
+        out = without_key(text, key);
     }
     if !may_hold_key(&out) {
         return out;

@@ -173,7 +173,6 @@ impl Config {
     /// header for the collector may be a tenant's number.
     #[must_use]
     pub fn secrets(&self) -> Vec<Secret> {
-        const SHORTEST: usize = 8;
         let keys = self.providers.iter().filter_map(|entry| entry.key.as_ref());
         let proxy = self
             .proxy
@@ -189,7 +188,7 @@ impl Config {
             // Behind a scheme, as in `Bearer`, the token alone is secret as well.
             .flat_map(|secret| [Some(secret.clone()), secret.token()])
             .flatten()
-            .filter(|secret| secret.expose().len() >= SHORTEST)
+            .filter(Secret::is_telling)
             .collect()
     }
 

@@ -1,7 +1,7 @@
 //! Keeps keys out of what a provider says of an error inside a good answer. Pure.
 //!
-//! The key of the call leaves nowhere. What is merely shaped like a key is taken out of errors alone:
-//! in what a model wrote it is the caller's own text.
+//! The key of the call leaves nowhere, unless it is no more than a word. What is merely shaped like a
+//! key is taken out of errors alone: in what a model wrote it is the caller's own text.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -11,7 +11,7 @@ use memchr::memmem::{self, Finder};
 use serde_json::Value;
 
 use crate::codec::sse;
-use crate::secret::{Secret, redact};
+use crate::secret::{Secret, redact, without_key};
 
 /// Looked for in every chunk, and so prepared once.
 static WORD: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("error"));
@@ -22,16 +22,18 @@ static ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\\u"));
 /// A whole answer without keys, in whatever spelling of JSON a provider may have repeated them.
 pub(super) fn whole(body: Bytes, key: &Secret) -> Bytes {
     let exposed = key.expose().as_bytes();
-    if memmem::find(&body, exposed).is_some() {
+    let body = if key.is_telling() && memmem::find(&body, exposed).is_some() {
         let text = String::from_utf8_lossy(&body);
-        return Bytes::from(redact(&text, Some(key)).into_owned());
-    }
+        Bytes::from(without_key(&text, key).into_owned())
+    } else {
+        body
+    };
     // An escape spells it otherwise; written anew, a text has one spelling.
     let escapes = || ESCAPE.find(&body).is_some() || SLASH.find(&body).is_some();
     if ERROR.find(&body).is_none() || !says_error(&body) && !escapes() {
         return body;
     }
-    match serde_json::from_slice::<Value>(&body) {
+    match serde_json::from_slice(&body) {
         Ok(value) => clean(None, value, key).map_or(body, Bytes::from),
         Err(_) => body,
     }
@@ -40,13 +42,16 @@ pub(super) fn whole(body: Bytes, key: &Secret) -> Bytes {
 /// The key of a stream's call, prepared to be looked for in every chunk.
 pub(super) struct Hidden {
     key: Secret,
-    finder: Finder<'static>,
+    /// Nothing for a key that is no more than a word.
+    finder: Option<Finder<'static>>,
 }
 
 impl Hidden {
     pub(super) fn new(key: Secret) -> Self {
         Self {
-            finder: Finder::new(key.expose()).into_owned(),
+            finder: key
+                .is_telling()
+                .then(|| Finder::new(key.expose()).into_owned()),
             key,
         }
     }
@@ -54,7 +59,8 @@ impl Hidden {
     /// Events of a stream without keys.
     pub(super) fn events(&self, events: Bytes) -> Bytes {
         // The name of an event has no quotes.
-        if WORD.find(&events).is_none() && self.finder.find(&events).is_none() {
+        let has_key = |finder: &Finder<'_>| finder.find(&events).is_some();
+        if WORD.find(&events).is_none() && !self.finder.as_ref().is_some_and(has_key) {
             return events;
         }
         clean_events(events, &self.key)
@@ -69,8 +75,8 @@ fn clean_events(events: Bytes, key: &Secret) -> Bytes {
         let cleaned = match serde_json::from_str::<Value>(&event.data) {
             Ok(value) => clean(name, value, key),
             Err(_) => match redact(&event.data, Some(key)) {
-                Cow::Borrowed(_) => None,
-                Cow::Owned(text) => Some(text.replace(['\n', '\r'], " ")),
+                Cow::Owned(text) if text != event.data => Some(text.replace(['\n', '\r'], " ")),
+                _ => None,
             },
         };
         found = found || cleaned.is_some();
@@ -84,18 +90,21 @@ fn clean(event: Option<&str>, mut value: Value, key: &Secret) -> Option<String> 
     let is_error = event == Some("error")
         || value.get("type").and_then(Value::as_str) == Some("error")
         || value.get("object").and_then(Value::as_str) == Some("error");
-    let cleaned = if is_error {
-        shapeless(&mut value, key)
+    let places = if is_error {
+        [""].as_slice()
     } else {
-        ["/error", "/response/error"].iter().any(|place| {
-            let error = value.pointer_mut(place);
-            error.is_some_and(|error| shapeless(error, key))
-        })
+        &["/error", "/response/error"]
     };
+    let mut cleaned = false;
+    for place in places {
+        if let Some(error) = value.pointer_mut(place) {
+            cleaned |= shapeless(error, key);
+        }
+    }
     let text = value.to_string();
-    match redact_key(&text, key) {
-        Cow::Owned(text) => Some(text),
-        Cow::Borrowed(_) => cleaned.then_some(text),
+    match without_key(&text, key) {
+        Cow::Owned(text) if key.is_telling() => Some(text),
+        _ => cleaned.then_some(text),
     }
 }
 
@@ -111,15 +120,6 @@ fn shapeless(value: &mut Value, key: &Secret) -> bool {
     // A mask has nothing in it that a text in JSON would have to escape.
     *value = serde_json::from_str(&clean).unwrap_or(Value::Null);
     true
-}
-
-/// A text without this one key.
-fn redact_key<'t>(text: &'t str, key: &Secret) -> Cow<'t, str> {
-    if text.contains(key.expose()) {
-        redact(text, Some(key))
-    } else {
-        Cow::Borrowed(text)
-    }
 }
 
 /// Whether a member `error` has a value, or something is an error by its type.
@@ -190,16 +190,44 @@ mod tests {
     #[test]
     fn the_key_itself_stays_nowhere() {
         for body in [
-            r#"{"output":"plain-key"}"#,
-            r#"{"detail":"plain-key"}"#,
-            r#"{"error":null,"output":"plain\u002dkey"}"#,
-            r#"{"item":{"error":"plain\u002dkey"}}"#,
+            format!(r#"{{"output":"plain-key {OTHERS}"}}"#),
+            r#"{"detail":"plain-key"}"#.to_owned(),
+            r#"{"error":null,"output":"plain\u002dkey"}"#.to_owned(),
+            r#"{"item":{"error":"plain\u002dkey"}}"#.to_owned(),
         ] {
-            let clean = whole(Bytes::from(body), &key());
-            assert!(
-                clean.windows(10).any(|part| part == b"[redacted]"),
-                "{body}"
-            );
+            let event = Bytes::from(format!("data: {body}\n\n"));
+            for clean in [
+                whole(body.clone().into(), &key()),
+                Hidden::new(key()).events(event),
+            ] {
+                let text = String::from_utf8(clean.to_vec()).unwrap();
+                assert!(text.contains("[redacted]"), "{body}: {text}");
+                assert!(!text.contains("plain"), "{body}: {text}");
+                assert_eq!(text.contains(OTHERS), body.contains(OTHERS), "{text}");
+            }
         }
+        let both = format!(r#"{{"error":"{OTHERS}","response":{{"error":"{OTHERS}"}}}}"#);
+        let clean = whole(both.into(), &key());
+        assert_eq!(
+            clean,
+            r#"{"error":"[redacted]","response":{"error":"[redacted]"}}"#
+        );
+    }
+
+    #[test]
+    fn a_key_that_is_a_word_stays_in_what_a_model_wrote() {
+        let key = || Secret::new("ollama");
+        for body in [
+            format!(r#"{{ "output": "run ollama, {OTHERS}" }}"#),
+            r#"{"error" : null,"output": "an error of ollama \u00fc"}"#.to_owned(),
+        ] {
+            let event = Bytes::from(format!("data:{body}\r\n\r\n"));
+            assert_eq!(Hidden::new(key()).events(event.clone()), event);
+            let body = Bytes::from(body);
+            assert_eq!(whole(body.clone(), &key()), body);
+        }
+        let error = r#"{"error":"wrong key ollama"}"#;
+        let clean = whole(error.into(), &key());
+        assert_eq!(clean, r#"{"error":"wrong key [redacted]"}"#);
     }
 }
