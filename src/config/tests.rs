@@ -178,3 +178,16 @@ fn no_figure_and_no_switch_is_left_out() {
     // `LOG_FORMAT` is a word.
     assert_eq!(found, rows.len() - 1, "figures in .env.example");
 }
+
+#[test]
+fn one_body_must_find_room_among_all() {
+    let read = |value: &'static str| {
+        from_lookup(&|name| (name == "MAX_BODY_BYTES").then(|| Ok(value.to_owned())))
+    };
+    assert!(read("536870912").is_ok());
+    let wrong = read("536870913").unwrap_err().to_string();
+    assert!(
+        wrong.contains("BODY_MEMORY_BYTES must be at least"),
+        "{wrong}"
+    );
+}
