@@ -138,6 +138,16 @@ pub enum Error {
     /// The bodies of requests under way take all the memory that is for them.
     #[display("The requests under way are as large as the gateway can hold; try again shortly.")]
     Full,
+    /// Translating the body would take more memory than all bodies may.
+    #[display(
+        "The request has so many values that translating it would take {needed} bytes of memory, and {limit} is the limit; send fewer, shorter lists."
+    )]
+    TooCrowded {
+        /// What it would take, in bytes.
+        needed: usize,
+        /// What all bodies may take, in bytes.
+        limit: usize,
+    },
     /// The system gives the gateway no more file descriptors.
     #[display("The gateway has no file descriptor left; try again shortly.")]
     NoDescriptor,
@@ -254,7 +264,7 @@ impl Error {
             Self::UnknownPath { .. } => 404,
             Self::MethodNotAllowed { .. } => 405,
             Self::IncompleteBody | Self::LateHead => 408,
-            Self::TooLarge { .. } => 413,
+            Self::TooLarge { .. } | Self::TooCrowded { .. } => 413,
             Self::NotJson | Self::Encoded => 415,
             Self::Unreachable { .. }
             | Self::BadAnswer { .. }
@@ -293,6 +303,7 @@ impl Error {
             | Self::IncompleteBody
             | Self::LateHead
             | Self::TooLarge { .. }
+            | Self::TooCrowded { .. }
             | Self::NotJson
             | Self::Malformed { .. }
             | Self::Encoded => "invalid_request_error",
@@ -335,7 +346,7 @@ impl Error {
             Self::UnknownPath { .. } => "unknown_url",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::IncompleteBody | Self::LateHead => "request_timeout",
-            Self::TooLarge { .. } => "request_too_large",
+            Self::TooLarge { .. } | Self::TooCrowded { .. } => "request_too_large",
             Self::NotJson => "unsupported_media_type",
             Self::Encoded => "unsupported_content_encoding",
             Self::Malformed { .. } => "malformed_request",
@@ -385,6 +396,7 @@ impl Error {
             | Self::IncompleteBody
             | Self::LateHead
             | Self::TooLarge { .. }
+            | Self::TooCrowded { .. }
             | Self::NotJson
             | Self::Malformed { .. }
             | Self::Encoded

@@ -6,10 +6,10 @@
 //! | row | modules | what they are |
 //! | --- | --- | --- |
 //! | 0 | [`error`], [`secret`] | the one error type; keys that cannot be printed |
-//! | 1 | [`codec`] | JSON kept as it was written, server-sent events; pure |
+//! | 1 | [`codec`], [`shares`] | JSON kept as it was written, server-sent events; a limit that callers share; pure |
 //! | 2 | [`dialect`] | the wire formats and the hub they meet in; pure |
 //! | 3 | [`providers`] | the static table, one row per provider |
-//! | 4 | [`alarm`], [`config`], [`drain`], [`routing`], [`store`] | a timer; the environment; stopping; model name to provider; what providers want back |
+//! | 4 | [`alarm`], [`config`], [`drain`], [`offload`], [`routing`], [`store`] | a timer; the environment; stopping; long work; model name to provider; what providers want back |
 //! | 5 | [`meter`] | counters, the record of each request, spans |
 //! | 6 | [`upstream`], [`scripted`] | one attempt at a provider; scripted ones for demo and tests |
 //! | 7 | [`access`], [`worker`] | who may call; the actor that owns one provider |
@@ -23,6 +23,7 @@ pub mod error;
 pub mod secret;
 
 pub mod codec;
+pub mod shares;
 
 pub mod dialect;
 
@@ -31,6 +32,7 @@ pub mod providers;
 pub mod alarm;
 pub mod config;
 pub mod drain;
+pub mod offload;
 pub mod routing;
 pub mod store;
 

@@ -1,7 +1,8 @@
 //! A secret that cannot be printed, and the redactor that keeps secrets out of texts.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, LazyLock};
 
 use subtle::{Choice, ConstantTimeEq};
 
@@ -49,6 +50,29 @@ impl Secret {
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(***)")
+    }
+}
+
+/// Stands for one caller, so that what is one caller's can be told from what is another's: a hash
+/// of its key, keyed anew in each process. It tells nothing about the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CallerId(u64);
+
+/// The key of the hashes of this process.
+static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+impl CallerId {
+    /// The caller with this key.
+    #[must_use]
+    pub fn of(key: &str) -> Self {
+        Self(HASHER.hash_one(key))
+    }
+
+    /// The caller with the gateway key at this place of the list. Where there is one, no caller is
+    /// known by another key.
+    #[must_use]
+    pub fn of_gateway_key(place: usize) -> Self {
+        Self(u64::try_from(place).unwrap_or(u64::MAX))
     }
 }
 

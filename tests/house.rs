@@ -15,10 +15,10 @@ use ai_gateway::providers::PROVIDERS;
 /// Rows, lowest first. A module may use rows below its own, and none of its own row.
 const ROWS: [&[&str]; 11] = [
     &["error", "secret"],
-    &["codec"],
+    &["codec", "shares"],
     &["dialect"],
     &["providers"],
-    &["alarm", "config", "drain", "routing", "store"],
+    &["alarm", "config", "drain", "offload", "routing", "store"],
     &["meter"],
     &["scripted", "upstream"],
     &["access", "worker"],

@@ -1,17 +1,16 @@
 //! Who calls, and with which key the provider is called. Pure.
 
-use subtle::Choice;
-
 use crate::config::Config;
 use crate::error::Error;
 use crate::providers::Provider;
-use crate::secret::Secret;
+use crate::secret::{CallerId, Secret};
 
 /// What a caller may do.
 #[derive(Debug, Clone)]
 pub enum Caller {
-    /// The bearer is one of the gateway's keys; providers are called with the gateway's own.
-    Team,
+    /// The bearer is the gateway's key at this place of the list; providers are called with keys of
+    /// the gateway.
+    Team(usize),
     /// The bearer is the key of whichever provider the request goes to.
     Own(Secret),
 }
@@ -53,9 +52,9 @@ pub fn enter(config: &Config, audience: Audience, bearer: Option<&str>) -> Resul
         _ => admit(config, bearer),
     };
     match (audience, caller) {
-        (Audience::Everyone, caller) => Ok(Entry::Anyone(matches!(caller, Ok(Caller::Team)))),
+        (Audience::Everyone, caller) => Ok(Entry::Anyone(matches!(caller, Ok(Caller::Team(_))))),
         (Audience::Watchers, _) if bearer.is_some_and(watches) => Ok(Entry::Watcher(true)),
-        (Audience::Watchers, caller) => Ok(Entry::Watcher(matches!(caller?, Caller::Team))),
+        (Audience::Watchers, caller) => Ok(Entry::Watcher(matches!(caller?, Caller::Team(_)))),
         (Audience::Callers, caller) => Ok(Entry::Caller(caller?)),
     }
 }
@@ -69,18 +68,25 @@ fn admit(config: &Config, bearer: Option<&str>) -> Result<Caller, Error> {
         return Ok(Caller::Own(Secret::new(bearer)));
     }
     // All keys are compared, so that the time tells nothing about which one nearly fits.
-    let known = config
-        .gateway_keys
-        .iter()
-        .fold(Choice::from(0), |known, key| known | key.matches(bearer));
-    if bool::from(known) {
-        Ok(Caller::Team)
-    } else {
-        Err(Error::WrongKey)
+    let mut known = None;
+    for (place, key) in config.gateway_keys.iter().enumerate() {
+        if bool::from(key.matches(bearer)) {
+            known = Some(place);
+        }
     }
+    known.map(Caller::Team).ok_or(Error::WrongKey)
 }
 
 impl Caller {
+    /// Tells this caller from others.
+    #[must_use]
+    pub fn id(&self) -> CallerId {
+        match self {
+            Self::Team(place) => CallerId::of_gateway_key(*place),
+            Self::Own(key) => CallerId::of(key.expose()),
+        }
+    }
+
     /// The key for `provider`.
     ///
     /// # Errors
@@ -96,7 +102,7 @@ impl Caller {
         }
         match self {
             Self::Own(key) => Ok(key.clone()),
-            Self::Team => entry.key.clone().ok_or(Error::ProviderKeyMissing {
+            Self::Team(_) => entry.key.clone().ok_or(Error::ProviderKeyMissing {
                 provider: entry.provider.name,
                 variable: entry.provider.key_env,
             }),

@@ -24,7 +24,7 @@ use crate::secret::{Secret, redact};
 use hub::{Answer, Event, Kept, Memory, Request, Tool, Usage};
 
 /// What a client speaks.
-pub trait Ingress {
+pub trait Ingress: Send + Sync {
     /// Writes a whole answer as the client's JSON.
     fn answer(&self, answer: Answer) -> String;
 

@@ -2,22 +2,26 @@
 
 use std::borrow::Cow;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{AppState, Held, Refused};
+use super::plan::Plan;
+use super::{AppState, Held, Refused, large};
 use crate::access::Caller;
 use crate::codec::Spliced;
 use crate::codec::json::{self, Object, raw};
 use crate::config::Config;
+use crate::dialect::hub::Memory;
 use crate::dialect::{Reads, Report, Stamp};
 use crate::error::{Error, Phase};
 use crate::meter::{Tally, seed};
 use crate::providers::{ALWAYS_FORWARDED, Provider};
 use crate::routing::{Target, route};
-use crate::secret::Secret;
+use crate::secret::{CallerId, Secret};
+use crate::store::Store;
 use crate::upstream::{Deadline, Method};
 use crate::worker::{Call, Failed, Reply};
 
@@ -26,7 +30,7 @@ pub(super) struct Sent<'p> {
     /// The path after the base URL.
     pub path: &'static str,
     /// The model, as the client named it.
-    pub model: &'p Rc<str>,
+    pub model: &'p Arc<str>,
     /// The provider's request.
     pub body: Spliced,
     /// Headers that go with it.
@@ -59,12 +63,29 @@ pub struct Ask {
     pub tally: Rc<Tally>,
 }
 
+/// What of a request its translation needs, on whatever thread that runs.
+#[derive(Clone)]
+pub(super) struct Asked {
+    /// Its body.
+    pub body: Bytes,
+    store: Arc<Store>,
+    caller: CallerId,
+}
+
+impl Asked {
+    /// What the gateway remembers of a provider's answers to this caller.
+    pub(super) fn memory(&self, provider: &'static Provider) -> impl Memory {
+        let owner = || self.store.owner(provider.name, self.caller);
+        self.store.of(owner)
+    }
+}
+
 /// Routes a request by its `model`.
-pub(super) fn target(object: &Object<'_>) -> Result<(Rc<str>, Target<'static>), Error> {
+pub(super) fn target(object: &Object<'_>) -> Result<(Arc<str>, Target<'static>), Error> {
     let model = object.get("model").ok_or_else(|| Error::Missing {
         param: "model".to_owned(),
     })?;
-    let model: Rc<str> = json::text(model, &"model")?.into();
+    let model: Arc<str> = json::text(model, &"model")?.into();
     let target = route(&model)?;
     let target = Target {
         provider: target.provider,
@@ -142,6 +163,23 @@ impl Ask {
         if strict { report.refuse() } else { Ok(()) }
     }
 
+    /// Plans the call, on another thread where the body is large.
+    pub(super) async fn planned(
+        &self,
+        state: &AppState,
+        plan: fn(&Asked) -> Result<Plan, Error>,
+    ) -> Result<Plan, Error> {
+        let asked = Asked {
+            body: self.body.clone(),
+            store: Arc::clone(&state.store),
+            caller: self.caller.id(),
+        };
+        large::on_body(&self.body, &state.bodies, asked.caller, move || {
+            plan(&asked)
+        })
+        .await
+    }
+
     /// Calls the provider.
     pub(super) async fn call(
         &self,
@@ -162,9 +200,10 @@ impl Ask {
         let call = Call {
             method: Method::Post,
             path: Cow::Borrowed(path),
-            model: Rc::clone(model),
+            model: Arc::clone(model),
             body,
             key: key.clone(),
+            caller: self.caller.id(),
             stream,
             headers: self.forwarded(provider, headers),
             deadline: self.deadline(&state.config, stream),
@@ -213,18 +252,16 @@ impl Ask {
         own
     }
 
-    /// Whose answers the caller's key for a provider may recall.
+    /// Whose answers of a provider the caller may recall: its own.
     pub(super) fn owner(&self, state: &AppState, provider: &'static Provider) -> u64 {
-        self.caller
-            .key_for(&state.config, provider)
-            .map_or(0, |key| state.store.owner(provider.name, &key))
+        state.store.owner(provider.name, self.caller.id())
     }
 }
 
 /// A failed call in the caller's terms.
 pub(super) fn refused(failed: Failed, provider: &'static Provider, caller: &Caller) -> Refused {
     let mut error = failed.error;
-    if let (Caller::Team, Error::Provider(theirs)) = (caller, &error)
+    if let (Caller::Team(_), Error::Provider(theirs)) = (caller, &error)
         && matches!(theirs.status, 401 | 403)
     {
         // The caller's key was right; it must not be told to throw it away.

@@ -1,15 +1,16 @@
 //! What the bodies of requests take together: without a limit over all of them, as many callers as
 //! there are descriptors could each hold the largest.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::Error;
+use crate::secret::CallerId;
+use crate::shares::Shares;
 
-/// Bytes of bodies that are held, over all threads.
+/// Bytes of bodies that are held, over all threads, and by whom.
 #[derive(Debug)]
 pub struct Bodies {
-    held: AtomicUsize,
+    held: Mutex<Shares>,
     most: usize,
 }
 
@@ -18,18 +19,29 @@ impl Bodies {
     #[must_use]
     pub fn new(most: usize) -> Arc<Self> {
         Arc::new(Self {
-            held: AtomicUsize::new(0),
+            held: Mutex::new(Shares::new(most)),
             most,
         })
     }
 
-    /// Nothing yet of a body.
+    /// How many bytes may be held.
+    pub(super) fn most(&self) -> usize {
+        self.most
+    }
+
+    /// Nothing yet of a body of this caller.
     #[must_use]
-    pub fn hold(self: &Arc<Self>) -> Held {
+    pub fn hold(self: &Arc<Self>, caller: CallerId) -> Held {
         Held {
             bodies: Arc::clone(self),
+            caller,
             bytes: 0,
         }
+    }
+
+    fn shares(&self) -> MutexGuard<'_, Shares> {
+        // Nothing that holds it can panic, and its state is whole at every step.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -37,6 +49,7 @@ impl Bodies {
 #[derive(Debug)]
 pub struct Held {
     bodies: Arc<Bodies>,
+    caller: CallerId,
     bytes: usize,
 }
 
@@ -46,18 +59,17 @@ impl Held {
     /// # Errors
     /// `Full` where they are too many.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Error> {
-        let before = self.bodies.held.fetch_add(bytes, Ordering::Relaxed);
-        self.bytes += bytes;
-        if before.saturating_add(bytes) > self.bodies.most {
+        if !self.bodies.shares().take(self.caller, bytes) {
             return Err(Error::Full);
         }
+        self.bytes += bytes;
         Ok(())
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.bodies.held.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.bodies.shares().give(self.caller, self.bytes);
     }
 }
 
@@ -68,17 +80,27 @@ mod tests {
     #[test]
     fn what_is_let_go_can_be_taken_again() {
         let bodies = Bodies::new(10);
-        let mut first = bodies.hold();
+        let hold = || bodies.hold(CallerId::of("me"));
+        let mut first = hold();
         first.grow(4).unwrap();
         first.grow(3).unwrap();
-        let mut second = bodies.hold();
+        let mut second = hold();
         second.grow(3).unwrap();
         assert_eq!(second.grow(1), Err(Error::Full));
-        assert_eq!(bodies.hold().grow(1), Err(Error::Full));
+        assert_eq!(hold().grow(1), Err(Error::Full));
         drop(second);
         first.grow(3).unwrap();
         drop(first);
-        bodies.hold().grow(10).unwrap();
-        assert_eq!(bodies.held.load(Ordering::Relaxed), 0);
+        hold().grow(10).unwrap();
+        assert_eq!(bodies.shares().taken(), 0);
+    }
+
+    #[test]
+    fn one_caller_cannot_take_what_is_for_all() {
+        let bodies = Bodies::new(160);
+        let mut greedy = bodies.hold(CallerId::of("greedy"));
+        greedy.grow(160).unwrap();
+        bodies.hold(CallerId::of("other")).grow(10).unwrap();
+        assert_eq!(greedy.grow(1), Err(Error::Full));
     }
 }

@@ -1,9 +1,10 @@
 //! `POST /v1/chat/completions`.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::alive::carry_out;
-use super::ask::{Ask, relayed, rewritten, stamp, target, wants_stream};
+use super::ask::{Ask, Asked, relayed, rewritten, stamp, target, wants_stream};
 use super::plan::{Answer, Plan};
 use super::{AppState, Refused, Reply};
 use crate::codec::json::{self, Object};
@@ -20,13 +21,13 @@ use crate::routing::Target;
 /// # Errors
 /// Why there is no answer.
 pub async fn chat(state: Rc<AppState>, ask: Ask) -> Result<Reply, Refused> {
-    let plan = plan(&state, &ask)?;
+    let plan = ask.planned(&state, plan).await?;
     carry_out(plan, state, ask).await
 }
 
-fn plan(state: &AppState, ask: &Ask) -> Result<Plan, Error> {
-    let mut object = Object::from_body(&ask.body)?;
-    let (asked, target) = target(&object)?;
+fn plan(asked: &Asked) -> Result<Plan, Error> {
+    let mut object = Object::from_body(&asked.body)?;
+    let (model, target) = target(&object)?;
     let stream = wants_stream(&object)?;
     check_messages(&object)?;
     let provider = target.provider;
@@ -39,8 +40,8 @@ fn plan(state: &AppState, ask: &Ask) -> Result<Plan, Error> {
             .get("response_format")
             .is_some_and(|format| format.get().contains("\"json_object\"")),
     };
-    let memory = state.store.of(|| ask.owner(state, provider));
-    if let Some(plan) = bridged(&object, (&asked, &target), stream, &client, &memory) {
+    let memory = asked.memory(provider);
+    if let Some(plan) = bridged(&object, (&model, &target), stream, &client, &memory) {
         return plan;
     }
     let (body, report, answer, talk) = match provider.speaks {
@@ -50,10 +51,10 @@ fn plan(state: &AppState, ask: &Ask) -> Result<Plan, Error> {
             let body = if edited.anew {
                 rewritten(&object, &target.model)
             } else {
-                relayed(&ask.body, &object, &asked, &target.model)
+                relayed(&asked.body, &object, &model, &target.model)
             };
             report.settle();
-            let client = Rc::new(client);
+            let client = Arc::new(client);
             (body, report, Answer::Chat { chat, client }, edited.talk)
         }
         Speaks::Chat(_) | Speaks::Other { .. } => {
@@ -64,7 +65,7 @@ fn plan(state: &AppState, ask: &Ask) -> Result<Plan, Error> {
             let body = translated.body.into();
             let answer = Answer::Translated {
                 from,
-                client: Rc::new(client),
+                client: Arc::new(client),
                 keeps,
             };
             (body, translated.report, answer, translated.talk)
@@ -72,7 +73,7 @@ fn plan(state: &AppState, ask: &Ask) -> Result<Plan, Error> {
     };
     Ok(Plan {
         provider,
-        model: asked,
+        model,
         path: provider.chat_path(),
         body,
         headers: Vec::new(),
@@ -89,7 +90,7 @@ fn plan(state: &AppState, ask: &Ask) -> Result<Plan, Error> {
 /// A plan for what the model takes as Responses only: functions together with reasoning.
 fn bridged(
     object: &Object<'_>,
-    (asked, target): (&Rc<str>, &Target<'static>),
+    (asked, target): (&Arc<str>, &Target<'static>),
     stream: bool,
     client: &ChatClient,
     memory: &dyn Memory,
@@ -115,7 +116,7 @@ fn bridged(
             .request(&mut request, memory)
             .map(|translated| Plan {
                 provider: target.provider,
-                model: Rc::clone(asked),
+                model: Arc::clone(asked),
                 path: "/responses",
                 body: translated.body.into(),
                 headers: Vec::new(),
@@ -123,7 +124,7 @@ fn bridged(
                 report: translated.report,
                 answer: Answer::Translated {
                     from: &ResponsesProvider,
-                    client: Rc::new(client.clone()),
+                    client: Arc::new(client.clone()),
                     keeps: true,
                 },
                 talk: 0,

@@ -11,6 +11,7 @@ use memchr::memmem::{self, Finder};
 use serde_json::Value;
 
 use crate::codec::sse;
+use crate::error::ProviderError;
 use crate::secret::{Secret, redact, without_key};
 
 /// Looked for in every chunk, and so prepared once.
@@ -39,6 +40,16 @@ pub(super) fn whole(body: Bytes, key: &Secret) -> Bytes {
     }
 }
 
+/// What the gateway wrote itself, without the key of the call: it has one spelling there.
+pub(super) fn written(out: Bytes, key: &Secret) -> Bytes {
+    let exposed = key.expose().as_bytes();
+    if !key.is_telling() || memmem::find(&out, exposed).is_none() {
+        return out;
+    }
+    let text = String::from_utf8_lossy(&out);
+    Bytes::from(without_key(&text, key).into_owned())
+}
+
 /// The key of a stream's call, prepared to be looked for in every chunk.
 pub(super) struct Hidden {
     key: Secret,
@@ -54,6 +65,21 @@ impl Hidden {
                 .then(|| Finder::new(key.expose()).into_owned()),
             key,
         }
+    }
+
+    /// Events that the gateway wrote itself, without the key.
+    pub(super) fn written(&self, events: Bytes) -> Bytes {
+        let has_key = |finder: &Finder<'_>| finder.find(&events).is_some();
+        if self.finder.as_ref().is_some_and(has_key) {
+            written(events, &self.key)
+        } else {
+            events
+        }
+    }
+
+    /// Takes everything shaped like a key out of an error.
+    pub(super) fn error(&self, error: &mut ProviderError) {
+        crate::dialect::clean(error, &self.key);
     }
 
     /// Events of a stream without keys.

@@ -5,6 +5,7 @@ mod ask;
 mod bodies;
 mod chat;
 mod hide;
+mod large;
 mod models;
 mod plan;
 mod responses;

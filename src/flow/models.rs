@@ -16,7 +16,7 @@ use crate::dialect::models::{Entry, read};
 use crate::error::{Error, Phase};
 use crate::providers::{PROVIDERS, Provider, by_key, by_name, catalogue};
 use crate::routing::public_name;
-use crate::secret::Secret;
+use crate::secret::{CallerId, Secret};
 use crate::upstream::{Deadline, Headers, Method};
 use crate::worker::{Call, Content};
 
@@ -77,7 +77,7 @@ pub async fn models(
         let key = caller.key_for(&state.config, provider)?;
         let entries = match caller {
             Caller::Own(_) => live(state, caller, provider, key).await?,
-            Caller::Team => kept(state, caller, provider, key).await?.to_vec(),
+            Caller::Team(_) => kept(state, caller, provider, key).await?.to_vec(),
         };
         return Ok(Listing {
             entries,
@@ -100,7 +100,7 @@ pub async fn models(
                 listing.add(provider, listed.map(Arc::new));
             }
         }
-        Caller::Team => {
+        Caller::Team(_) => {
             let asked = state
                 .config
                 .providers
@@ -170,7 +170,7 @@ async fn live(
     provider: &'static Provider,
     key: Secret,
 ) -> Result<Vec<Entry>, Refused> {
-    match pages(state, provider, &key).await {
+    match pages(state, provider, &key, caller.id()).await {
         Ok(entries) => Ok(entries),
         Err(failed) if failed.error.status() == 404 => Ok(bundled(provider)),
         Err(failed) => {
@@ -184,6 +184,7 @@ async fn pages(
     state: &AppState,
     provider: &'static Provider,
     key: &Secret,
+    caller: CallerId,
 ) -> Result<Vec<Entry>, crate::worker::Failed> {
     let after = state.config.models_timeout;
     let deadline = Deadline {
@@ -206,6 +207,7 @@ async fn pages(
             model: "".into(),
             body: Spliced::default(),
             key: key.clone(),
+            caller,
             stream: false,
             headers: Vec::new(),
             deadline,

@@ -1,11 +1,9 @@
 //! A planned call, carried out in the same way for every endpoint.
 
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::Stream;
 
 use super::ask::{Ask, Sent};
 use super::hide;
@@ -19,6 +17,7 @@ use crate::dialect::{Egress, InOrder, Ingress, Reads, Relay, Report, Whole};
 use crate::drain::{Drain, Stage};
 use crate::error::Error;
 use crate::meter::{Meter, Tally};
+use crate::offload;
 use crate::providers::Provider;
 use crate::secret::Secret;
 use crate::store::Store;
@@ -30,7 +29,7 @@ pub(super) struct Plan {
     /// Whom.
     pub provider: &'static Provider,
     /// The model, as the client named it.
-    pub model: Rc<str>,
+    pub model: Arc<str>,
     /// The path after the base URL.
     pub path: &'static str,
     /// The provider's request.
@@ -54,7 +53,7 @@ pub(super) struct Plan {
 }
 
 /// What to try instead.
-pub(super) type Instead = Box<dyn FnOnce() -> Result<Plan, Error>>;
+pub(super) type Instead = Box<dyn FnOnce() -> Result<Plan, Error> + Send>;
 
 /// What becomes of a provider's answer.
 #[derive(Clone)]
@@ -64,7 +63,7 @@ pub(super) enum Answer {
         /// How the provider writes.
         chat: &'static ChatProvider,
         /// How the client reads.
-        client: Rc<ChatClient>,
+        client: Arc<ChatClient>,
     },
     /// Responses both ways: its bytes go through, repaired where something is wrong.
     Responses,
@@ -73,7 +72,7 @@ pub(super) enum Answer {
         /// How the provider writes.
         from: &'static dyn Egress,
         /// How the client reads.
-        client: Rc<dyn Ingress>,
+        client: Arc<dyn Ingress>,
         /// Whether the provider wants something of it back.
         keeps: bool,
     },
@@ -215,12 +214,12 @@ impl Plan {
             provider: provider.name,
             owner: answer
                 .keeps()
-                .then(|| state.store.owner(provider.name, &key)),
+                .then(|| ask.owner(state, provider)),
             talk: *talk,
             tally: Rc::clone(&ask.tally),
             drain: state.drain.clone(),
         };
-        match content(answer, reply.content, *stream, key, aside) {
+        match content(answer, reply.content, *stream, key, aside).await {
             Ok(content) => {
                 headers.append(self.told());
                 Ok(Reply {
@@ -287,35 +286,105 @@ impl Aside {
 }
 
 /// The client's answer, or why the provider's cannot be used.
-fn content(
+async fn content(
     answer: Answer,
     content: worker::Content,
     stream: bool,
     key: Secret,
     aside: Aside,
 ) -> Result<Content, String> {
-    match (content, stream, answer) {
-        (worker::Content::Whole(body, found), false, Answer::Chat { chat, client }) => {
+    let events = match content {
+        worker::Content::Whole(body, found) => {
+            let length = body.len();
+            let made = move || whole(answer, body, found, stream, &key);
+            let made = offload::work_on(length, made).await?;
+            aside.used(made.usage);
+            aside.keep(made.kept);
+            aside.repaired(u64::from(made.repaired));
+            return Ok(if stream {
+                let events = futures_util::stream::iter([made.out]);
+                Content::Events(Box::pin(events))
+            } else {
+                Content::Json(made.out)
+            });
+        }
+        worker::Content::Events(_) if !stream => {
+            return Err("it is a stream, which was not asked for".to_owned());
+        }
+        worker::Content::Events(events) => events,
+    };
+    Ok(Content::Events(match answer {
+        Answer::Chat { chat, client } => {
+            let relay = Box::new(ChatRelay::new(chat, aside.provider, (*client).clone()));
+            Box::pin(Relayed::new(events, relay, key, aside))
+        }
+        Answer::Responses => {
+            let relay = Box::new(ResponsesRelay::new(aside.provider));
+            Box::pin(Relayed::new(events, relay, key, aside))
+        }
+        Answer::Translated {
+            from,
+            client,
+            keeps,
+        } => {
+            let (from, to) = (from.stream(aside.provider), client.stream());
+            Box::pin(Translated::new(events, from, to, key, aside, keeps))
+        }
+    }))
+}
+
+/// What a whole answer became.
+struct Made {
+    /// The client's JSON, or its events.
+    out: Bytes,
+    /// The tokens that the provider counted.
+    usage: Option<Usage>,
+    /// Ids of its calls and what the provider wants back with them.
+    kept: Option<(Vec<String>, Kept)>,
+    /// Whether something was wrong with it.
+    repaired: bool,
+}
+
+/// Makes the client's answer of a whole one. Pure.
+fn whole(
+    answer: Answer,
+    body: Bytes,
+    found: Whole,
+    stream: bool,
+    key: &Secret,
+) -> Result<Made, String> {
+    match (stream, answer) {
+        (false, Answer::Chat { chat, client }) => {
             if let Whole::InOrder(InOrder { usage }) = found {
-                aside.used(usage);
-                return Ok(Content::Json(hide::whole(body, &key)));
+                return Ok(Made {
+                    out: hide::whole(body, key),
+                    usage,
+                    kept: None,
+                    repaired: false,
+                });
             }
             let mended = mend(&body, chat, &client)?;
-            aside.keep(mended.kept);
-            aside.used(mended.usage);
-            aside.repaired(u64::from(mended.body.is_some()));
-            let body = mended.body.map_or(body, Bytes::from);
-            Ok(Content::Json(hide::whole(body, &key)))
+            let repaired = mended.body.is_some();
+            Ok(Made {
+                out: hide::whole(mended.body.map_or(body, Bytes::from), key),
+                usage: mended.usage,
+                kept: mended.kept,
+                repaired,
+            })
         }
-        (worker::Content::Whole(body, found), false, Answer::Responses) => {
-            aside.used(match found {
+        (false, Answer::Responses) => {
+            let usage = match found {
                 Whole::InOrder(InOrder { usage }) => usage,
                 _ => responses::usage(&body),
-            });
-            Ok(Content::Json(hide::whole(body, &key)))
+            };
+            Ok(Made {
+                out: hide::whole(body, key),
+                usage,
+                kept: None,
+                repaired: false,
+            })
         }
         (
-            worker::Content::Whole(body, found),
             false,
             Answer::Translated {
                 from,
@@ -324,62 +393,31 @@ fn content(
             },
         ) => {
             let answer = read(from, &body, found)?;
-            aside.used(answer.usage);
-            if keeps {
-                aside.keep(answer.kept());
-            }
-            Ok(Content::Json(Bytes::from(client.answer(answer))))
+            Ok(Made {
+                usage: answer.usage,
+                kept: keeps.then(|| answer.kept()).flatten(),
+                out: hide::written(client.answer(answer).into(), key),
+                repaired: false,
+            })
         }
-        (worker::Content::Whole(body, _), true, Answer::Chat { chat, client }) => {
+        (true, Answer::Chat { chat, client }) => {
             if choices(&body) > 1 {
-                return Err(
-                    "it is one object, where a stream of several answers was asked for".to_owned(),
-                );
+                let reason = "it is one object, where a stream of several answers was asked for";
+                return Err(reason.to_owned());
             }
             let keeps = chat.wants_back(&client.model);
-            let events = as_stream(&*client, chat.answer(&body)?, keeps, &aside);
-            Ok(Content::Events(events))
+            Ok(as_stream(&*client, chat.answer(&body)?, keeps, key))
         }
         (
-            worker::Content::Whole(body, found),
             true,
             Answer::Translated {
                 from,
                 client,
                 keeps,
             },
-        ) => {
-            let events = as_stream(&*client, read(from, &body, found)?, keeps, &aside);
-            Ok(Content::Events(events))
-        }
-        (worker::Content::Whole(..), true, Answer::Responses) => {
+        ) => Ok(as_stream(&*client, read(from, &body, found)?, keeps, key)),
+        (true, Answer::Responses) => {
             Err("it is one object, where a stream was asked for".to_owned())
-        }
-        (worker::Content::Events(_), false, _) => {
-            Err("it is a stream, which was not asked for".to_owned())
-        }
-        (worker::Content::Events(events), true, Answer::Chat { chat, client }) => {
-            let relay = Box::new(ChatRelay::new(chat, aside.provider, (*client).clone()));
-            let stream = Relayed::new(events, relay, key, aside);
-            Ok(Content::Events(Box::pin(stream)))
-        }
-        (worker::Content::Events(events), true, Answer::Responses) => {
-            let relay = Box::new(ResponsesRelay::new(aside.provider));
-            let stream = Relayed::new(events, relay, key, aside);
-            Ok(Content::Events(Box::pin(stream)))
-        }
-        (
-            worker::Content::Events(events),
-            true,
-            Answer::Translated {
-                from,
-                client,
-                keeps,
-            },
-        ) => {
-            let (from, to) = (from.stream(aside.provider), client.stream());
-            let stream = Translated::new(events, from, to, key, aside, keeps);
-            Ok(Content::Events(Box::pin(stream)))
         }
     }
 }
@@ -403,23 +441,20 @@ fn choices(body: &[u8]) -> usize {
 }
 
 /// One whole answer as the stream that was asked for.
-fn as_stream(
-    client: &dyn Ingress,
-    answer: hub::Answer,
-    keeps: bool,
-    aside: &Aside,
-) -> Pin<Box<dyn Stream<Item = Bytes>>> {
+fn as_stream(client: &dyn Ingress, answer: hub::Answer, keeps: bool, key: &Secret) -> Made {
     let mut out = Vec::new();
     let mut writer = client.stream();
-    aside.used(answer.usage);
-    if keeps {
-        aside.keep(answer.kept());
-    }
-    aside.repaired(1);
+    let usage = answer.usage;
+    let kept = keeps.then(|| answer.kept()).flatten();
     for event in answer.into_events() {
         writer.push(event, &mut out);
     }
-    Box::pin(futures_util::stream::iter([Bytes::from(out)]))
+    Made {
+        out: hide::written(out.into(), key),
+        usage,
+        kept,
+        repaired: true,
+    }
 }
 
 /// Longest list of names in a header, in bytes.

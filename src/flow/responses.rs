@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::alive::carry_out;
-use super::ask::{Ask, relayed, rewritten, stamp, target, wants_stream};
+use super::ask::{Ask, Asked, relayed, rewritten, stamp, target, wants_stream};
 use super::plan::{Answer, Instead, Plan};
 use super::{AppState, Refused, Reply};
 use crate::codec::json::{Object, raw};
@@ -21,18 +21,17 @@ use crate::routing::Target;
 /// # Errors
 /// Why there is no answer.
 pub async fn responses(state: Rc<AppState>, ask: Ask) -> Result<Reply, Refused> {
-    let plan = plan(&state, &ask)?;
+    let plan = ask.planned(&state, plan).await?;
     carry_out(plan, state, ask).await
 }
 
-fn plan(state: &AppState, ask: &Ask) -> Result<Plan, Error> {
-    let mut object = Object::from_body(&ask.body)?;
-    let (asked, target) = target(&object)?;
+fn plan(asked: &Asked) -> Result<Plan, Error> {
+    let mut object = Object::from_body(&asked.body)?;
+    let (model, target) = target(&object)?;
     let stream = wants_stream(&object)?;
     let provider = target.provider;
-    let owner = ask.owner(state, provider);
     if !provider.responses.native(&target.model) {
-        return translated(object, (asked, target), stream, &state.store.of(|| owner));
+        return translated(object, (model, target), stream, &asked.memory(provider));
     }
     // To say nothing is to ask that the response be kept, which such a provider refuses.
     let mut report = Report::default();
@@ -42,19 +41,18 @@ fn plan(state: &AppState, ask: &Ask) -> Result<Plan, Error> {
         object.push("store", Cow::Owned(raw(&false)));
         rewritten(&object, &target.model)
     } else {
-        relayed(&ask.body, &object, &asked, &target.model)
+        relayed(&asked.body, &object, &model, &target.model)
     };
     let instead = matches!(provider.responses, Responses::NativeAtFirst).then(|| {
-        let (body, store) = (ask.body.clone(), Arc::clone(&state.store));
-        let target = (asked.clone(), target.clone());
+        let (asked, target) = (asked.clone(), (Arc::clone(&model), target.clone()));
         Box::new(move || {
-            let object = Object::from_body(&body)?;
-            translated(object, target, stream, &store.of(|| owner))
+            let object = Object::from_body(&asked.body)?;
+            translated(object, target, stream, &asked.memory(provider))
         }) as Instead
     });
     Ok(Plan {
         provider,
-        model: asked,
+        model,
         path: "/responses",
         body,
         headers: Vec::new(),
@@ -71,7 +69,7 @@ fn plan(state: &AppState, ask: &Ask) -> Result<Plan, Error> {
 /// A plan that answers by Chat Completions or another dialect.
 fn translated(
     object: Object<'_>,
-    (asked, target): (Rc<str>, Target<'static>),
+    (asked, target): (Arc<str>, Target<'static>),
     stream: bool,
     memory: &dyn Memory,
 ) -> Result<Plan, Error> {
@@ -102,7 +100,7 @@ fn translated(
         report: translated.report,
         answer: Answer::Translated {
             from,
-            client: Rc::new(client),
+            client: Arc::new(client),
             keeps,
         },
         talk: translated.talk,

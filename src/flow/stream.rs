@@ -13,7 +13,7 @@ use super::hide::Hidden;
 use super::plan::Aside;
 use crate::codec::sse;
 use crate::dialect::hub::{Contract, Event, Kept};
-use crate::dialect::{Relay, StreamIn, StreamOut, clean};
+use crate::dialect::{Relay, StreamIn, StreamOut};
 use crate::error::Error;
 use crate::secret::Secret;
 use crate::worker::Events;
@@ -109,7 +109,7 @@ pub(super) struct Translated {
     events: Box<Events>,
     from: Box<dyn StreamIn>,
     to: Box<dyn StreamOut>,
-    key: Secret,
+    hidden: Hidden,
     aside: Aside,
     /// What the provider wants back, and the calls to find it by.
     kept: Option<(Vec<String>, Kept)>,
@@ -136,7 +136,7 @@ impl Translated {
             events,
             from,
             to,
-            key,
+            hidden: Hidden::new(key),
             aside,
             kept: keeps.then(Default::default),
             contract: Contract::default(),
@@ -166,7 +166,7 @@ impl Translated {
     }
 
     /// Writes the steps that were read.
-    fn write(&mut self) -> Vec<u8> {
+    fn write(&mut self) -> Bytes {
         let mut out = Vec::new();
         for mut step in self.steps.drain(..) {
             if let Err(reason) = self.contract.check(&step) {
@@ -190,7 +190,7 @@ impl Translated {
                 Event::Failed(error) => {
                     self.done = true;
                     if let Error::Provider(theirs) = error {
-                        clean(theirs, &self.key);
+                        self.hidden.error(theirs);
                     }
                     self.aside.broken(error.class());
                     log::warn!("{}: a stream failed: {error}", self.aside.provider());
@@ -202,7 +202,7 @@ impl Translated {
                 break;
             }
         }
-        out
+        self.hidden.written(out.into())
     }
 }
 
@@ -229,12 +229,12 @@ impl Stream for Translated {
                     this.from.finish(&mut this.steps);
                     let out = this.write();
                     this.done = true;
-                    return Poll::Ready(Some(Bytes::from(out)).filter(|out| !out.is_empty()));
+                    return Poll::Ready(Some(out).filter(|out| !out.is_empty()));
                 }
             }
             let out = this.write();
             if !out.is_empty() {
-                return Poll::Ready(Some(Bytes::from(out)));
+                return Poll::Ready(Some(out));
             }
         }
         this.read_out(cx)

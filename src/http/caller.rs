@@ -136,7 +136,7 @@ impl FromRequest for Asked {
             let open = tallied::of(&request);
             let caller = caller(&open)?;
             check_type(&open.told)?;
-            let mut held = state.bodies.hold();
+            let mut held = state.bodies.hold(caller.id());
             let body = read(payload, &state.config, &open, &mut held).await?;
             open.under_way.body_taken();
             let arrived = open.tally.received(body.len()).into();

@@ -89,6 +89,7 @@ impl ResponseError for Failure {
             | Error::ProviderUnplaced { .. }
             | Error::UnknownPath { .. }
             | Error::NotJson
+            | Error::TooCrowded { .. }
             | Error::Encoded
             | Error::Unreachable { .. }
             | Error::BadAnswer { .. }

@@ -46,7 +46,7 @@ pub struct Tally {
 #[derive(Default)]
 struct Seen {
     status: Option<u16>,
-    model: Option<Rc<str>>,
+    model: Option<Arc<str>>,
     provider: Option<&'static Provider>,
     stream: bool,
     received: Option<Duration>,
@@ -150,9 +150,9 @@ impl Tally {
     }
 
     /// Which model is asked for, where, and whether its answer is to be a stream.
-    pub fn target(&self, model: &Rc<str>, provider: &'static Provider, stream: bool) {
+    pub fn target(&self, model: &Arc<str>, provider: &'static Provider, stream: bool) {
         let mut seen = self.seen.borrow_mut();
-        seen.model = Some(Rc::clone(model));
+        seen.model = Some(Arc::clone(model));
         seen.provider = Some(provider);
         seen.stream = stream;
     }

@@ -3,7 +3,7 @@
 //!
 //! A client that drops what it does not know loses the reasoning of a turn that called tools, and
 //! its provider refuses the next turn or thinks worse. What is kept is found by the id of the call,
-//! for the same provider key only. Where it is gone, after a restart or on another replica, the
+//! for the same caller only. Where it is gone, after a restart or on another replica, the
 //! provider is told what it takes for "there is none".
 
 use std::hash::{BuildHasher, RandomState};
@@ -13,7 +13,7 @@ use std::time::Duration;
 use moka::sync::Cache;
 
 use crate::dialect::hub::{Kept, Memory};
-use crate::secret::Secret;
+use crate::secret::CallerId;
 
 /// How long something is kept that nobody asks for.
 const IDLE: Duration = Duration::from_secs(6 * 60 * 60);
@@ -30,7 +30,7 @@ pub struct Store {
     hasher: RandomState,
 }
 
-/// Whose call: a provider and its key, the id, and the conversation where the id alone does not
+/// Whose call: a provider and a caller, the id, and the conversation where the id alone does not
 /// tell.
 #[derive(PartialEq, Eq, Hash)]
 struct Key {
@@ -58,10 +58,10 @@ impl Store {
         }
     }
 
-    /// Whose answers a provider key may recall.
+    /// Whose answers of a provider a caller may recall: nobody else's.
     #[must_use]
-    pub fn owner(&self, provider: &str, key: &Secret) -> u64 {
-        self.hasher.hash_one((provider, key.expose()))
+    pub fn owner(&self, provider: &str, caller: CallerId) -> u64 {
+        self.hasher.hash_one((provider, caller))
     }
 
     /// Keeps what the answer with these calls wants back. `talk` stands for the conversation that
@@ -162,10 +162,10 @@ mod tests {
             assert_eq!(recalled(&store, 2, call, 7), None);
         }
         assert_eq!(recalled(&store, 1, "toolu_other_id_1", 7), None);
-        let one = store.owner("kimi", &Secret::new("a"));
-        assert_eq!(one, store.owner("kimi", &Secret::new("a")));
-        assert_ne!(one, store.owner("kimi", &Secret::new("b")));
-        assert_ne!(one, store.owner("deepseek", &Secret::new("a")));
+        let one = store.owner("kimi", CallerId::of("a"));
+        assert_eq!(one, store.owner("kimi", CallerId::of("a")));
+        assert_ne!(one, store.owner("kimi", CallerId::of("b")));
+        assert_ne!(one, store.owner("deepseek", CallerId::of("a")));
     }
 
     #[test]

@@ -43,7 +43,8 @@ impl MessageBody for Pieces {
 /// A body that is being read.
 pub struct Body {
     response: ClientResponse,
-    /// Whether the end of the connection is the end of the body: HTTP/1.0 without a length.
+    /// Whether the end of the connection is the end of the body. The client is told so by the version
+    /// HTTP/1.0, whatever the provider spoke: see `framing`.
     until_close: bool,
     done: bool,
 }
@@ -60,15 +61,6 @@ pub enum BodyError {
 }
 
 impl Body {
-    /// Whether the answer's framing tells where its body ends. An HTTP/1.1 answer that does not is
-    /// reported by the client as an empty one.
-    pub(super) fn has_frame(response: &ClientResponse) -> bool {
-        let headers = response.headers();
-        response.version() != Version::HTTP_11
-            || headers.contains_key(CONTENT_LENGTH)
-            || headers.contains_key(TRANSFER_ENCODING)
-    }
-
     pub(super) fn new(response: ClientResponse) -> Self {
         let headers = response.headers();
         let until_close = response.version() == Version::HTTP_10

@@ -1,12 +1,13 @@
 //! One attempt: a request to one provider and the head of its answer.
 
+use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix_http::error::ParseError;
 use awc::ClientResponse;
 use awc::error::{ConnectError, SendRequestError};
 use awc::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use awc::http::{Uri, Version};
+use awc::http::Uri;
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
@@ -15,6 +16,7 @@ use super::clockless::clockless;
 use super::connect::Connector;
 use super::failure::{Failure, connect_reason, delay_in, kept, no_descriptor};
 use super::headers::Headers;
+use super::pool::Pool;
 use super::retry::{Again, retry_after};
 use super::tls::Tls;
 use crate::codec::Spliced;
@@ -22,19 +24,13 @@ use crate::config::{Config, ProviderConfig};
 use crate::dialect::{Reads, clean};
 use crate::error::{Error, Phase};
 use crate::providers::{Auth, Provider, Speaks};
-use crate::secret::Secret;
+use crate::secret::{CallerId, Secret};
 
 /// Largest error body that is read, in bytes.
 const MAX_ERROR: usize = 1 << 20;
 
 /// How soon an answer must be missing for nothing to have been done, and so nothing billed.
 const QUICK: Duration = Duration::from_secs(1);
-
-/// How long an idle connection is kept; providers close theirs at 60 s and later.
-const KEEP_ALIVE: Duration = Duration::from_secs(50);
-
-/// How long a connection is used at all, so that a provider's new addresses are found.
-const LIFETIME: Duration = Duration::from_secs(600);
 
 /// How an answer is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +51,8 @@ pub struct Outgoing<'c> {
     pub body: Spliced,
     /// The key.
     pub key: &'c Secret,
+    /// Who calls: no connection that was used for someone else is used.
+    pub caller: CallerId,
     /// Whether a stream of events is expected.
     pub stream: bool,
     /// Headers of the client that this provider is given.
@@ -119,9 +117,7 @@ pub type Attempt = Result<Answered, Failure>;
 
 /// The client of one provider: its connections are no one else's.
 pub struct Client {
-    http: awc::Client,
-    /// Keeps no connections.
-    anew: awc::Client,
+    pool: Pool,
     provider: &'static Provider,
     /// `http://host:port/base`: the connector adds the TLS where there is one.
     base: String,
@@ -136,22 +132,7 @@ impl Client {
     /// A text where the configured host cannot be connected to at all.
     pub fn new(entry: &ProviderConfig, config: &Config, tls: &Tls) -> Result<Self, String> {
         let connector = Connector::new(&entry.base, tls, config.proxy.as_ref())?;
-        let client = || {
-            let connector = awc::Connector::new()
-                .connector(connector.clone())
-                .timeout(config.connect_timeout)
-                .conn_keep_alive(KEEP_ALIVE)
-                .conn_lifetime(LIFETIME)
-                // The worker's own limit is the only one: this one would queue in silence.
-                .limit(0);
-            awc::Client::builder()
-                .connector(connector)
-                .disable_timeout()
-                // A redirect to another host would be given the provider's key.
-                .disable_redirects()
-                .no_default_headers()
-                .finish()
-        };
+        let pool = Pool::new(connector, config.connect_timeout);
         let host = entry.base.host_text();
         let base = format!("http://{host}:{}{}", entry.base.port, entry.base.path);
         let uri = |path: &str| {
@@ -162,8 +143,7 @@ impl Client {
         Ok(Self {
             chat: uri(entry.provider.chat_path())?,
             responses: uri("/responses")?,
-            http: client(),
-            anew: client(),
+            pool,
             provider: entry.provider,
             host: HeaderValue::from_str(&entry.base.host_header())
                 .map_err(|error| error.to_string())?,
@@ -199,9 +179,9 @@ impl Client {
             return Err(bad("its URL cannot be built", Again::Never));
         };
         let http = if outgoing.anew {
-            &self.anew
+            self.pool.once()
         } else {
-            &self.http
+            self.pool.of(outgoing.caller)
         };
         let mut request = match outgoing.method {
             Method::Get => http.get(uri),
@@ -226,8 +206,10 @@ impl Client {
         };
         match status {
             200..=299 => {}
-            // The client takes an interim answer for the final one.
-            100..=199 => return Err(bad("it is an interim answer (HTTP 1xx)", Again::Never)),
+            100..=199 => {
+                let reason = "it changes the protocol (HTTP 101), which was not asked for";
+                return Err(bad(reason, Again::Never));
+            }
             300..=399 => {
                 let reason = format!("it is a redirect (HTTP {status}), which is not followed");
                 return Err(bad(&reason, Again::Never));
@@ -243,9 +225,6 @@ impl Client {
                 "it is compressed, which was not asked for",
                 Again::Never,
             ));
-        }
-        if !Body::has_frame(&response) && response.version() == Version::HTTP_11 {
-            return Err(bad("its length is not told", Again::Never));
         }
         let content_type = response
             .headers()
@@ -420,6 +399,12 @@ impl Client {
         // closed; later it has begun to work, and to bill.
         let if_quick = if after < QUICK { yes } else { Again::Never };
         match error {
+            // See `Io::end`.
+            SendRequestError::Response(ParseError::Io(error))
+                if error.kind() == io::ErrorKind::ConnectionAborted =>
+            {
+                unreachable("it closed the connection without an answer", Again::Never)
+            }
             SendRequestError::Connect(ConnectError::Disconnected)
             | SendRequestError::Response(ParseError::Io(_)) => {
                 unreachable("it closed the connection without an answer", if_quick)
@@ -479,6 +464,7 @@ mod tests {
                 path: "/models",
                 body: Spliced::default(),
                 key: &Secret::new("k"),
+                caller: CallerId::of("k"),
                 stream: false,
                 headers: &[],
                 request_id: None,

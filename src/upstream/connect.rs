@@ -9,18 +9,20 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use actix_rt::net::{ActixStream, Ready, TcpStream};
 use actix_service::Service;
 use actix_tls::connect::{ConnectError, ConnectInfo, Connection};
 use awc::http::Uri;
+use bytes::BytesMut;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::Tls;
+use super::framing::Framing;
 use crate::config::{BaseUrl, Proxy};
 
 /// Largest answer of a proxy to `CONNECT`, in bytes.
@@ -69,9 +71,10 @@ impl Route {
         };
         stream.set_nodelay(true)?;
         Ok(match &self.tls {
-            None => Io::Plain(stream),
+            None => Io::new(Socket::Plain(stream)),
             Some((connector, name)) => {
-                Io::Tls(Box::new(connector.connect(name.clone(), stream).await?))
+                let stream = connector.connect(name.clone(), stream).await?;
+                Io::new(Socket::Tls(Box::new(stream)))
             }
         })
     }
@@ -123,11 +126,38 @@ impl Service<ConnectInfo<Uri>> for Connector {
     }
 }
 
-/// A connection whose end is an error.
+/// A connection whose end is an error, and on which each request gets its own answer.
 #[derive(Debug)]
-pub(super) enum Io {
+pub(super) struct Io {
+    socket: Socket,
+    framing: Framing,
+    /// What the client may see and had no room for.
+    waiting: BytesMut,
+}
+
+#[derive(Debug)]
+enum Socket {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Io {
+    fn new(socket: Socket) -> Self {
+        Self {
+            socket,
+            framing: Framing::default(),
+            waiting: BytesMut::new(),
+        }
+    }
+
+    /// The end of the connection, where something is still read of it.
+    fn end(&self) -> io::Error {
+        if self.framing.has_begun() {
+            // The provider had begun to work: this is no idle connection that it closed.
+            return io::Error::new(io::ErrorKind::ConnectionAborted, "it ended after it began");
+        }
+        io::ErrorKind::UnexpectedEof.into()
+    }
 }
 
 impl AsyncRead for Io {
@@ -136,20 +166,41 @@ impl AsyncRead for Io {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut space = [const { MaybeUninit::uninit() }; MOST_AT_ONCE];
-        let room = buf.remaining().min(MOST_AT_ONCE);
-        let mut some = ReadBuf::uninit(space.get_mut(..room).unwrap_or_default());
-        let polled = match self.get_mut() {
-            Self::Plain(io) => Pin::new(io).poll_read(cx, &mut some),
-            Self::Tls(io) => Pin::new(io.as_mut()).poll_read(cx, &mut some),
-        };
-        buf.put_slice(some.filled());
-        match polled {
-            Poll::Ready(Ok(())) if some.filled().is_empty() && room > 0 => {
-                Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()))
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        while buf.filled().len() == before {
+            if !this.waiting.is_empty() {
+                let some = this.waiting.len().min(buf.remaining());
+                buf.put_slice(&this.waiting.split_to(some));
+                break;
             }
-            other => other,
+            if this.framing.is_spoiled() {
+                return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+            }
+            let mut space = [const { MaybeUninit::uninit() }; MOST_AT_ONCE];
+            let room = buf.remaining().min(MOST_AT_ONCE);
+            let mut some = ReadBuf::uninit(space.get_mut(..room).unwrap_or_default());
+            let polled = match &mut this.socket {
+                Socket::Plain(io) => Pin::new(io).poll_read(cx, &mut some),
+                Socket::Tls(io) => Pin::new(io.as_mut()).poll_read(cx, &mut some),
+            };
+            ready!(polled)?;
+            if room == 0 {
+                break;
+            }
+            if some.filled().is_empty() {
+                return Poll::Ready(Err(this.end()));
+            }
+            let waiting = &mut this.waiting;
+            this.framing.received(some.filled(), |bytes| {
+                // A head that came in pieces is longer than its last piece.
+                let now = if waiting.is_empty() { buf.remaining() } else { 0 };
+                let (now, later) = bytes.split_at(now.min(bytes.len()));
+                buf.put_slice(now);
+                waiting.extend_from_slice(later);
+            })?;
         }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -159,23 +210,25 @@ impl AsyncWrite for Io {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(io) => Pin::new(io).poll_write(cx, buf),
-            Self::Tls(io) => Pin::new(io.as_mut()).poll_write(cx, buf),
+        let this = self.get_mut();
+        this.framing.sending()?;
+        match &mut this.socket {
+            Socket::Plain(io) => Pin::new(io).poll_write(cx, buf),
+            Socket::Tls(io) => Pin::new(io.as_mut()).poll_write(cx, buf),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(io) => Pin::new(io).poll_flush(cx),
-            Self::Tls(io) => Pin::new(io.as_mut()).poll_flush(cx),
+        match &mut self.get_mut().socket {
+            Socket::Plain(io) => Pin::new(io).poll_flush(cx),
+            Socket::Tls(io) => Pin::new(io.as_mut()).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(io) => Pin::new(io).poll_shutdown(cx),
-            Self::Tls(io) => Pin::new(io.as_mut()).poll_shutdown(cx),
+        match &mut self.get_mut().socket {
+            Socket::Plain(io) => Pin::new(io).poll_shutdown(cx),
+            Socket::Tls(io) => Pin::new(io.as_mut()).poll_shutdown(cx),
         }
     }
 }
@@ -192,9 +245,9 @@ impl ActixStream for Io {
 
 impl Io {
     fn tcp(&self) -> &dyn ActixStream {
-        match self {
-            Self::Plain(io) => io,
-            Self::Tls(io) => io.get_ref().0,
+        match &self.socket {
+            Socket::Plain(io) => io,
+            Socket::Tls(io) => io.get_ref().0,
         }
     }
 }

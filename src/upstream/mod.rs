@@ -6,7 +6,9 @@ mod clockless;
 mod collector;
 mod connect;
 mod failure;
+mod framing;
 mod headers;
+mod pool;
 mod retry;
 mod tls;
 

@@ -78,8 +78,8 @@ impl Schedule {
             .min(MAX_PAUSE);
         let pause = match after {
             Some(after) if after > MAX_RETRY_AFTER => return None,
-            // A provider that says "at once" gets no less than anyone.
-            Some(after) => after.max(ceiling.mul_f64(luck.clamp(0.0, 1.0))),
+            // Callers that were told the same time must not come back together.
+            Some(after) => after + ceiling.mul_f64(luck.clamp(0.0, 1.0)),
             None => ceiling.mul_f64(luck.clamp(0.0, 1.0)),
         };
         // An attempt that has no time can only be billed.

@@ -1,7 +1,8 @@
-//! The circuits of one provider, one for each of its models: closed while it answers, open while it
-//! fails. Pure.
+//! The circuits of one caller at one provider, one for each model: closed while the provider
+//! answers, open while it fails. Pure.
 //!
-//! Providers fail by model: one that is overloaded or broken must not shut out the others. A circuit
+//! Providers fail by model: one that is overloaded or broken must not shut out the others. And what
+//! makes a provider fail can be what a caller sends: each caller has circuits of its own. A circuit
 //! learns from the attempts of live traffic alone. While it is open, one call in each interval
 //! is let through to see whether the provider is back; the first that succeeds closes it. A new one
 //! is let through however long the last takes: a model may think for a minute, and one that hangs
@@ -13,21 +14,32 @@ use std::time::Duration;
 use crate::config::Breaker as Settings;
 
 /// What the circuit lets through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Circuit {
     /// Everything.
     Closed,
-    /// Nothing until the next interval.
-    Open,
     /// One call, which is under way, to see whether the provider is back.
     HalfOpen,
+    /// Nothing until the next interval.
+    Open,
 }
 
-/// Most models whose circuits are kept. Clients choose the names: of more, none is kept until an old
-/// one has rested.
-const MOST: usize = 256;
+/// Most models of one caller whose circuits are kept. Clients choose the names: of more, none is kept
+/// until an old one has rested.
+const MOST: usize = 32;
 
-/// The circuits of one provider, by model.
+/// What became of an attempt, as a circuit counts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The provider answered.
+    Answered,
+    /// The provider did not answer, or answered that it cannot.
+    Failed,
+    /// It tells nothing about the provider: what was sent may be at fault, or the caller left.
+    Unknown,
+}
+
+/// The circuits of one caller at one provider, by model.
 #[derive(Debug)]
 pub struct Breakers {
     settings: Settings,
@@ -56,9 +68,15 @@ impl Breakers {
         if self.of.is_empty() {
             return Ok(Ticket(0));
         }
-        self.of
-            .get_mut(model)
-            .map_or(Ok(Ticket(0)), |breaker| breaker.admit(at()))
+        let Some(breaker) = self.of.get_mut(model) else {
+            return Ok(Ticket(0));
+        };
+        let at = at();
+        if breaker.has_rested(at) {
+            self.of.remove(model);
+            return Ok(Ticket(0));
+        }
+        breaker.admit(at)
     }
 
     /// A call that was let through ended; `at` gives the time. What the circuit lets through, where
@@ -67,16 +85,16 @@ impl Breakers {
         &mut self,
         model: &str,
         ticket: Ticket,
-        failed: bool,
+        outcome: Outcome,
         at: impl FnOnce() -> Duration,
     ) -> Option<Circuit> {
-        if self.of.is_empty() && !failed {
+        if self.of.is_empty() && outcome != Outcome::Failed {
             return None;
         }
         let at = at();
         if !self.of.contains_key(model) {
             // A model that only ever answers needs no circuit.
-            if !failed || self.settings.error_percent == 0 {
+            if outcome != Outcome::Failed || self.settings.error_percent == 0 {
                 return None;
             }
             if self.of.len() >= MOST {
@@ -88,41 +106,32 @@ impl Breakers {
             self.of.insert(model.into(), Breaker::new(self.settings));
         }
         let breaker = self.of.get_mut(model)?;
-        let changed = breaker.ended(ticket, failed, at);
+        let changed = breaker.ended(ticket, outcome, at);
         changed.then(|| breaker.circuit())
     }
 
-    /// What the circuit that lets through least does.
+    /// What the circuit that lets through least does at `at`.
     #[must_use]
-    pub fn worst(&self) -> Circuit {
-        let mut worst = Circuit::Closed;
-        for breaker in self.of.values() {
-            match breaker.circuit() {
-                Circuit::Open => return Circuit::Open,
-                Circuit::HalfOpen => worst = Circuit::HalfOpen,
-                Circuit::Closed => {}
-            }
-        }
-        worst
+    pub fn worst(&self, at: Duration) -> Circuit {
+        let awake = self.of.values().filter(|breaker| !breaker.has_rested(at));
+        let worst = awake.map(Breaker::circuit).max();
+        worst.unwrap_or(Circuit::Closed)
     }
 
-    /// The models whose circuits are not closed, sorted.
-    #[must_use]
-    pub fn failing(&self) -> Vec<String> {
-        let mut names = Vec::new();
-        for (name, breaker) in &self.of {
-            if breaker.circuit() != Circuit::Closed {
-                names.push(name.to_string());
-            }
-        }
-        names.sort_unstable();
-        names
+    /// The models whose circuits are not closed at `at`.
+    pub fn failing(&self, at: Duration) -> impl Iterator<Item = &str> {
+        self.of
+            .iter()
+            .filter(move |(_, breaker)| {
+                breaker.circuit() != Circuit::Closed && !breaker.has_rested(at)
+            })
+            .map(|(name, _)| name.as_ref())
     }
 }
 
 /// A call that was let through. What becomes of it counts only while the circuit has not changed
 /// since: an answer that was long under way says nothing about a provider that failed meanwhile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ticket(u64);
 
 /// One circuit. Times are durations since any fixed moment.
@@ -179,19 +188,28 @@ impl Breaker {
     }
 
     /// A call that was let through ended at `at`. Says whether the circuit changed.
-    pub fn ended(&mut self, ticket: Ticket, failed: bool, at: Duration) -> bool {
+    pub fn ended(&mut self, ticket: Ticket, outcome: Outcome, at: Duration) -> bool {
         if ticket.0 != self.epoch || self.settings.error_percent == 0 {
             return false;
         }
         if self.next.is_some() {
             self.probing = false;
-            if failed {
-                self.next = Some(at + self.settings.open);
-                return false;
+            match outcome {
+                Outcome::Unknown => return false,
+                Outcome::Failed => {
+                    self.next = Some(at + self.settings.open);
+                    return false;
+                }
+                Outcome::Answered => {
+                    self.change(None);
+                    return true;
+                }
             }
-            self.change(None);
-            return true;
         }
+        if outcome == Outcome::Unknown {
+            return false;
+        }
+        let failed = outcome == Outcome::Failed;
         self.turn(at);
         self.now.ended = self.now.ended.saturating_add(1);
         self.now.failed = self.now.failed.saturating_add(u32::from(failed));
@@ -206,10 +224,16 @@ impl Breaker {
         false
     }
 
-    /// Whether it is closed and has nothing to remember.
+    /// Whether it has nothing to remember: closed, with nothing in its window; or open, and nobody
+    /// asked for as long as a window after it would have let a call through.
     fn has_rested(&self, at: Duration) -> bool {
-        let halves = at.as_nanos() / (self.settings.window.as_nanos() / 2).max(1);
-        self.next.is_none() && halves > self.half + 1
+        match self.next {
+            Some(next) => at > next.saturating_add(self.settings.window),
+            None => {
+                let halves = at.as_nanos() / (self.settings.window.as_nanos() / 2).max(1);
+                halves > self.half + 1
+            }
+        }
     }
 
     /// What the circuit lets through.
@@ -261,9 +285,17 @@ mod tests {
         Duration::from_millis(millis)
     }
 
+    fn outcome(failed: bool) -> Outcome {
+        if failed {
+            Outcome::Failed
+        } else {
+            Outcome::Answered
+        }
+    }
+
     fn run(breaker: &mut Breaker, at: u64, failed: bool) -> bool {
         let ticket = breaker.admit(ms(at)).unwrap();
-        breaker.ended(ticket, failed, ms(at))
+        breaker.ended(ticket, outcome(failed), ms(at))
     }
 
     fn opened() -> Breaker {
@@ -292,7 +324,7 @@ mod tests {
         let probe = breaker.admit(ms(1003)).unwrap();
         assert_eq!(breaker.circuit(), Circuit::HalfOpen);
         assert_eq!(breaker.admit(ms(1004)), Err(ms(999)), "one at a time");
-        assert!(!breaker.ended(probe, true, ms(1500)));
+        assert!(!breaker.ended(probe, Outcome::Failed, ms(1500)));
         assert_eq!(breaker.circuit(), Circuit::Open);
         assert_eq!(
             breaker.admit(ms(2499)),
@@ -300,7 +332,7 @@ mod tests {
             "a failure begins a new interval"
         );
         let probe = breaker.admit(ms(2500)).unwrap();
-        assert!(breaker.ended(probe, false, ms(2600)));
+        assert!(breaker.ended(probe, Outcome::Answered, ms(2600)));
         assert_eq!(breaker.circuit(), Circuit::Closed);
         assert!(breaker.admit(ms(2601)).is_ok());
     }
@@ -310,7 +342,7 @@ mod tests {
         let mut breaker = opened();
         breaker.admit(ms(1003)).unwrap();
         let second = breaker.admit(ms(2003)).unwrap();
-        assert!(breaker.ended(second, false, ms(2100)));
+        assert!(breaker.ended(second, Outcome::Answered, ms(2100)));
     }
 
     #[test]
@@ -320,7 +352,7 @@ mod tests {
         for at in 0..4 {
             run(&mut breaker, at, true);
         }
-        assert!(!breaker.ended(long, false, ms(5)));
+        assert!(!breaker.ended(long, Outcome::Answered, ms(5)));
         assert_eq!(breaker.circuit(), Circuit::Open);
     }
 
@@ -339,31 +371,55 @@ mod tests {
         let mut breakers = Breakers::new(SETTINGS);
         let mut run = |model: &str, at: u64, failed: bool| {
             let ticket = breakers.admit(model, || ms(at)).ok()?;
-            breakers.ended(model, ticket, failed, || ms(at))
+            breakers.ended(model, ticket, outcome(failed), || ms(at))
         };
         for at in 0..3 {
             assert_eq!(run("broken", at, true), None);
             assert_eq!(run("good", at, false), None);
         }
         assert_eq!(run("broken", 3, true), Some(Circuit::Open));
-        assert_eq!(breakers.worst(), Circuit::Open);
-        assert_eq!(breakers.failing(), ["broken"]);
+        assert_eq!(breakers.worst(ms(4)), Circuit::Open);
+        assert_eq!(breakers.failing(ms(4)).collect::<Vec<_>>(), ["broken"]);
         assert!(breakers.admit("good", || ms(4)).is_ok());
         assert!(breakers.admit("broken", || ms(4)).is_err());
         for n in 0..1000 {
             let name = format!("made-up-{n}");
             let ticket = breakers.admit(&name, || ms(5)).unwrap();
-            breakers.ended(&name, ticket, true, || ms(5));
+            breakers.ended(&name, ticket, Outcome::Failed, || ms(5));
         }
         assert_eq!(breakers.of.len(), MOST);
         let late = || ms(60_000);
         let ticket = breakers.admit("new", late).unwrap();
-        breakers.ended("new", ticket, true, late);
-        assert_eq!(
-            breakers.of.len(),
-            2,
-            "those that have rested are forgotten, the open one is not"
-        );
+        breakers.ended("new", ticket, Outcome::Failed, late);
+        assert_eq!(breakers.of.len(), 1, "those that have rested are forgotten");
+    }
+
+    #[test]
+    fn an_open_circuit_that_nobody_asks_for_is_forgotten() {
+        let mut breakers = Breakers::new(SETTINGS);
+        for at in 0..4 {
+            let ticket = breakers.admit("broken", || ms(at)).unwrap();
+            breakers.ended("broken", ticket, Outcome::Failed, || ms(at));
+        }
+        assert_eq!(breakers.worst(ms(11_000)), Circuit::Open);
+        assert_eq!(breakers.worst(ms(11_004)), Circuit::Closed);
+        assert_eq!(breakers.failing(ms(11_004)).count(), 0);
+        assert!(breakers.admit("broken", || ms(11_004)).is_ok());
+        assert!(breakers.of.is_empty());
+    }
+
+    #[test]
+    fn what_tells_nothing_neither_opens_nor_closes_it() {
+        let mut breaker = Breaker::new(SETTINGS);
+        for at in 0..100 {
+            let ticket = breaker.admit(ms(at)).unwrap();
+            assert!(!breaker.ended(ticket, Outcome::Unknown, ms(at)));
+        }
+        let mut breaker = opened();
+        let probe = breaker.admit(ms(1003)).unwrap();
+        assert!(!breaker.ended(probe, Outcome::Unknown, ms(1004)));
+        assert_eq!(breaker.circuit(), Circuit::Open);
+        assert!(breaker.admit(ms(1005)).is_err());
     }
 
     #[test]

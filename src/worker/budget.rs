@@ -1,4 +1,5 @@
-//! How much a provider's callers may try again, so that an outage is not multiplied. Pure.
+//! How often one caller's requests to a provider may be tried again, so that an outage is not
+//! multiplied. Pure.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,8 +11,8 @@ const MOST_EARNED: u64 = 100;
 /// Parts of a retry, so that a request can earn one.
 const WHOLE: u64 = 100;
 
-/// The budget of one provider over all threads: each request earns a share of a retry, and some a
-/// second are free.
+/// The budget of one caller at one provider, over all threads: each request earns a share of a retry,
+/// and some a second are free, which the callers of the provider have together.
 #[derive(Debug)]
 pub struct Budget {
     percent: u64,
@@ -43,9 +44,10 @@ impl Budget {
         }
     }
 
-    /// Takes one retry at `at`, a time since any fixed moment; `false` where there is none.
-    pub fn spend(&self, at: Duration) -> bool {
-        self.spend_earned() || self.spend_free(at)
+    /// Takes one retry at `at`, a time since any fixed moment; `false` where there is none. Of the free
+    /// ones this caller has one part in `callers`.
+    pub fn spend(&self, at: Duration, callers: u64) -> bool {
+        self.spend_earned() || self.spend_free(at, callers)
     }
 
     fn spend_earned(&self) -> bool {
@@ -56,14 +58,17 @@ impl Budget {
     }
 
     /// One second's worth at once at most: the generic cell rate algorithm.
-    fn spend_free(&self, at: Duration) -> bool {
+    fn spend_free(&self, at: Duration, callers: u64) -> bool {
         if self.interval == 0 {
             return false;
         }
+        let interval = self.interval.saturating_mul(callers.max(1));
+        // Whoever has a part may use one retry, however small the part is.
+        let most = interval.max(1_000_000_000);
         let now = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
         let take = |full: u64| {
-            let after = full.max(now).saturating_add(self.interval);
-            (after <= now.saturating_add(1_000_000_000)).then_some(after)
+            let after = full.max(now).saturating_add(interval);
+            (after <= now.saturating_add(most)).then_some(after)
         };
         self.full
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
@@ -76,7 +81,7 @@ mod tests {
     use super::*;
 
     fn spent(budget: &Budget, tries: usize, at: Duration) -> usize {
-        (0..tries).filter(|_| budget.spend(at)).count()
+        (0..tries).filter(|_| budget.spend(at, 1)).count()
     }
 
     #[test]
@@ -105,6 +110,18 @@ mod tests {
             "not six hundred"
         );
         assert_eq!(spent(&Budget::new(0, 0), 5, Duration::from_secs(9)), 0);
+    }
+
+    #[test]
+    fn callers_have_the_free_ones_together_and_none_has_nothing() {
+        let budget = Budget::new(0, 10);
+        let tries = |at| (0..50).filter(|_| budget.spend(at, 5)).count();
+        assert_eq!(tries(Duration::ZERO), 2);
+        assert_eq!(tries(Duration::from_secs(9)), 2);
+        let rare = Budget::new(0, 1);
+        assert!(rare.spend(Duration::ZERO, 10));
+        assert!(!rare.spend(Duration::from_secs(9), 10));
+        assert!(rare.spend(Duration::from_secs(10), 10));
     }
 
     #[test]

@@ -1,32 +1,71 @@
-//! The limits of one provider: slots for calls under way and a line before them, a circuit, and a
-//! budget for trying again.
+//! The limits of one provider: slots for calls under way and a line before them; and what each caller
+//! has of its own there, its circuits and its budget for trying again.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use super::breaker::{Breakers, Circuit, Ticket};
+use super::breaker::{Breakers, Circuit, Outcome, Ticket};
 use super::budget::Budget;
-use crate::config::Config;
+use crate::config::{Breaker, Config};
+use crate::secret::CallerId;
+use crate::shares::Shares;
 
 /// When a refused caller may try again.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// Most callers of whom something is remembered. Anyone can make up keys: of more, the one is
+/// forgotten who was seen longest ago.
+const MOST_CALLERS: usize = 1024;
+
+/// How long a caller is remembered who stays away.
+const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// Most callers among whom the free retries are divided.
+const MOST_PARTS: u64 = 10;
+
 /// Admits calls to one provider; shared by its workers on all threads.
 #[derive(Debug)]
 pub struct Gate {
-    slots: Arc<Semaphore>,
-    all_slots: usize,
-    waiting: AtomicUsize,
-    places: usize,
     failures: AtomicU64,
-    budget: Budget,
-    /// Taken twice for an attempt, for a few instructions each.
-    breakers: Mutex<Breakers>,
+    /// Taken a few times for an attempt, for a few instructions each.
+    inner: Mutex<Inner>,
+    settings: Settings,
     started: Instant,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Settings {
+    retry_percent: u32,
+    retry_floor: u32,
+    breaker: Breaker,
+}
+
+#[derive(Debug)]
+struct Inner {
+    slots: Shares,
+    places: Shares,
+    line: Line,
+    callers: HashMap<CallerId, Own>,
+}
+
+/// What a caller has of its own.
+#[derive(Debug)]
+struct Own {
+    budget: Budget,
+    breakers: Breakers,
+    seen: Duration,
+}
+
+/// Those who wait for a slot: each caller's in the order of their coming, and the callers in turn.
+#[derive(Debug, Default)]
+struct Line {
+    turns: VecDeque<CallerId>,
+    of: HashMap<CallerId, VecDeque<oneshot::Sender<Permit>>>,
 }
 
 /// How a provider is doing.
@@ -38,21 +77,30 @@ pub struct State {
     pub waiting: usize,
     /// Attempts in a row that the provider failed, up to now.
     pub failures_in_a_row: u64,
-    /// What the circuit of the model lets through that is doing worst.
+    /// What the circuit lets through that is doing worst, of all callers and models.
     pub circuit: Circuit,
 }
 
 /// A slot. It is free again when this is dropped, however the call ended.
 #[derive(Debug)]
-pub(super) struct Permit(
-    #[expect(dead_code, reason = "it is held, not read")] OwnedSemaphorePermit,
-);
+pub(super) struct Permit {
+    gate: Arc<Gate>,
+    caller: CallerId,
+}
 
-struct Waiting<'g>(&'g AtomicUsize);
-
-impl Drop for Waiting<'_> {
+impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        self.gate.inner().slots.give(self.caller, 1);
+        self.gate.call_in();
+    }
+}
+
+/// A place in the line, given back when this is dropped.
+struct Place<'g>(&'g Gate, CallerId);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.inner().places.give(self.1, 1);
     }
 }
 
@@ -60,92 +108,219 @@ impl Gate {
     /// The limits that the configuration sets each provider.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        let slots = config.max_in_flight.min(Semaphore::MAX_PERMITS);
         Self {
-            slots: Arc::new(Semaphore::new(slots)),
-            all_slots: slots,
-            waiting: AtomicUsize::new(0),
-            places: config.max_waiting,
             failures: AtomicU64::new(0),
-            budget: Budget::new(config.retry_percent, config.retry_floor),
-            breakers: Mutex::new(Breakers::new(config.breaker)),
+            inner: Mutex::new(Inner {
+                slots: Shares::new(config.max_in_flight),
+                places: Shares::new(config.max_waiting),
+                line: Line::default(),
+                callers: HashMap::new(),
+            }),
+            settings: Settings {
+                retry_percent: config.retry_percent,
+                retry_floor: config.retry_floor,
+                breaker: config.breaker,
+            },
             started: Instant::now(),
         }
     }
 
-    /// A call came, which earns a share of a retry.
-    pub(super) fn earn(&self) {
-        self.budget.earn();
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        // Nothing that holds it can panic, and its state is whole at every step.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a retry from the budget; `false` where none is left.
-    pub(super) fn may_retry(&self) -> bool {
-        self.budget.spend(self.started.elapsed())
+    fn now(&self) -> Duration {
+        self.started.elapsed()
     }
 
-    /// Asks the circuit of a model.
+    /// A call came, which earns its caller a share of a retry.
+    pub(super) fn earn(&self, caller: CallerId) {
+        let now = self.now();
+        let mut inner = self.inner();
+        let own = inner.own(caller, self.settings, now);
+        own.seen = now;
+        own.budget.earn();
+    }
+
+    /// Takes a retry from the caller's budget; `false` where none is left.
+    pub(super) fn may_retry(&self, caller: CallerId) -> bool {
+        let now = self.now();
+        let mut inner = self.inner();
+        let callers = u64::try_from(inner.callers.len()).unwrap_or(u64::MAX);
+        let own = inner.own(caller, self.settings, now);
+        own.budget.spend(now, callers.min(MOST_PARTS))
+    }
+
+    /// Asks the circuit of a caller and a model.
     ///
     /// # Errors
     /// How long it stays open.
-    pub(super) fn admit(&self, model: &str) -> Result<Ticket, Duration> {
-        self.breakers().admit(model, || self.started.elapsed())
-    }
-
-    /// An attempt ended. `failed`: the provider did not answer, or answered that it cannot. What the
-    /// model's circuit lets through, where that changed.
-    pub(super) fn ended(&self, model: &str, ticket: Ticket, failed: bool) -> Option<Circuit> {
-        if failed {
-            self.failures.fetch_add(1, Ordering::Relaxed);
-        } else if self.failures.load(Ordering::Relaxed) != 0 {
-            self.failures.store(0, Ordering::Relaxed);
+    pub(super) fn admit(&self, caller: CallerId, model: &str) -> Result<Ticket, Duration> {
+        match self.inner().callers.get_mut(&caller) {
+            Some(own) => own.breakers.admit(model, || self.now()),
+            None => Ok(Ticket::default()),
         }
-        let at = || self.started.elapsed();
-        self.breakers().ended(model, ticket, failed, at)
     }
 
-    fn breakers(&self) -> MutexGuard<'_, Breakers> {
-        // Nothing that holds it can panic, and its state is whole at every step.
-        self.breakers.lock().unwrap_or_else(PoisonError::into_inner)
+    /// An attempt ended. What the circuit lets through, where that changed.
+    pub(super) fn ended(
+        &self,
+        caller: CallerId,
+        model: &str,
+        ticket: Ticket,
+        outcome: Outcome,
+    ) -> Option<Circuit> {
+        match outcome {
+            Outcome::Failed => _ = self.failures.fetch_add(1, Ordering::Relaxed),
+            Outcome::Answered if self.failures.load(Ordering::Relaxed) != 0 => {
+                self.failures.store(0, Ordering::Relaxed);
+            }
+            Outcome::Answered | Outcome::Unknown => {}
+        }
+        let mut inner = self.inner();
+        let own = inner.callers.get_mut(&caller)?;
+        own.breakers.ended(model, ticket, outcome, || self.now())
     }
 
     /// A slot, where one is free.
-    pub(super) fn try_enter(&self) -> Option<Permit> {
-        let permit = Arc::clone(&self.slots).try_acquire_owned();
-        permit.ok().map(Permit)
+    pub(super) fn try_enter(self: &Arc<Self>, caller: CallerId) -> Option<Permit> {
+        let taken = self.inner().slots.take(caller, 1);
+        taken.then(|| Permit {
+            gate: Arc::clone(self),
+            caller,
+        })
     }
 
     /// A slot: at once where one is free, else in turn. `None` at once where the line is full, and
     /// at `until`.
-    pub(super) async fn enter(&self, until: Instant) -> Option<Permit> {
-        if let Some(permit) = self.try_enter() {
-            return Some(permit);
+    pub(super) async fn enter(self: &Arc<Self>, caller: CallerId, until: Instant) -> Option<Permit> {
+        let (mine, _place) = {
+            let mut inner = self.inner();
+            if inner.slots.take(caller, 1) {
+                return Some(Permit {
+                    gate: Arc::clone(self),
+                    caller,
+                });
+            }
+            if !inner.places.take(caller, 1) {
+                return None;
+            }
+            (inner.line.join(caller), Place(self, caller))
+        };
+        timeout_at(until, mine).await.ok()?.ok()
+    }
+
+    /// Gives free slots to those who wait.
+    fn call_in(self: &Arc<Self>) {
+        loop {
+            let mut inner = self.inner();
+            let Some((caller, waiter)) = inner.next() else {
+                return;
+            };
+            drop(inner);
+            let permit = Permit {
+                gate: Arc::clone(self),
+                caller,
+            };
+            // Whoever left meanwhile gives the slot back by dropping it, which calls in the next.
+            if waiter.send(permit).is_ok() {
+                return;
+            }
         }
-        let before = self.waiting.fetch_add(1, Ordering::AcqRel);
-        let _waiting = Waiting(&self.waiting);
-        if before >= self.places {
-            return None;
-        }
-        let permit = timeout_at(until, Arc::clone(&self.slots).acquire_owned()).await;
-        Some(Permit(permit.ok()?.ok()?))
     }
 
     /// The models whose circuits are not closed, sorted.
     #[must_use]
     pub fn failing(&self) -> Vec<String> {
-        self.breakers().failing()
+        let now = self.now();
+        let inner = self.inner();
+        let failing = inner.callers.values();
+        let mut names: Vec<String> = failing
+            .flat_map(|own| own.breakers.failing(now))
+            .map(str::to_owned)
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 
     /// How the provider is doing.
     #[must_use]
     pub fn state(&self) -> State {
+        let now = self.now();
+        let inner = self.inner();
+        let circuits = inner.callers.values().map(|own| own.breakers.worst(now));
         State {
-            in_flight: self
-                .all_slots
-                .saturating_sub(self.slots.available_permits()),
-            waiting: self.waiting.load(Ordering::Acquire),
+            in_flight: inner.slots.taken(),
+            waiting: inner.places.taken(),
             failures_in_a_row: self.failures.load(Ordering::Relaxed),
-            circuit: self.breakers().worst(),
+            circuit: circuits.max().unwrap_or(Circuit::Closed),
         }
+    }
+}
+
+impl Inner {
+    /// What a caller has of its own; new where it was not seen of late.
+    fn own(&mut self, caller: CallerId, settings: Settings, now: Duration) -> &mut Own {
+        if self.callers.len() >= MOST_CALLERS && !self.callers.contains_key(&caller) {
+            self.callers
+                .retain(|_, own| now.saturating_sub(own.seen) < REMEMBERED);
+            let oldest = self.callers.iter().min_by_key(|(_, own)| own.seen);
+            if self.callers.len() >= MOST_CALLERS
+                && let Some(oldest) = oldest.map(|(caller, _)| *caller)
+            {
+                self.callers.remove(&oldest);
+            }
+        }
+        self.callers.entry(caller).or_insert_with(|| Own {
+            budget: Budget::new(settings.retry_percent, settings.retry_floor),
+            breakers: Breakers::new(settings.breaker),
+            seen: now,
+        })
+    }
+
+    /// The next who waits and may have a slot, which is taken for it.
+    fn next(&mut self) -> Option<(CallerId, oneshot::Sender<Permit>)> {
+        for _ in 0..self.line.turns.len() {
+            let caller = self.line.turns.pop_front()?;
+            let Some(waiting) = self.line.of.get_mut(&caller) else {
+                continue;
+            };
+            while waiting.front().is_some_and(oneshot::Sender::is_closed) {
+                waiting.pop_front();
+            }
+            let next = if waiting.is_empty() || !self.slots.take(caller, 1) {
+                None
+            } else {
+                waiting.pop_front()
+            };
+            if waiting.is_empty() {
+                self.line.of.remove(&caller);
+            } else {
+                self.line.turns.push_back(caller);
+            }
+            if let Some(next) = next {
+                return Some((caller, next));
+            }
+        }
+        None
+    }
+}
+
+impl Line {
+    fn join(&mut self, caller: CallerId) -> oneshot::Receiver<Permit> {
+        let (sender, receiver) = oneshot::channel();
+        let waiting = self.of.entry(caller).or_insert_with(|| {
+            self.turns.push_back(caller);
+            VecDeque::new()
+        });
+        // Of those who left, none stays in the line for long.
+        while waiting.front().is_some_and(oneshot::Sender::is_closed) {
+            waiting.pop_front();
+        }
+        waiting.push_back(sender);
+        receiver
     }
 }
 
@@ -155,12 +330,66 @@ mod tests {
     use futures_util::FutureExt;
     use futures_util::future::join_all;
 
-    fn gate(slots: usize, places: usize) -> Gate {
-        Gate::new(&Config {
+    fn gate(slots: usize, places: usize) -> Arc<Gate> {
+        Arc::new(Gate::new(&Config {
             max_in_flight: slots,
             max_waiting: places,
             ..Config::default()
-        })
+        }))
+    }
+
+    fn me() -> CallerId {
+        CallerId::of("me")
+    }
+
+    #[actix_web::test]
+    async fn callers_who_wait_are_called_in_by_turns() {
+        let gate = gate(2, 100);
+        let later = Instant::now() + Duration::from_secs(60);
+        let held: Vec<_> = (0..2).map(|_| gate.try_enter(me()).unwrap()).collect();
+        let mut mine: Vec<_> = (0..20)
+            .map(|_| Box::pin(gate.enter(me(), later)))
+            .collect();
+        for call in &mut mine {
+            assert!(call.as_mut().now_or_never().is_none());
+        }
+        let other = CallerId::of("other");
+        let beyond = gate.try_enter(other).unwrap();
+        let mut theirs = Box::pin(gate.enter(other, later));
+        assert!(theirs.as_mut().now_or_never().is_none());
+        drop((held, beyond));
+        let mine = mine.iter_mut().map(|call| call.as_mut().now_or_never());
+        let mine: Vec<_> = mine.flatten().flatten().collect();
+        let theirs = theirs.as_mut().now_or_never().flatten();
+        assert!(theirs.is_some(), "one who came last of twenty has its turn");
+        assert_eq!(mine.len(), 1);
+    }
+
+    #[actix_web::test]
+    async fn one_callers_failures_are_no_others() {
+        let gate = gate(10, 10);
+        let (bad, good) = (CallerId::of("bad"), CallerId::of("good"));
+        for _ in 0..1000 {
+            gate.earn(bad);
+            if let Ok(ticket) = gate.admit(bad, "m") {
+                gate.ended(bad, "m", ticket, Outcome::Failed);
+            }
+            while gate.may_retry(bad) {}
+        }
+        assert!(gate.admit(bad, "m").is_err());
+        assert_eq!(gate.failing(), ["m"]);
+        gate.earn(good);
+        assert!(gate.admit(good, "m").is_ok());
+        assert!(gate.may_retry(good));
+    }
+
+    #[test]
+    fn made_up_callers_are_not_remembered_without_end() {
+        let gate = gate(1, 1);
+        for n in 0..3 * MOST_CALLERS {
+            gate.earn(CallerId::of(&n.to_string()));
+        }
+        assert_eq!(gate.inner().callers.len(), MOST_CALLERS);
     }
 
     #[actix_web::test]
@@ -169,10 +398,10 @@ mod tests {
         let later = Instant::now() + Duration::from_secs(60);
         let mut held = Vec::new();
         for _ in 0..4 {
-            held.push(gate.enter(later).await.unwrap());
+            held.push(gate.enter(me(), later).await.unwrap());
         }
         let mut calls = Box::pin(join_all(
-            (0..16).map(|_| gate.enter(later).map(|p| p.is_some())),
+            (0..16).map(|_| gate.enter(me(), later).map(|p| p.is_some())),
         ));
         assert!(calls.as_mut().now_or_never().is_none());
         assert_eq!(gate.state().in_flight, 4);
@@ -188,22 +417,22 @@ mod tests {
     async fn a_caller_who_leaves_the_line_leaves_no_trace() {
         let gate = gate(1, 1);
         let later = Instant::now() + Duration::from_secs(60);
-        let held = gate.enter(later).await.unwrap();
-        let mut waiting = Box::pin(gate.enter(later));
+        let held = gate.enter(me(), later).await.unwrap();
+        let mut waiting = Box::pin(gate.enter(me(), later));
         assert!(waiting.as_mut().now_or_never().is_none());
         assert_eq!(gate.state().waiting, 1);
         drop(waiting);
         assert_eq!(gate.state().waiting, 0);
         drop(held);
-        assert!(gate.enter(later).await.is_some());
+        assert!(gate.enter(me(), later).await.is_some());
         assert_eq!(gate.state().in_flight, 0);
     }
 
     #[actix_web::test]
     async fn waiting_ends_with_its_time() {
         let gate = gate(1, 1);
-        let _held = gate.enter(Instant::now()).await.unwrap();
-        assert!(gate.enter(Instant::now()).await.is_none());
+        let _held = gate.enter(me(), Instant::now()).await.unwrap();
+        assert!(gate.enter(me(), Instant::now()).await.is_none());
         assert_eq!(gate.state().waiting, 0);
     }
 }

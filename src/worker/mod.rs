@@ -30,13 +30,14 @@ use crate::config::{Config, ProviderConfig};
 use crate::dialect::{Reads, Whole, clean};
 use crate::error::{Error, ProviderError};
 use crate::meter::{CLIENT_LEFT_REASON, Meter, Tally};
+use crate::offload;
 use crate::providers::Provider;
-use crate::secret::Secret;
+use crate::secret::{CallerId, Secret};
 use crate::upstream::{
     Again, Answered, Body, BodyError, Client, Deadline, Failure, Headers, LEAST, Method, Outgoing,
     Policy, Schedule, Tls,
 };
-use breaker::Ticket;
+use breaker::{Outcome, Ticket};
 use gate::Permit;
 
 /// A request to the worker's provider.
@@ -46,11 +47,13 @@ pub struct Call {
     /// The path and query after the base URL.
     pub path: Cow<'static, str>,
     /// The model, whose circuit it is; empty for a call about none.
-    pub model: Rc<str>,
+    pub model: Arc<str>,
     /// The JSON text.
     pub body: Spliced,
     /// The key.
     pub key: Secret,
+    /// Who calls. Slots, circuits, retries and connections are counted and kept by caller.
+    pub caller: CallerId,
     /// Whether a stream of events is expected.
     pub stream: bool,
     /// Headers of the client that the provider is given.
@@ -163,7 +166,7 @@ impl Handle {
 impl Worker {
     async fn call(&self, call: &Call) -> Result<Reply, Failed> {
         if call.before == 0 {
-            self.gate.earn();
+            self.gate.earn(call.caller);
         }
         let mut schedule = Schedule::new(self.policy, call.before);
         let mut last: Option<Failure> = None;
@@ -191,7 +194,8 @@ impl Worker {
                 Err(failure) => {
                     let made = schedule.attempts();
                     let left = call.deadline.left();
-                    let Some(pause) = self.pause(&mut schedule, failure.again, left) else {
+                    let pause = self.pause(call.caller, &mut schedule, failure.again, left);
+                    let Some(pause) = pause else {
                         return Err(exhausted(failure, made));
                     };
                     log::debug!(
@@ -209,9 +213,15 @@ impl Worker {
     }
 
     /// How long until the next attempt; `None` where there is none.
-    fn pause(&self, schedule: &mut Schedule, again: Again, left: Duration) -> Option<Duration> {
+    fn pause(
+        &self,
+        caller: CallerId,
+        schedule: &mut Schedule,
+        again: Again,
+        left: Duration,
+    ) -> Option<Duration> {
         let pause = schedule.next(again, left, luck())?;
-        if self.gate.may_retry() {
+        if self.gate.may_retry(caller) {
             return Some(pause);
         }
         self.meter.retry_denied(self.provider.name);
@@ -221,12 +231,12 @@ impl Worker {
     /// Waits for a slot, and asks the circuit once there is one: it may have opened meanwhile.
     async fn enter(&self, call: &Call, again: bool) -> Result<(Permit, Ticket), Error> {
         let provider = self.provider.name;
-        let (permit, waited) = match self.gate.try_enter() {
+        let (permit, waited) = match self.gate.try_enter(call.caller) {
             Some(permit) => (permit, false),
             None => {
                 let timed = Timed::new(call, Tally::waited);
                 let until = call.deadline.at.min(timed.begun + self.config.wait_timeout);
-                let permit = self.gate.enter(until).await.ok_or(Error::Overloaded {
+                let permit = self.gate.enter(call.caller, until).await.ok_or(Error::Overloaded {
                     provider,
                     retry_after: gate::RETRY_AFTER,
                 })?;
@@ -238,7 +248,7 @@ impl Worker {
         }
         let ticket = self
             .gate
-            .admit(&call.model)
+            .admit(call.caller, &call.model)
             .map_err(|retry_after| Error::CircuitOpen {
                 provider,
                 retry_after,
@@ -254,7 +264,7 @@ impl Worker {
         ticket: Ticket,
         anew: bool,
     ) -> Result<(Headers, Content), Failure> {
-        let mut outcome = Outcome {
+        let mut counted = Counted {
             meter: &self.meter,
             provider: self.provider.name,
             word: CLIENT_LEFT_REASON,
@@ -262,25 +272,25 @@ impl Worker {
         let traceparent = call.tally.as_ref().and_then(|tally| tally.attempt());
         let traceparent = traceparent.as_deref();
         let ended = self.attempt(call, permit, traceparent, anew).await;
-        let failed = match &ended {
+        let outcome = match &ended {
             Ok((headers, _)) => {
-                outcome.word = "ok";
+                counted.word = "ok";
                 if let Some(tally) = &call.tally {
                     tally.first();
                     tally.upstream_id(upstream_id(headers));
                 }
-                false
+                Outcome::Answered
             }
             Err(failure) => {
-                outcome.word = failure.error.class();
+                counted.word = failure.error.class();
                 if let Some(tally) = &call.tally {
-                    tally.attempt_failed(outcome.word);
+                    tally.attempt_failed(counted.word);
                     tally.upstream_id(upstream_id(&failure.headers));
                 }
-                failure.tells
+                failure.outcome()
             }
         };
-        match self.gate.ended(&call.model, ticket, failed) {
+        match self.gate.ended(call.caller, &call.model, ticket, outcome) {
             None => {}
             Some(Circuit::Closed) => {
                 log::info!(
@@ -290,10 +300,10 @@ impl Worker {
                 );
             }
             Some(Circuit::Open | Circuit::HalfOpen) => log::warn!(
-                "{}: too many attempts at {} fail ({}); it is left alone but for one call every {} ms",
+                "{}: too many of one caller's attempts at {} fail ({}); of its calls one every {} ms is let through",
                 self.provider.name,
                 named(&call.model),
-                outcome.word,
+                counted.word,
                 self.config.breaker.open.as_millis()
             ),
         }
@@ -312,6 +322,7 @@ impl Worker {
             path: &call.path,
             body: call.body.clone(),
             key: &call.key,
+            caller: call.caller,
             stream: call.stream,
             headers: &call.headers,
             request_id: call.tally.as_ref().map(|tally| tally.id_bytes()),
@@ -356,7 +367,8 @@ impl Worker {
             Ok(Err(BodyError::TooLong)) => return Err(bad("it is too long")),
             Ok(Ok(whole)) => whole,
         };
-        match call.reads.whole(&whole) {
+        let (reads, body) = (call.reads, whole.clone());
+        match offload::work_on(whole.len(), move || reads.whole(&body)).await {
             Whole::NoJson => Err(bad("it is no JSON")),
             Whole::Error(error) => Err(hidden(error, &call.key)),
             found => Ok((whole, found)),
@@ -410,15 +422,27 @@ impl Drop for Timed<'_> {
 }
 
 /// Counts an attempt when it is over. A call that is dropped was left by its client.
-struct Outcome<'m> {
+struct Counted<'m> {
     meter: &'m Meter,
     provider: &'static str,
     word: &'static str,
 }
 
-impl Drop for Outcome<'_> {
+impl Drop for Counted<'_> {
     fn drop(&mut self) {
         self.meter.attempt(self.provider, self.word);
+    }
+}
+
+impl Failure {
+    /// What a circuit makes of it.
+    fn outcome(&self) -> Outcome {
+        match &self.error {
+            _ if self.tells => Outcome::Failed,
+            // It refused a request, and so it answers.
+            Error::Provider(theirs) if theirs.status < 500 => Outcome::Answered,
+            _ => Outcome::Unknown,
+        }
     }
 }
 

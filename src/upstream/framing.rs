@@ -1,0 +1,468 @@
+//! Where the answers on one connection to a provider begin and end. Pure.
+//!
+//! The HTTP client takes an interim answer for the final one, takes an answer without a length for
+//! an empty one, and throws away what follows an answer. Each of these can hand one caller the
+//! answer of another, once the connection is used again. So the bytes of a connection pass through
+//! here on their way to the client: interim answers are left out, an answer that ends with the
+//! connection is marked as one, and a connection on which anything follows an answer is never used
+//! again. RFC 9112, sections 6 and 9; RFC 9110, section 15.2.
+
+use std::io;
+
+use memchr::memchr;
+
+/// Largest head of an answer, in bytes: as much as the client takes.
+const MAX_HEAD: usize = 128 << 10;
+
+/// Most interim answers before the final one.
+const MAX_INTERIM: usize = 100;
+
+/// Longest line that says how long a chunk is, its extensions included, in bytes.
+const MAX_CHUNK_LINE: usize = 16 << 10;
+
+/// Follows the answers of one connection, one request after the other.
+#[derive(Debug, Default)]
+pub(super) struct Framing {
+    state: State,
+    /// The part of a head that came so far. Mostly a head comes at once, and this stays empty.
+    head: Vec<u8>,
+    interim: usize,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The head of an answer is awaited.
+    #[default]
+    Head,
+    /// So many bytes of a body are due.
+    Length(u64),
+    /// A body in chunks.
+    Chunked(Chunk),
+    /// A body that ends with the connection.
+    UntilClose,
+    /// The answer is complete.
+    Ended,
+    /// Nothing more may be read or sent: something followed the answer.
+    Spoiled,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Chunk {
+    /// The line with the size: its value, whether a digit was there, whether digits are over, and
+    /// how long it is.
+    Size {
+        size: u64,
+        digits: bool,
+        over: bool,
+        length: usize,
+    },
+    /// So many bytes of data are due, and the line end behind them.
+    Data(u64),
+    /// A line of the trailer: how long it is, and how long the trailer.
+    Trailer { line: usize, length: usize },
+}
+
+const SIZE: Chunk = Chunk::Size {
+    size: 0,
+    digits: false,
+    over: false,
+    length: 0,
+};
+
+/// What the head of an answer says about its body.
+struct Head {
+    status: u16,
+    /// Where the digit of the minor version stands.
+    is_1_1: bool,
+    body: State,
+}
+
+impl Framing {
+    /// A request is being sent.
+    ///
+    /// # Errors
+    /// Where something came that no request asked for: the connection cannot be used again.
+    pub(super) fn sending(&mut self) -> io::Result<()> {
+        match self.state {
+            State::Ended => {
+                self.state = State::Head;
+                self.interim = 0;
+                Ok(())
+            }
+            State::Head => Ok(()),
+            State::Spoiled | State::Length(_) | State::Chunked(_) | State::UntilClose => {
+                Err(spoiled())
+            }
+        }
+    }
+
+    /// Takes what was read and gives `pass` what the client may see of it.
+    ///
+    /// # Errors
+    /// Where what was read is no answer, or no one asked for it.
+    pub(super) fn received(&mut self, mut bytes: &[u8], mut pass: impl FnMut(&[u8])) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let taken = match self.state {
+                State::Spoiled => return Err(spoiled()),
+                State::Ended => {
+                    self.state = State::Spoiled;
+                    // What came before this, in the same read, is an answer all the same.
+                    return Ok(());
+                }
+                State::Head => self.head(bytes, &mut pass)?,
+                State::UntilClose => {
+                    pass(bytes);
+                    bytes.len()
+                }
+                State::Length(due) => {
+                    let taken = usize::try_from(due).unwrap_or(usize::MAX).min(bytes.len());
+                    pass(bytes.get(..taken).unwrap_or_default());
+                    self.state = after(due, taken);
+                    taken
+                }
+                State::Chunked(chunk) => {
+                    let taken = self.chunked(chunk, bytes)?;
+                    pass(bytes.get(..taken).unwrap_or_default());
+                    taken
+                }
+            };
+            bytes = bytes.get(taken..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Whether what came so far is of no answer, so that nothing may be asked for any more.
+    pub(super) fn is_spoiled(&self) -> bool {
+        self.state == State::Spoiled
+    }
+
+    /// Whether an interim answer came: the provider has begun to work.
+    pub(super) fn has_begun(&self) -> bool {
+        self.interim > 0
+    }
+
+    /// Reads a head; gives how many bytes it took.
+    fn head(&mut self, bytes: &[u8], pass: &mut impl FnMut(&[u8])) -> io::Result<usize> {
+        if self.head.is_empty()
+            && let Some(end) = end_of_head(bytes, 0)
+        {
+            let (head, _) = bytes.split_at(end);
+            self.passed_head(head, pass)?;
+            return Ok(end);
+        }
+        let before = self.head.len();
+        self.head.extend_from_slice(bytes);
+        let Some(end) = end_of_head(&self.head, before) else {
+            return if self.head.len() > MAX_HEAD {
+                Err(wrong("the head of the answer is too long"))
+            } else {
+                Ok(bytes.len())
+            };
+        };
+        let mut head = std::mem::take(&mut self.head);
+        head.truncate(end);
+        self.passed_head(&head, pass)?;
+        Ok(end - before)
+    }
+
+    fn passed_head(&mut self, bytes: &[u8], pass: &mut impl FnMut(&[u8])) -> io::Result<()> {
+        let Some(head) = read(bytes) else {
+            // The client says what is wrong with it, and nothing behind it is believed.
+            self.state = State::UntilClose;
+            pass(bytes);
+            return Ok(());
+        };
+        match head.status {
+            // RFC 9110, section 15.2. Nothing is asked here to be upgraded to.
+            100 | 102..=199 => {
+                self.interim += 1;
+                return if self.interim > MAX_INTERIM {
+                    Err(wrong("too many interim answers"))
+                } else {
+                    Ok(())
+                };
+            }
+            _ => self.state = head.body,
+        }
+        // To the client only an answer of HTTP/1.0 may end with its connection.
+        let (version, rest) = bytes.split_at(bytes.len().min(VERSION.len()));
+        if head.is_1_1 && head.body == State::UntilClose && version == VERSION {
+            pass(b"HTTP/1.0");
+        } else {
+            pass(version);
+        }
+        pass(rest);
+        Ok(())
+    }
+
+    /// Reads chunks up to the end of the body; gives how many bytes they took.
+    fn chunked(&mut self, mut chunk: Chunk, bytes: &[u8]) -> io::Result<usize> {
+        let mut at = 0;
+        while let Some(byte) = bytes.get(at).copied() {
+            match &mut chunk {
+                Chunk::Data(due) => {
+                    let left = u64::try_from(bytes.len() - at).unwrap_or(u64::MAX);
+                    let taken = left.min(*due);
+                    at += usize::try_from(taken).unwrap_or(usize::MAX);
+                    *due -= taken;
+                    if *due == 0 {
+                        chunk = SIZE;
+                    }
+                    continue;
+                }
+                Chunk::Size {
+                    size,
+                    digits,
+                    over,
+                    length,
+                } => {
+                    *length += 1;
+                    if *length > MAX_CHUNK_LINE {
+                        return Err(wrong("the size of a chunk is too long"));
+                    }
+                    match (byte, char::from(byte).to_digit(16)) {
+                        (b'\n', _) if *digits => {
+                            chunk = if *size == 0 {
+                                Chunk::Trailer { line: 0, length: 0 }
+                            } else {
+                                // The line end behind the data is read as the begin of a size.
+                                Chunk::Data(*size)
+                            };
+                        }
+                        // Behind the data, before the next size.
+                        (b'\r' | b'\n', _) if !*digits && *length <= 2 => {}
+                        (_, Some(digit)) if !*over => {
+                            *digits = true;
+                            *size = size
+                                .checked_mul(16)
+                                .and_then(|size| size.checked_add(u64::from(digit)))
+                                .ok_or_else(|| wrong("a chunk is too long"))?;
+                        }
+                        _ if *digits => *over = true,
+                        _ => return Err(wrong("the chunks of the answer are malformed")),
+                    }
+                }
+                Chunk::Trailer { line, length } => {
+                    *length += 1;
+                    match byte {
+                        b'\n' if *line == 0 => {
+                            self.state = State::Ended;
+                            return Ok(at + 1);
+                        }
+                        b'\n' => *line = 0,
+                        b'\r' => {}
+                        _ => *line += 1,
+                    }
+                    if *length > MAX_HEAD {
+                        return Err(wrong("the trailer of the answer is too long"));
+                    }
+                }
+            }
+            at += 1;
+        }
+        self.state = State::Chunked(chunk);
+        Ok(bytes.len())
+    }
+}
+
+const VERSION: &[u8] = b"HTTP/1.1";
+
+fn after(due: u64, taken: usize) -> State {
+    match due - u64::try_from(taken).unwrap_or(due) {
+        0 => State::Ended,
+        left => State::Length(left),
+    }
+}
+
+fn wrong(reason: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, reason)
+}
+
+fn spoiled() -> io::Error {
+    wrong("something followed the last answer")
+}
+
+/// Where a head ends: behind its empty line. The first `seen` bytes have no end in them.
+fn end_of_head(bytes: &[u8], seen: usize) -> Option<usize> {
+    // A line end and the next may be on both sides of the border.
+    let mut at = seen.saturating_sub(3);
+    while let Some(found) = memchr(b'\n', bytes.get(at..)?) {
+        at += found + 1;
+        match bytes.get(at..)? {
+            [b'\n', ..] => return Some(at + 1),
+            [b'\r', b'\n', ..] => return Some(at + 2),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// What a whole head says of its body; `None` for what is no head.
+fn read(head: &[u8]) -> Option<Head> {
+    let mut lines = head.split(|byte| *byte == b'\n');
+    let first = lines.next()?;
+    let minor = first.strip_prefix(b"HTTP/1.")?.first()?;
+    let status = std::str::from_utf8(first.get(9..12)?).ok()?;
+    let status: u16 = status.parse().ok()?;
+    let (mut length, mut coding): (Option<u64>, Option<bool>) = (None, None);
+    for line in lines {
+        // Of all headers two count here, and they begin with these letters.
+        if !matches!(line.first(), Some(b'c' | b'C' | b't' | b'T')) {
+            continue;
+        }
+        let Some(colon) = memchr(b':', line) else {
+            continue;
+        };
+        let (name, value) = line.split_at(colon);
+        let value = value.get(1..).unwrap_or_default().trim_ascii();
+        if name.eq_ignore_ascii_case(b"content-length") {
+            let value = std::str::from_utf8(value).ok();
+            length = Some(value.and_then(|value| value.parse().ok())?);
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            let last = value.rsplit(|byte| *byte == b',').next();
+            let last = last.unwrap_or_default().trim_ascii();
+            coding = Some(last.eq_ignore_ascii_case(b"chunked"));
+        }
+    }
+    let body = match (status, coding, length) {
+        (100..=199 | 204 | 304, _, _) | (_, None, Some(0)) => State::Ended,
+        (_, Some(true), _) => State::Chunked(SIZE),
+        (_, Some(false), _) | (_, None, None) => State::UntilClose,
+        (_, None, Some(length)) => State::Length(length),
+    };
+    let body = if status == 101 { State::UntilClose } else { body };
+    Some(Head {
+        status,
+        is_1_1: *minor == b'1',
+        body,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const OK: &str = "HTTP/1.1 200 OK\r\n";
+
+    /// What the client sees of an answer that comes in pieces of these lengths, and whether it is
+    /// complete; an error as its text.
+    fn seen(answer: &str, pieces: &[usize]) -> Result<(String, Framing), String> {
+        let mut framing = Framing::default();
+        let mut out = Vec::new();
+        let mut rest = answer.as_bytes();
+        let mut pieces = pieces.iter().copied().cycle();
+        while !rest.is_empty() {
+            let length = pieces.next().unwrap_or(rest.len()).clamp(1, rest.len());
+            let (piece, more) = rest.split_at(length);
+            rest = more;
+            framing
+                .received(piece, |bytes| out.extend_from_slice(bytes))
+                .map_err(|error| error.to_string())?;
+        }
+        Ok((String::from_utf8(out).unwrap(), framing))
+    }
+
+    #[test]
+    fn interim_answers_are_passed_over() {
+        let last = format!("{OK}Content-Length: 2\r\n\r\nok");
+        let early = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n";
+        for pieces in [vec![1], vec![7, 3], vec![1000]] {
+            let (out, framing) = seen(&format!("{early}{last}"), &pieces).unwrap();
+            assert_eq!(out, last);
+            assert!(framing.has_begun());
+            assert_eq!(framing.state, State::Ended);
+        }
+        let many = "HTTP/1.1 102 Processing\r\n\r\n".repeat(MAX_INTERIM + 1);
+        assert!(seen(&many, &[4096]).is_err());
+    }
+
+    #[test]
+    fn an_answer_without_a_length_ends_with_its_connection() {
+        let head = "Content-Type: application/json\r\n\r\n{}";
+        let (out, framing) = seen(&format!("{OK}{head}"), &[5]).unwrap();
+        assert_eq!(out, format!("HTTP/1.0 200 OK\r\n{head}"));
+        assert_eq!(framing.state, State::UntilClose);
+    }
+
+    #[test]
+    fn the_end_of_each_kind_of_answer_is_known() {
+        for (answer, ended) in [
+            ("HTTP/1.1 204 No Content\r\n\r\n", true),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", true),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", false),
+            ("HTTP/1.1 200 OK\ncontent-length: 2\n\nab", true),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\n\r\n",
+                true,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n",
+                false,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nA\r\n0123456789\r\n0\r\nX: y\r\n\r\n",
+                true,
+            ),
+        ] {
+            for pieces in [[1], [2], [3], [500]] {
+                let (out, framing) = seen(answer, &pieces).unwrap();
+                assert_eq!(out, answer);
+                assert_eq!(framing.state == State::Ended, ended, "{answer}");
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_follows_an_answer_is_not_seen_and_spoils_the_connection() {
+        let good = format!("{OK}Content-Length: 2\r\n\r\nok");
+        for rest in ["x", "\r\n", good.as_str()] {
+            for pieces in [[1000], [3]] {
+                let framing = match seen(&format!("{good}{rest}"), &pieces) {
+                    Ok((out, framing)) => {
+                        assert_eq!(out, good);
+                        framing
+                    }
+                    Err(_) => continue,
+                };
+                let mut framing = framing;
+                assert!(framing.is_spoiled());
+                assert!(framing.sending().is_err());
+            }
+        }
+        let (_, mut framing) = seen(&good, &[1000]).unwrap();
+        framing.sending().unwrap();
+        assert_eq!(framing.state, State::Head);
+    }
+
+    proptest! {
+        #[test]
+        fn the_same_is_seen_however_an_answer_is_cut(
+            bodies in proptest::collection::vec("[a-z\r\n:]{1,20}", 0..5),
+            interim in 0_usize..3,
+            rest in "[A-Z]{0,9}",
+            pieces in proptest::collection::vec(1_usize..40, 1..6),
+        ) {
+            let mut answer = format!("{OK}Transfer-Encoding: chunked\r\n\r\n");
+            for body in &bodies {
+                answer += &format!("{:x}\r\n{body}\r\n", body.len());
+            }
+            answer += "0\r\n\r\n";
+            let early = "HTTP/1.1 100 Continue\r\n\r\n".repeat(interim);
+            let mut framing = Framing::default();
+            let mut out = Vec::new();
+            let all = format!("{early}{answer}{rest}");
+            let (mut left, mut n) = (all.as_bytes(), 0);
+            let mut failed = false;
+            while !left.is_empty() && !failed {
+                let length = pieces[n % pieces.len()].min(left.len());
+                n += 1;
+                let (piece, more) = left.split_at(length);
+                left = more;
+                failed = framing.received(piece, |bytes| out.extend_from_slice(bytes)).is_err();
+            }
+            prop_assert_eq!(String::from_utf8(out).unwrap(), answer);
+            prop_assert_eq!(framing.is_spoiled(), !rest.is_empty());
+        }
+    }
+}
