@@ -59,6 +59,21 @@ pub enum Error {
     /// The bearer is not one of the gateway's keys.
     #[display("Incorrect API key.")]
     WrongKey,
+    /// The caller's key has the documented format of another provider than the one it would be sent
+    /// to.
+    #[display(
+        "The API key looks like one of {owner_title}, but model '{model}' goes to {target_title}, so the request was not sent. Use the model name '{owner}/{model}' to send it to {owner_title}, or send a key of {target_title}."
+    )]
+    ForeignKey {
+        /// The name of the provider whose format the key has.
+        owner: &'static str,
+        /// Its name for people.
+        owner_title: &'static str,
+        /// The name for people of the provider that the model goes to.
+        target_title: &'static str,
+        /// The model, as the client named it.
+        model: String,
+    },
     /// Gateway keys are on, and this provider has no key of its own.
     #[display("Provider '{provider}' has no key here: set {variable} where the gateway runs.")]
     ProviderKeyMissing {
@@ -259,6 +274,7 @@ impl Error {
             | Self::UnsupportedParameter { .. }
             | Self::UnsupportedValue { .. }
             | Self::Malformed { .. }
+            | Self::ForeignKey { .. }
             | Self::ProviderUnplaced { .. } => 400,
             Self::NoKey | Self::WrongKey | Self::ProviderKeyMissing { .. } => 401,
             Self::UnknownPath { .. } => 404,
@@ -296,6 +312,7 @@ impl Error {
             | Self::UnsupportedValue { .. }
             | Self::NoKey
             | Self::WrongKey
+            | Self::ForeignKey { .. }
             | Self::ProviderKeyMissing { .. }
             | Self::ProviderUnplaced { .. }
             | Self::UnknownPath { .. }
@@ -341,6 +358,7 @@ impl Error {
             Self::UnsupportedParameter { .. } => "unsupported_parameter",
             Self::UnsupportedValue { .. } => "unsupported_value",
             Self::NoKey | Self::WrongKey => "invalid_api_key",
+            Self::ForeignKey { .. } => "key_of_another_provider",
             Self::ProviderKeyMissing { .. } => "provider_key_missing",
             Self::ProviderUnplaced { .. } => "provider_not_configured",
             Self::UnknownPath { .. } => "unknown_url",
@@ -389,6 +407,7 @@ impl Error {
             Self::Provider(error) => error.param.as_deref(),
             Self::NoKey
             | Self::WrongKey
+            | Self::ForeignKey { .. }
             | Self::ProviderKeyMissing { .. }
             | Self::ProviderUnplaced { .. }
             | Self::UnknownPath { .. }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
-use memchr::{memchr2, memchr2_iter};
+use memchr::{memchr, memchr2, memchr2_iter, memmem};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -69,10 +69,7 @@ impl<'a> Object<'a> {
                 message: format!("The request body is not valid JSON: {error}."),
             }
         })?;
-        let mut seen: Vec<&str> = object.fields.iter().map(|f| f.name.as_ref()).collect();
-        seen.sort_unstable();
-        if let Some(twice) = seen.windows(2).find(|pair| pair.first() == pair.last()) {
-            let name = twice.first().copied().unwrap_or_default();
+        if let Some(name) = twice(&object.fields) {
             return Err(Error::InvalidJson {
                 param: Some(name.to_owned()),
                 message: format!("The request body has '{name}' twice."),
@@ -134,6 +131,75 @@ pub fn put<'a>(object: &mut Object<'a>, name: impl Into<Cow<'a, str>>, value: Bo
     }
 }
 
+/// The name that stands twice among these, if one does.
+fn twice<'f>(fields: &'f [Field<'_>]) -> Option<&'f str> {
+    if fields.len() <= 16 {
+        let mut rest = fields;
+        while let [first, others @ ..] = rest {
+            if others.iter().any(|other| other.name == first.name) {
+                return Some(&first.name);
+            }
+            rest = others;
+        }
+        return None;
+    }
+    let mut seen: Vec<&str> = fields.iter().map(|field| field.name.as_ref()).collect();
+    seen.sort_unstable();
+    let pair = seen.windows(2).find(|pair| pair.first() == pair.last())?;
+    pair.first().copied()
+}
+
+impl Object<'_> {
+    /// Puts U+FFFD in the place of every half of a surrogate pair, which JSON's grammar has and no
+    /// text; gives the names of the members that held one.
+    pub fn make_whole(&mut self) -> Vec<String> {
+        let mut names = Vec::new();
+        for field in &mut self.fields {
+            let Some(whole) = without_halves(field.value.get()) else {
+                continue;
+            };
+            if let Ok(value) = RawValue::from_string(whole) {
+                field.value = Cow::Owned(value);
+                names.push(field.name.to_string());
+            }
+        }
+        names
+    }
+}
+
+/// The text of a JSON value without halves of surrogate pairs; `None` where it holds none.
+fn without_halves(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    let escaped = [&b"\\ud"[..], b"\\uD"];
+    if escaped.iter().all(|start| memmem::find(bytes, start).is_none()) {
+        return None;
+    }
+    let code = |at: usize| -> Option<u16> {
+        let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let (mut out, mut from, mut at) = (String::new(), 0, 0);
+    while let Some(next) = bytes.get(at..).and_then(|rest| memchr(b'\\', rest)) {
+        at += next;
+        at += match (code(at), code(at + 6)) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
+            (Some(0xd800..=0xdfff), _) => {
+                out.push_str(text.get(from..at).unwrap_or_default());
+                out.push_str("\\ufffd");
+                from = at + 6;
+                6
+            }
+            // A backslash stands in texts only, before one more character.
+            _ => 2,
+        };
+    }
+    if from == 0 {
+        return None;
+    }
+    out.push_str(text.get(from..).unwrap_or_default());
+    Some(out)
+}
+
 /// A type that a JSON value can be read as, and its name in an error.
 pub trait Expected: for<'de> Deserialize<'de> {
     /// What a client reads after "expected", as in "a string".
@@ -158,25 +224,38 @@ expected! {
 /// Reads one value.
 ///
 /// # Errors
-/// `InvalidType` naming `param` where the value is no `T`.
+/// `InvalidType` naming `param` where the value is no `T`; `InvalidValue` where it is a text with half
+/// of a character.
 pub fn read<T: Expected>(raw: &RawValue, param: &dyn fmt::Display) -> Result<T, Error> {
-    serde_json::from_str(raw.get()).map_err(|_| Error::wrong_type(param.to_string(), T::NAME))
+    serde_json::from_str(raw.get()).map_err(|_| wrong(raw, param, T::NAME))
+}
+
+/// Why a value is not what was expected.
+fn wrong(raw: &RawValue, param: &dyn fmt::Display, expected: &'static str) -> Error {
+    if raw.get().starts_with('"') && expected == String::NAME {
+        return Error::invalid(
+            param.to_string(),
+            "it holds half of a surrogate pair, which is no character; send both halves, or U+FFFD.",
+        );
+    }
+    Error::wrong_type(param.to_string(), expected)
 }
 
 /// Reads a string, borrowed where it holds no escape.
 ///
 /// # Errors
-/// `InvalidType` naming `param` where the value is no string.
+/// `InvalidType` naming `param` where the value is no string; `InvalidValue` where it holds half of a
+/// character.
 pub fn text<'a>(raw: &Raw<'a>, param: &dyn fmt::Display) -> Result<Cow<'a, str>, Error> {
-    let wrong = |_| Error::wrong_type(param.to_string(), "a string");
     match raw {
         Cow::Borrowed(raw) => {
-            let Text(text) = serde_json::from_str(raw.get()).map_err(wrong)?;
+            let Text(text) =
+                serde_json::from_str(raw.get()).map_err(|_| wrong(raw, param, String::NAME))?;
             Ok(text)
         }
         Cow::Owned(raw) => serde_json::from_str(raw.get())
             .map(Cow::Owned)
-            .map_err(wrong),
+            .map_err(|_| wrong(raw, param, String::NAME)),
     }
 }
 
@@ -200,11 +279,28 @@ pub fn array<'a>(raw: &Raw<'a>, param: &dyn fmt::Display) -> Result<Vec<Raw<'a>>
     })
 }
 
-/// Reads an object out of a value that is borrowed or built.
+/// Reads an object of a request out of a value that is borrowed or built.
+///
+/// # Errors
+/// `InvalidType` naming `param` where the value is no object, `InvalidJson` where it names a member
+/// twice: the provider might take the other one.
+pub fn object<'a>(raw: &Raw<'a>, param: &dyn fmt::Display) -> Result<Object<'a>, Error> {
+    let object = loose(raw, param)?;
+    match twice(&object.fields) {
+        Some(name) => Err(Error::InvalidJson {
+            param: Some(format!("{param}.{name}")),
+            message: format!("The request body has '{param}.{name}' twice."),
+        }),
+        None => Ok(object),
+    }
+}
+
+/// Reads an object of an answer, which may name a member twice, out of a value that is borrowed or
+/// built.
 ///
 /// # Errors
 /// `InvalidType` naming `param` where the value is no object.
-pub fn object<'a>(raw: &Raw<'a>, param: &dyn fmt::Display) -> Result<Object<'a>, Error> {
+pub fn loose<'a>(raw: &Raw<'a>, param: &dyn fmt::Display) -> Result<Object<'a>, Error> {
     match raw {
         Cow::Borrowed(raw) => Object::from_raw(raw, param),
         Cow::Owned(raw) => {
@@ -519,6 +615,19 @@ mod tests {
                 "{:?}",
                 String::from_utf8_lossy(body)
             );
+        }
+    }
+
+    #[test]
+    fn halves_of_pairs_become_the_replacement_character() {
+        for (text, whole) in [
+            (r#"{"a":"x \ud83d y"}"#, Some(r#"{"a":"x \ufffd y"}"#)),
+            (r#"{"a":"\uDC00\ud83d\uDE00\ud83d\ud83d"}"#, Some(r#"{"a":"\ufffd\ud83d\uDE00\ufffd\ufffd"}"#)),
+            (r#"{"a":"\\ud83d \ud83d\ude00"}"#, None),
+            (r#"{"\udead":"\\\udead"}"#, Some(r#"{"\ufffd":"\\\ufffd"}"#)),
+            (r#"{"a":"plain \u00e9"}"#, None),
+        ] {
+            assert_eq!(without_halves(text).as_deref(), whole, "{text}");
         }
     }
 }

@@ -146,6 +146,13 @@ pub struct ProviderConfig {
 }
 
 impl ProviderConfig {
+    /// Whether it is reached at the vendor's own address, and not at a server that stands in for it.
+    #[must_use]
+    pub fn is_vendors(&self) -> bool {
+        let own = BaseUrl::parse(self.provider.base_url, self.provider.version);
+        self.base_is_default || own.is_ok_and(|own| own.host == self.base.host)
+    }
+
     /// Whether the base URL is an example that was not replaced.
     #[must_use]
     pub fn is_unplaced(&self) -> bool {

@@ -18,7 +18,7 @@ use crate::dialect::hub::Memory;
 use crate::dialect::{Reads, Report, Stamp};
 use crate::error::{Error, Phase};
 use crate::meter::{Tally, seed};
-use crate::providers::{ALWAYS_FORWARDED, Provider};
+use crate::providers::{ALWAYS_FORWARDED, Provider, by_key};
 use crate::routing::{Target, route};
 use crate::secret::{CallerId, Secret};
 use crate::store::Store;
@@ -174,10 +174,38 @@ impl Ask {
             store: Arc::clone(&state.store),
             caller: self.caller.id(),
         };
-        large::on_body(&self.body, &state.bodies, asked.caller, move || {
+        let planned = large::on_body(&self.body, &state.bodies, asked.caller, move || {
             plan(&asked)
-        })
-        .await
+        });
+        let mut plan = planned.await?;
+        self.check_key(state, &plan)?;
+        if let Caller::Team(_) = self.caller {
+            for name in plan.provider.account_headers {
+                if (self.header)(name).is_some() {
+                    plan.report.dropped.push((*name).to_owned());
+                }
+            }
+            plan.report.settle();
+        }
+        Ok(plan)
+    }
+
+    /// Refuses to show a caller's key to another company than the one it is recognisably of.
+    fn check_key(&self, state: &AppState, plan: &Plan) -> Result<(), Error> {
+        let Caller::Own(key) = &self.caller else {
+            return Ok(());
+        };
+        match by_key(key.expose()) {
+            Some(owner) if owner != plan.provider && state.config.of(plan.provider).is_vendors() => {
+                Err(Error::ForeignKey {
+                    owner: owner.name,
+                    owner_title: owner.title,
+                    target_title: plan.provider.title,
+                    model: plan.model.to_string(),
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Calls the provider.
@@ -237,10 +265,19 @@ impl Ask {
         provider: &Provider,
         mut own: Vec<(&'static str, String)>,
     ) -> Vec<(&'static str, String)> {
-        for name in ALWAYS_FORWARDED.iter().chain(provider.forwards) {
-            let Some(theirs) = (self.header)(name) else {
+        let account = match self.caller {
+            Caller::Own(_) => provider.account_headers,
+            Caller::Team(_) => &[],
+        };
+        let names = ALWAYS_FORWARDED.iter().chain(provider.forwards);
+        for name in names.chain(account) {
+            let Some(mut theirs) = (self.header)(name) else {
                 continue;
             };
+            // Under one key of the gateway two callers may mean different requests by one text.
+            if let (Caller::Team(place), &"idempotency-key") = (&self.caller, name) {
+                theirs = format!("{place}-{theirs}");
+            }
             if *name == "tracestate" && self.tally.begins_trace() {
                 continue;
             }

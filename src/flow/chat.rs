@@ -60,7 +60,9 @@ fn plan(asked: &Asked) -> Result<Plan, Error> {
         Speaks::Chat(_) | Speaks::Other { .. } => {
             let from = provider.dialect();
             let keeps = from.wants_back(&target.model);
+            let halves = object.make_whole();
             let mut request = read_request(object, target.model)?;
+            request.changed.extend(halves);
             let translated = from.request(&mut request, &memory)?;
             let body = translated.body.into();
             let answer = Answer::Translated {
@@ -106,7 +108,10 @@ fn bridged(
         return None;
     }
     // What cannot be read is relayed, so that the provider says what is wrong with it.
-    let mut request = read_request(object.clone(), target.model.clone()).ok()?;
+    let mut whole = object.clone();
+    let halves = whole.make_whole();
+    let mut request = read_request(whole, target.model.clone()).ok()?;
+    request.changed.extend(halves);
     let functions = |tool: &Tool<'_>| matches!(tool, Tool::Function { .. });
     if !request.tools.iter().all(functions) {
         return None;

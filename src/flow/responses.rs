@@ -68,7 +68,7 @@ fn plan(asked: &Asked) -> Result<Plan, Error> {
 
 /// A plan that answers by Chat Completions or another dialect.
 fn translated(
-    object: Object<'_>,
+    mut object: Object<'_>,
     (asked, target): (Arc<str>, Target<'static>),
     stream: bool,
     memory: &dyn Memory,
@@ -76,7 +76,9 @@ fn translated(
     let provider = target.provider;
     let from = provider.dialect();
     let keeps = from.wants_back(&target.model);
+    let halves = object.make_whole();
     let (mut request, client) = read_request(object, target.model, provider.name, from, stamp())?;
+    request.changed.extend(halves);
     if request.messages.is_empty() {
         return Err(Error::invalid("input", "it holds nothing to answer."));
     }

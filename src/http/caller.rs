@@ -204,39 +204,47 @@ async fn read(
     Ok(body.freeze())
 }
 
-/// How fast a body must come: within its time, or longer at no less than a rate.
+/// How fast a body must come: within its time, or longer with no less than a rate in each such time. A
+/// rate over all of it would let a sender hold for an hour what it sent in a second.
 struct Pace<'r> {
     under_way: &'r UnderWay,
+    /// When the time that counts now began, and the bytes that came in it.
     begun: Instant,
-    time: Duration,
-    rate: u64,
     received: u64,
+    time: Duration,
+    /// The least that must come in each time; `None`: all of the body must come in the first.
+    least: Option<u64>,
 }
 
 impl<'r> Pace<'r> {
     fn new(config: &Config, under_way: &'r UnderWay, begun: Instant) -> Self {
+        let millis = u64::try_from(config.body_timeout.as_millis()).unwrap_or(u64::MAX);
+        let least = config.body_rate.saturating_mul(millis) / 1000;
         Self {
             under_way,
             begun,
-            time: config.body_timeout,
-            rate: config.body_rate,
             received: 0,
+            time: config.body_timeout,
+            least: (config.body_rate > 0).then_some(least),
         }
     }
 
     /// The next piece; nothing where the body is over.
     async fn next(&mut self, payload: &mut Payload) -> Result<Option<Bytes>, Error> {
-        // It usually came with its head; then no timer is needed.
-        let piece = match payload.next().now_or_never() {
-            Some(piece) => piece,
-            None => {
-                let millis = self.received.saturating_mul(1000);
-                let earned = millis.checked_div(self.rate).unwrap_or(0);
-                let until = self.begun + self.time.max(Duration::from_millis(earned));
-                timeout_at(until, payload.next())
-                    .await
-                    .map_err(|_| Error::IncompleteBody)?
+        let piece = loop {
+            // It usually came with its head; then no timer is needed.
+            if let Some(piece) = payload.next().now_or_never() {
+                break piece;
             }
+            let until = self.begun + self.time;
+            if let Ok(piece) = timeout_at(until, payload.next()).await {
+                break piece;
+            }
+            if self.least.is_none_or(|least| self.received < least) {
+                return Err(Error::IncompleteBody);
+            }
+            self.begun = Instant::now();
+            self.received = 0;
         };
         let piece = piece.transpose().map_err(|_| {
             if self.under_way.is_at_end() {

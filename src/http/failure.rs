@@ -85,6 +85,7 @@ impl ResponseError for Failure {
             | Error::InvalidValue { .. }
             | Error::UnsupportedParameter { .. }
             | Error::UnsupportedValue { .. }
+            | Error::ForeignKey { .. }
             | Error::ProviderKeyMissing { .. }
             | Error::ProviderUnplaced { .. }
             | Error::UnknownPath { .. }

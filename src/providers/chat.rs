@@ -3,9 +3,10 @@
 //! An entry stands here because the provider is known to refuse or misread something: the comment
 //! says how it shows. What is merely undocumented is not here; the provider's own error speaks.
 
-use super::Bridge;
+use super::{Bridge, members};
 use crate::dialect::openai::{
-    CallIds, ChatProvider, Effort, Forced, Names, Nulls, WantsBack, gemini_schema,
+    CallIds, ChatProvider, Effort, Forced, Names, Nulls, Silence, WantsBack, gemini_schema,
+    kimi_schema,
 };
 
 const PLAIN: ChatProvider = ChatProvider::PLAIN;
@@ -56,18 +57,23 @@ pub(super) static GEMINI: ChatProvider = ChatProvider {
         _ => Effort::Keep,
     },
     schema: Some(gemini_schema),
+    members: Some(&members::GEMINI),
+    functions: false,
     wants_back: signs,
     ..PLAIN
 };
 
 /// Kimi's coding endpoint: one temperature only, no forced calls, the older limit, and a turn that
-/// called tools without `reasoning_content` is 400.
+/// called tools without `reasoning_content` is 400; so are an empty text beside calls, and a schema
+/// without types or with a type beside branches.
 pub(super) static KIMI: ChatProvider = ChatProvider {
     renames: |_| OLD_LIMIT,
     refuses: |_| &["temperature"],
     developer: false,
     forced_choice: |_| Forced::Refused,
     functions: false,
+    silence: Silence::Null,
+    schema: Some(kimi_schema),
     wants_back: |_| WantsBack::Reasoning,
     ..PLAIN
 };
@@ -84,22 +90,12 @@ pub(super) static OPENROUTER: ChatProvider = ChatProvider {
 
 pub(super) static VERCEL: ChatProvider = PLAIN;
 
-/// Groq: 400 for these parameters, for a `name`, for `n` other than 1, for null members of an
-/// assistant's message and for members of it that Groq itself does not write; three efforts.
+/// Groq: 400 for these parameters, for `n` other than 1, for null members of an assistant's message
+/// and for members of messages, parts and calls that it does not have; three efforts.
 pub(super) static GROQ: ChatProvider = ChatProvider {
     refuses: |_| &["logprobs", "logit_bias", "top_logprobs", "prompt_cache_key"],
-    refuses_in_messages: &[
-        "reasoning_content",
-        "reasoning_details",
-        "refusal",
-        "annotations",
-        "extra_content",
-        "metadata",
-        "provider_specific_fields",
-    ],
-    refuses_in_calls: &["extra_content"],
+    members: Some(&members::GROQ),
     one_answer: true,
-    names: Names::None,
     nulls: Nulls::Content,
     effort: |_, effort| match effort {
         "minimal" => Effort::Say("low"),
@@ -110,14 +106,18 @@ pub(super) static GROQ: ChatProvider = ChatProvider {
 };
 
 /// DeepSeek: `unknown variant` for the role `developer` and for tools that are no functions, no
-/// schema output, ignores the newer name of the limit without a word. While it thinks, which it
-/// does unless told otherwise, it refuses forced calls and wants the reasoning of earlier ones.
+/// schema output, ignores the newer name of the limit without a word; what others than users say is
+/// one text (`invalid type: sequence, expected a string`). While it thinks, which it does unless told
+/// otherwise, it refuses forced calls and wants the reasoning of earlier ones.
 pub(super) static DEEPSEEK: ChatProvider = ChatProvider {
     renames: |_| OLD_LIMIT,
     developer: false,
     thinking_switch: true,
     only_functions: true,
     json_schema: false,
+    functions: false,
+    members: Some(&members::DEEPSEEK),
+    one_text: true,
     forced_choice: |model| {
         if deepseek_thinks(model) {
             Forced::RefusedThinking
@@ -137,7 +137,7 @@ pub(super) static DEEPSEEK: ChatProvider = ChatProvider {
 
 /// xAI: reasoning models refuse penalties, even of 0, and `stop`; which efforts a model takes is
 /// known by its version; the retired search parameters are refused, and so are names of others
-/// than users.
+/// than users; a message needs a content, if only an empty text.
 pub(super) static XAI: ChatProvider = ChatProvider {
     refuses: |model| {
         if grok_reasons(model) {
@@ -153,13 +153,15 @@ pub(super) static XAI: ChatProvider = ChatProvider {
         }
     },
     names: Names::OfUsers,
+    silence: Silence::Text,
     effort: grok_effort,
     ..PLAIN
 };
 
 /// Mistral: 422 `extra_forbidden` for everything outside its own schema, of which these are
 /// OpenAI's; it counts the tokens of a stream unasked; ids of calls are nine letters and digits;
-/// forced calls are `any`.
+/// forced calls are `any`; files are documents at a URL; the assistant must speak between a result
+/// and a user.
 pub(super) static MISTRAL: ChatProvider = ChatProvider {
     renames: |_| {
         &[
@@ -170,8 +172,6 @@ pub(super) static MISTRAL: ChatProvider = ChatProvider {
     refuses: |_| {
         &[
             "audio",
-            "function_call",
-            "functions",
             "logit_bias",
             "modalities",
             "moderation",
@@ -185,19 +185,12 @@ pub(super) static MISTRAL: ChatProvider = ChatProvider {
             "web_search_options",
         ]
     },
-    refuses_in_messages: &[
-        "reasoning_content",
-        "reasoning_details",
-        "reasoning",
-        "refusal",
-        "annotations",
-        "audio",
-        "provider_specific_fields",
-    ],
-    refuses_in_calls: &["extra_content", "name"],
+    members: Some(&members::MISTRAL),
+    documents: true,
+    functions: false,
+    answers_results: true,
     counts_always: true,
     developer: false,
-    names: Names::OfTools,
     nulls: Nulls::Content,
     forced_choice: |_| Forced::Word("any"),
     call_ids: CallIds::Nine,
@@ -221,7 +214,8 @@ pub(super) static COHERE: ChatProvider = ChatProvider {
             "parallel_tool_calls",
         ]
     },
-    refuses_in_calls: &["index"],
+    members: Some(&members::COHERE),
+    functions: false,
     one_answer: true,
     effort: |_, effort| match effort {
         "none" | "high" => Effort::Keep,

@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod chat;
+mod members;
 mod table;
 
 use std::borrow::Cow;
@@ -56,6 +57,9 @@ pub struct Provider {
     pub user_agent: &'static str,
     /// Headers of a client that it is given, besides those every provider is.
     pub forwards: &'static [&'static str],
+    /// Headers of a client that choose an account of its own: given with the client's own key, and
+    /// never with the gateway's, which is not the client's to use for another account.
+    pub account_headers: &'static [&'static str],
     /// Whether a 429 that says no time means that the money is spent.
     pub bare_429_is_final: bool,
     /// Whether its list of models comes in pages.

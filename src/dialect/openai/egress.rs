@@ -9,6 +9,7 @@ use super::calls::is_position;
 use super::loose::{Content, Function, call_id};
 use super::provider::{ChatProvider, WantsBack};
 use super::read_usage;
+use super::results::{results_of_calls, text_only};
 use super::tags::Tags;
 use crate::codec::json::{self, Object, raw};
 use crate::dialect::hub::{
@@ -30,6 +31,7 @@ pub(super) fn request(
     if !provider.functions {
         results_of_calls(&mut request.messages);
     }
+    text_only(request);
     let wants = (provider.wants_back)(&request.model);
     let messages: Vec<_> = request
         .messages
@@ -48,11 +50,22 @@ pub(super) fn request(
         let tools: Vec<_> = request.tools.iter().map(tool).collect();
         out.push("tools", Cow::Owned(raw(&tools)));
     }
-    if let Some(choice) = &request.tool_choice {
+    // Without tools, what says no more than that is refused.
+    let idle = request.tools.is_empty()
+        && matches!(request.tool_choice, Some(ToolChoice::Auto | ToolChoice::None));
+    if let Some(choice) = request.tool_choice.as_ref().filter(|_| !idle) {
         out.push("tool_choice", Cow::Owned(tool_choice(choice)));
     }
-    for mut field in std::mem::take(&mut request.fields.fields) {
+    let mut fields = std::mem::take(&mut request.fields);
+    // Said both ways, the newer name counts.
+    if fields.get("max_completion_tokens").is_some() && fields.take("max_tokens").is_some() {
+        request.dropped.push("max_tokens".to_owned());
+    }
+    for mut field in fields.fields {
         if matches!(&*field.name, "max_tokens" | "max_completion_tokens") {
+            if field.value.get() == "null" {
+                continue;
+            }
             field.name = Cow::Borrowed(token_limit);
         }
         out.fields.push(field);
@@ -73,22 +86,6 @@ pub(super) fn request(
         report,
         talk,
     })
-}
-
-/// Results in OpenAI's older shape -> results of the last call of that function.
-pub(in crate::dialect) fn results_of_calls(messages: &mut [Message<'_>]) {
-    let mut called: Vec<(String, String)> = Vec::new();
-    for message in messages {
-        for call in &message.tool_calls {
-            called.push((call.name.to_string(), call.id.to_string()));
-        }
-        if message.role == Role::Function {
-            let name = message.name.take().unwrap_or_default();
-            let call = called.iter().rev().find(|(called, _)| *called == *name);
-            message.role = Role::Tool;
-            message.tool_call_id = call.map(|(_, id)| Cow::Owned(id.clone()));
-        }
-    }
 }
 
 /// Writes a message. What was thought goes to those that want it back only: others know no such

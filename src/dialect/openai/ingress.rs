@@ -38,12 +38,13 @@ pub fn read_request<'a>(mut body: Object<'a>, model: Cow<'a, str>) -> Result<Req
     }
     // The older shape: `functions` are tools without a wrapper.
     if let Some(raw) = body.take("functions") {
+        let list = json::array(&raw, &"functions")?;
         // A client that knows only these can be told of one call at a time.
-        if tools.is_empty() {
+        if tools.is_empty() && !list.is_empty() {
             body.take("parallel_tool_calls");
             body.push("parallel_tool_calls", Cow::Owned(json::raw(&false)));
         }
-        for (i, raw) in json::array(&raw, &"functions")?.iter().enumerate() {
+        for (i, raw) in list.iter().enumerate() {
             let at = format!("functions[{i}]");
             let function = json::object(raw, &at)?;
             tools.push(read_function(function, Object::default(), &at)?);

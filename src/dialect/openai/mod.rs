@@ -10,6 +10,7 @@ mod ingress;
 mod loose;
 mod provider;
 mod relay;
+mod results;
 mod stream_in;
 mod stream_out;
 mod tags;
@@ -20,12 +21,14 @@ use crate::dialect::hub::{Answer, Usage};
 use crate::dialect::{Ingress, Stamp, StreamOut};
 
 pub(super) use edits::Ids;
-pub use edits::{Edited, gemini_schema};
-pub(super) use egress::results_of_calls;
+pub use edits::{Edited, gemini_schema, kimi_schema};
+pub(super) use results::results_of_calls;
 pub use error::{envelope, read_error};
 pub use hidden::{chat_error, responses_error, whole_error};
 pub use ingress::{read_message, read_request, read_tool_choice};
-pub use provider::{CallIds, ChatProvider, Effort, Forced, Names, Nulls, WantsBack};
+pub use provider::{
+    CallIds, ChatProvider, Effort, Forced, Members, Names, Nulls, Silence, WantsBack,
+};
 pub use relay::{ChatRelay, in_order, mend};
 
 /// The `format` of reasoning that its provider gives and takes as plain `reasoning_content`.

@@ -22,10 +22,8 @@ pub struct ChatProvider {
     pub renames: fn(&str) -> &'static [(&'static str, &'static str)],
     /// Parameters that it refuses for this model.
     pub refuses: fn(&str) -> &'static [&'static str],
-    /// Members of messages that it refuses.
-    pub refuses_in_messages: &'static [&'static str],
-    /// Members of a message's tool calls that it refuses.
-    pub refuses_in_calls: &'static [&'static str],
+    /// What messages, parts, calls and tools may hold, where it refuses what it does not know.
+    pub members: Option<&'static Members>,
     /// Whether it counts the tokens of every stream unasked, and refuses `stream_options`.
     pub counts_always: bool,
     /// Whether it gives one answer only, and refuses `n`.
@@ -34,6 +32,14 @@ pub struct ChatProvider {
     pub developer: bool,
     /// Which messages may have a `name`.
     pub names: Names,
+    /// Whether the content of others than users must be one text.
+    pub one_text: bool,
+    /// What an assistant's content may be where it says nothing.
+    pub silence: Silence,
+    /// Whether files are documents at a URL to it.
+    pub documents: bool,
+    /// Whether the assistant must speak between a result and what a user says.
+    pub answers_results: bool,
     /// Which members of a request and its messages may be null.
     pub nulls: Nulls,
     /// What a `reasoning_effort` is called for this model: model, effort.
@@ -46,7 +52,7 @@ pub struct ChatProvider {
     pub functions: bool,
     /// Whether it refuses tools that are no functions.
     pub only_functions: bool,
-    /// Takes out of a tool's JSON Schema what it refuses, and tells whether anything was lost.
+    /// Takes out of a tool's JSON Schema what it refuses.
     pub schema: Option<CleanSchema>,
     /// Whether it has structured output by a JSON Schema.
     pub json_schema: bool,
@@ -64,20 +70,47 @@ pub struct ChatProvider {
     pub positional_ids: bool,
 }
 
-/// Cuts a JSON Schema down; see [`ChatProvider::schema`].
-pub type CleanSchema = fn(&mut Value, &mut bool) -> Result<(), &'static str>;
+/// Cuts a JSON Schema down; see [`ChatProvider::schema`]. The number is how many bytes it may still
+/// write more than once, over all schemas of a request.
+pub type CleanSchema = fn(&mut Value, &mut usize) -> Result<(), &'static str>;
 
-/// Which messages may have a `name`.
+/// Which messages may have a `name`, where their members are not listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Names {
     /// All.
     All,
     /// A user's.
     OfUsers,
-    /// A tool's.
-    OfTools,
-    /// None.
-    None,
+}
+
+/// What objects inside a request may hold. An object of a kind that has no row is the provider's to
+/// judge.
+#[derive(Debug)]
+pub struct Members {
+    /// A message, by its role.
+    pub messages: Rows,
+    /// A part of a content, by its type.
+    pub parts: Rows,
+    /// A call.
+    pub calls: &'static [&'static str],
+    /// A tool that is a function.
+    pub tools: &'static [&'static str],
+    /// The `function` of such a tool.
+    pub functions: &'static [&'static str],
+}
+
+/// Kinds, and the names of the members that each has.
+pub type Rows = &'static [(&'static str, &'static [&'static str])];
+
+/// What an assistant's content may be where it says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Silence {
+    /// Null, absent or empty.
+    Any,
+    /// Beside calls, null.
+    Null,
+    /// An empty text.
+    Text,
 }
 
 /// Which members may be null.
@@ -142,12 +175,15 @@ impl ChatProvider {
     pub const PLAIN: Self = Self {
         renames: |_| &[],
         refuses: |_| &[],
-        refuses_in_messages: &[],
-        refuses_in_calls: &[],
+        members: None,
         counts_always: false,
         one_answer: false,
         developer: true,
         names: Names::All,
+        one_text: false,
+        silence: Silence::Any,
+        documents: false,
+        answers_results: false,
         nulls: Nulls::Taken,
         effort: |_, _| Effort::Keep,
         thinking_switch: false,

@@ -325,7 +325,7 @@ impl ResponsesRelay {
         for at in open {
             let own = self.items.get(at).and_then(|item| item.id.clone());
             let named = |item: &&Raw<'_>| {
-                let id = json::object(item, &"output")
+                let id = json::loose(item, &"output")
                     .ok()
                     .and_then(|item| json::text(item.get("id")?, &"id").ok().map(Cow::into_owned));
                 id.is_some() && id == own
@@ -373,7 +373,7 @@ impl ResponsesRelay {
         }
         if fixes.output
             && let Some(response) = event.get("response").cloned()
-            && let Ok(mut response) = json::object(&response, &"response")
+            && let Ok(mut response) = json::loose(&response, &"response")
         {
             let list = response.get("output").cloned();
             let list = list.map(|list| json::array(&list, &"output").unwrap_or_default());
@@ -383,7 +383,7 @@ impl ResponsesRelay {
                 .enumerate()
                 .map(|(at, text)| {
                     let own = self.items.get(at).and_then(|item| item.id.as_ref());
-                    match (own, json::object(&text, &"output")) {
+                    match (own, json::loose(&text, &"output")) {
                         (Some(own), Ok(mut item)) if item.get("id").is_some() => {
                             put(&mut item, "id", raw(own));
                             Cow::Owned(raw(&item))
@@ -441,7 +441,7 @@ impl Fixes {
 
 fn with_id(event: &mut Object<'_>, name: &str, id: &str) {
     if let Some(inner) = event.get(name).cloned()
-        && let Ok(mut inner) = json::object(&inner, &name)
+        && let Ok(mut inner) = json::loose(&inner, &name)
     {
         put(&mut inner, "id", raw(id));
         let inner = raw(&inner);

@@ -12,22 +12,48 @@ use crate::dialect::openai::provider::CallIds;
 /// The ids of one conversation.
 #[derive(Default)]
 pub(in crate::dialect) struct Ids {
-    /// How often an id was given to a call so far. An id that names one call after another in
-    /// turn is told apart, as some providers count from zero in each answer.
-    used: HashMap<String, usize>,
+    /// An id that names one call after another in turn is told apart, as some providers count from
+    /// zero in each answer.
+    used: HashMap<String, Used>,
+    /// The messages with calls so far.
+    turns: usize,
+}
+
+/// What an id stood for so far.
+#[derive(Default)]
+struct Used {
+    /// How many calls it was given to.
+    calls: usize,
+    /// How many of them got their result, or will not get one.
+    answered: usize,
+    /// The last turn with such a call.
+    turn: usize,
 }
 
 impl Ids {
+    /// A message with calls begins. A call of an earlier one that has no result gets none.
+    pub(in crate::dialect) fn begin(&mut self) {
+        self.turns += 1;
+    }
+
     /// The id of a call.
     pub(in crate::dialect) fn call<'i>(&mut self, id: &'i str, takes: CallIds) -> Cow<'i, str> {
         let used = self.used.entry(id.to_owned()).or_default();
-        *used += 1;
-        accepted(id, *used, takes)
+        if used.turn != self.turns {
+            used.turn = self.turns;
+            used.answered = used.calls;
+        }
+        used.calls += 1;
+        accepted(id, used.calls, takes)
     }
 
-    /// The id of the call that a result belongs to: the last one so named.
-    pub(in crate::dialect) fn result<'i>(&self, id: &'i str, takes: CallIds) -> Cow<'i, str> {
-        accepted(id, self.used.get(id).copied().unwrap_or(1), takes)
+    /// The id of the call that a result belongs to: the first one so named that waits for it.
+    pub(in crate::dialect) fn result<'i>(&mut self, id: &'i str, takes: CallIds) -> Cow<'i, str> {
+        let nth = self.used.get_mut(id).map_or(1, |used| {
+            used.answered = used.calls.min(used.answered + 1);
+            used.answered
+        });
+        accepted(id, nth, takes)
     }
 }
 
@@ -118,5 +144,24 @@ mod tests {
             r#"[{"tool_call_id":"call_1","content":"y"}]"#,
             40
         ));
+    }
+
+    #[test]
+    fn results_go_to_the_calls_of_one_id_in_their_order() {
+        let mut ids = Ids::default();
+        let nine = CallIds::Nine;
+        ids.begin();
+        let (first, second) = (
+            ids.call("a", nine).into_owned(),
+            ids.call("a", nine).into_owned(),
+        );
+        assert_eq!(ids.result("a", nine), first);
+        assert_eq!(ids.result("a", nine), second);
+        // One that never came does not shift those of the next turn.
+        ids.begin();
+        ids.call("a", nine);
+        ids.begin();
+        let last = ids.call("a", nine).into_owned();
+        assert_eq!(ids.result("a", nine), last);
     }
 }

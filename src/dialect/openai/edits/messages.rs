@@ -1,6 +1,7 @@
 //! Messages as a provider takes them. Pure.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 
 use memchr::memmem;
@@ -11,7 +12,7 @@ use super::ids::{Ids, has_long};
 use super::{Edit, thinking_is_off};
 use crate::codec::json::{self, Object, Raw, fields, put, raw};
 use crate::dialect::hub::{Detail, Kept};
-use crate::dialect::openai::provider::{CallIds, ChatProvider, Names, Nulls, WantsBack};
+use crate::dialect::openai::provider::{CallIds, ChatProvider, Names, Nulls, Silence, WantsBack};
 use crate::dialect::openai::{GEMINI_FORMAT, REASONING_FORMAT};
 use crate::error::Error;
 
@@ -37,14 +38,27 @@ impl<'a> Edit<'_> {
         let mut out: Vec<Raw<'a>> = Vec::with_capacity(list.len());
         let before = self.edited;
         let mut any = false;
+        let mut after_result = false;
         for (i, text) in list.into_iter().enumerate() {
-            // What is no object is the provider's to name.
-            let Ok(mut message) = json::object(&text, &"messages") else {
-                out.push(text);
-                continue;
+            let mut message = match json::object(&text, &"messages") {
+                Ok(message) => message,
+                // What is no object is the provider's to name.
+                Err(Error::InvalidType { .. }) => {
+                    out.push(text);
+                    continue;
+                }
+                Err(error) => return Err(error),
             };
             self.edited = false;
-            self.message(&mut message, wants, &mut ids, i == last)?;
+            let role = self.role(&mut message);
+            if after_result && self.provider.answers_results && is_said_to_it(&role) {
+                any = true;
+                self.report.changed.push("messages".to_owned());
+                let word = fields!({"role": "assistant", "content": "OK."});
+                out.push(Cow::Owned(raw(&word)));
+            }
+            after_result = role == "tool" || role == "function";
+            self.message(&mut message, &role, wants, &mut ids, i == last)?;
             if wants != WantsBack::Nothing {
                 text.get().hash(&mut self.talk);
             }
@@ -62,30 +76,31 @@ impl<'a> Edit<'_> {
         Ok(())
     }
 
-    fn message(
-        &mut self,
-        message: &mut Object<'a>,
-        wants: WantsBack,
-        ids: &mut Ids,
-        last: bool,
-    ) -> Result<(), Error> {
-        let provider = self.provider;
+    /// Who speaks, in a word that the provider knows.
+    fn role(&mut self, message: &mut Object<'a>) -> String {
         let role = message
             .get("role")
             .and_then(|role| json::text(role, &"role").ok())
             .unwrap_or_default()
             .into_owned();
-        if !provider.developer && role == "developer" {
-            put(message, "role", raw("system"));
-            self.change("messages.role");
+        if self.provider.developer || role != "developer" {
+            return role;
         }
-        let named = match provider.names {
-            Names::All => true,
-            Names::OfUsers => role == "user",
-            Names::OfTools => role == "tool" || role == "function",
-            Names::None => false,
-        };
-        if !named {
+        put(message, "role", raw("system"));
+        self.change("messages.role");
+        "system".to_owned()
+    }
+
+    fn message(
+        &mut self,
+        message: &mut Object<'a>,
+        role: &str,
+        wants: WantsBack,
+        ids: &mut Ids,
+        last: bool,
+    ) -> Result<(), Error> {
+        let provider = self.provider;
+        if provider.names == Names::OfUsers && role != "user" {
             self.take_out(message, "name");
         }
         if provider.nulls != Nulls::Taken && role == "assistant" {
@@ -99,13 +114,15 @@ impl<'a> Edit<'_> {
         if provider.markers_in_parts && message.get("cache_control").is_some() {
             self.marker_into_part(message);
         }
+        // What the provider wants back may stand in members that it does not have.
         if wants != WantsBack::Nothing && role == "assistant" {
             self.give_back(message, wants)?;
         }
-        for name in provider.refuses_in_messages {
-            self.take_out(message, name);
+        if let Some(members) = provider.members {
+            self.strip_message(message, role, members)?;
         }
-        if provider.call_ids != CallIds::Any || !provider.refuses_in_calls.is_empty() {
+        self.content(message, role)?;
+        if provider.call_ids != CallIds::Any || provider.members.is_some() {
             self.calls(message, ids)?;
         }
         if provider.prefix && last && role == "assistant" && message.get("prefix").is_none() {
@@ -114,43 +131,6 @@ impl<'a> Edit<'_> {
             self.change("messages.prefill");
         }
         Ok(())
-    }
-
-    fn take_out(&mut self, message: &mut Object<'a>, name: &str) {
-        if let Some(at) = message.fields.iter().position(|field| field.name == name) {
-            let field = message.fields.remove(at);
-            self.edited = true;
-            if !matches!(field.value.get(), "null" | "[]") {
-                self.report.dropped.push(format!("messages.{name}"));
-            }
-        }
-    }
-
-    /// Moves a cache marker from the message to its last part, where the provider looks for it.
-    fn marker_into_part(&mut self, message: &mut Object<'a>) {
-        let Some(content) = message.get("content") else {
-            return;
-        };
-        let mut parts = if content.get().starts_with('"') {
-            let part = fields!({"type": "text", "text": content});
-            vec![Cow::Owned(raw(&part))]
-        } else {
-            json::array(content, &"content").unwrap_or_default()
-        };
-        let Some(Ok(mut part)) = parts.last().map(|part| json::object(part, &"content")) else {
-            return;
-        };
-        let Some(marker) = message.take("cache_control") else {
-            return;
-        };
-        if part.get("cache_control").is_none() {
-            part.push("cache_control", marker);
-        }
-        if let Some(last) = parts.last_mut() {
-            *last = Cow::Owned(raw(&part));
-        }
-        put(message, "content", raw(&parts));
-        self.change("messages.cache_control");
     }
 
     fn calls(&mut self, message: &mut Object<'a>, ids: &mut Ids) -> Result<(), Error> {
@@ -165,6 +145,7 @@ impl<'a> Edit<'_> {
         let Some(calls) = message.get("tool_calls") else {
             return Ok(());
         };
+        ids.begin();
         let mut calls = json::array(calls, &"messages.tool_calls")?;
         let mut any = false;
         for slot in &mut calls {
@@ -177,14 +158,8 @@ impl<'a> Edit<'_> {
                     put(&mut call, "id", raw(&new));
                 }
             }
-            for name in self.provider.refuses_in_calls {
-                if call.fields.iter().any(|field| field.name == *name) {
-                    changed = true;
-                    if call.take(name).is_some() && *name != "index" {
-                        let name = format!("messages.tool_calls.{name}");
-                        self.report.dropped.push(name);
-                    }
-                }
+            if let Some(members) = self.provider.members {
+                changed |= self.strip_call(&mut call, members);
             }
             if changed {
                 any = true;
@@ -212,8 +187,8 @@ impl<'a> Edit<'_> {
         }
     }
 
-    /// What is remembered is the provider's own; what a client brings may have been put together
-    /// wrongly from a stream.
+    /// What the client brings wins over what is remembered: an id that a provider gives again and
+    /// again may stand for another turn.
     fn reasoning(&mut self, message: &mut Object<'a>) -> Result<(), Error> {
         const NAME: &str = "reasoning_content";
         let member = |message: &Object<'a>, name: &str| {
@@ -223,22 +198,26 @@ impl<'a> Edit<'_> {
                 .map(|text| json::text(text, &format_args!("messages.{name}")).map(Cow::into_owned))
                 .transpose()
         };
-        let kept = first_id(message)
-            .and_then(|id| self.memory.recall(&id, self.talk.finish()))
-            .and_then(|kept| kept.reasoning)
-            .filter(|text| !text.is_empty());
         let own = member(message, NAME)?;
-        if own.is_some() && (kept.is_none() || kept == own) {
-            return Ok(());
+        let other = member(message, "reasoning")?;
+        if self.provider.members.is_some() && (own.is_none() || own == other) {
+            self.edited |= message.take("reasoning").is_some();
         }
         if own.is_some() {
-            self.report.changed.push(format!("messages.{NAME}"));
+            if self.provider.members.is_some() && text_of_details(message) == own {
+                self.edited |= message.take("reasoning_details").is_some();
+            }
+            return Ok(());
         }
-        let text = kept.or(member(message, "reasoning")?).or_else(|| {
+        let brought = other.or_else(|| {
             let text = text_of_details(message)?;
             // They became what the provider knows.
             message.take("reasoning_details");
             Some(text)
+        });
+        let text = brought.or_else(|| {
+            let kept = self.memory.recall(&first_id(message)?, self.talk.finish())?;
+            kept.reasoning.filter(|text| !text.is_empty())
         });
         message.take(NAME);
         let text = text.unwrap_or_else(|| {
@@ -257,10 +236,20 @@ impl<'a> Edit<'_> {
             return Ok(());
         };
         if memmem::find(list.get().as_bytes(), b"\"thought_signature\"").is_some() {
+            // They say the same once more.
+            if self.provider.members.is_some() && text_of_details(message).is_none() {
+                self.edited |= message.take("reasoning_details").is_some();
+            }
             return Ok(());
         }
         let mut calls = json::array(list, &"messages.tool_calls")?;
         let kept = first_id(message).and_then(|id| self.memory.recall(&id, self.talk.finish()));
+        let extras = extras_of(message, kept);
+        if text_of_details(message).is_some() {
+            self.report
+                .dropped
+                .push("messages.reasoning_details".to_owned());
+        }
         let mut signed = false;
         for slot in &mut calls {
             let mut call = json::object(slot, &"messages.tool_calls")?;
@@ -268,11 +257,11 @@ impl<'a> Edit<'_> {
                 .get("id")
                 .and_then(|id| json::text(id, &"messages.tool_calls.id").ok())
                 .unwrap_or_default();
-            let Some(extra) = extra_of(message, kept.as_ref(), &id) else {
+            let Some(extra) = extras.get(&*id) else {
                 continue;
             };
             call.take(NAME);
-            call.push(NAME, Cow::Owned(extra));
+            call.push(NAME, Cow::Owned(extra.clone()));
             *slot = Cow::Owned(raw(&call));
             signed = true;
         }
@@ -293,26 +282,26 @@ impl<'a> Edit<'_> {
     }
 }
 
-/// The members of a call that Google sent with it.
-fn extra_of(message: &Object<'_>, kept: Option<&Kept>, id: &str) -> Option<Box<RawValue>> {
-    let told = details(message)
+/// The members that Google sent with each call, by the id of the call: as the client brings them, else
+/// as they are remembered.
+fn extras_of(message: &Object<'_>, kept: Option<Kept>) -> HashMap<String, Box<RawValue>> {
+    let kept = kept.map(|kept| kept.extras).unwrap_or_default();
+    let mut extras: HashMap<String, Box<RawValue>> = kept.into_iter().collect();
+    let signed = details(message)
         .into_iter()
-        .find(|detail| {
-            detail.format.as_deref() == Some(GEMINI_FORMAT) && detail.id.as_deref() == Some(id)
-        })
-        .and_then(|detail| detail.data);
-    if let Some(signature) = told {
+        .filter(|detail| detail.format.as_deref() == Some(GEMINI_FORMAT))
+        .filter_map(|detail| Some((detail.id?, detail.data?)));
+    // Of two with one id the first counts.
+    for (id, signature) in signed.rev() {
         // All that came along with the call, or the signature alone.
-        if signature.starts_with('{')
-            && let Ok(extra) = RawValue::from_string(signature.clone())
-        {
-            return Some(extra);
-        }
-        let google = fields!({"thought_signature": signature});
-        return Some(raw(&fields!({"google": google})));
+        let all = signature.starts_with('{').then(|| RawValue::from_string(signature.clone()));
+        let extra = all.and_then(Result::ok).unwrap_or_else(|| {
+            let google = fields!({"thought_signature": signature});
+            raw(&fields!({"google": google}))
+        });
+        extras.insert(id, extra);
     }
-    let (_, extra) = kept?.extras.iter().find(|(call, _)| call == id)?;
-    Some(extra.clone())
+    extras
 }
 
 fn details(message: &Object<'_>) -> Vec<Detail> {
@@ -343,16 +332,25 @@ fn first_id(message: &Object<'_>) -> Option<String> {
     Some(calls.get(0)?.get("id")?.as_str()?.to_owned())
 }
 
+/// Whether a message is one that the model answers.
+fn is_said_to_it(role: &str) -> bool {
+    matches!(role, "user" | "system" | "developer")
+}
+
 /// Whether a list of messages may hold something to edit; reads no JSON.
 fn concerns(provider: &ChatProvider, messages: &str) -> bool {
     let has = |word: &str| memmem::find(messages.as_bytes(), word.as_bytes()).is_some();
-    (!provider.developer && has("developer\""))
+    // Any name at all may be one that it does not have.
+    provider.members.is_some()
+        || (!provider.developer && has("developer\""))
         || (provider.names != Names::All && has("\"name\""))
         || (provider.nulls != Nulls::Taken && has("null"))
         || (provider.markers_in_parts && has("\"cache_control\""))
         || (provider.prefix && has("\"assistant\""))
-        || provider.refuses_in_messages.iter().any(|name| has(name))
-        || provider.refuses_in_calls.iter().any(|name| has(name))
+        || (provider.one_text && has("["))
+        || (provider.silence != Silence::Any && has("\"assistant\""))
+        || (provider.documents && has("\"file\""))
+        || (provider.answers_results && has("\"tool"))
         || match provider.call_ids {
             CallIds::Any => false,
             CallIds::UpTo(most) => has_long(messages, most),

@@ -3,7 +3,10 @@
 //! Nothing is edited that no column of the provider speaks of, and everything that is lost or put
 //! otherwise is reported.
 
+mod content;
 mod ids;
+mod kimi;
+mod members;
 mod messages;
 mod schema;
 mod tools;
@@ -18,6 +21,7 @@ use crate::dialect::hub::{Memory, is_default};
 use crate::error::Error;
 
 pub(in crate::dialect) use ids::Ids;
+pub use kimi::kimi_schema;
 pub use schema::gemini_schema;
 
 /// An edit under way.
@@ -28,6 +32,8 @@ struct Edit<'e> {
     report: &'e mut Report,
     /// Whether anything was written anew.
     edited: bool,
+    /// How many bytes the schemas of tools may still write more than once.
+    room: usize,
     /// Stands for the messages so far.
     talk: DefaultHasher,
 }
@@ -59,6 +65,7 @@ impl ChatProvider {
             memory,
             report,
             edited: false,
+            room: 0,
             talk: DefaultHasher::new(),
         };
         edit.nulls(request);

@@ -1,6 +1,10 @@
 //! JSON Schemas of tools, cut down to what a provider accepts. Pure.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value, json};
+
+use super::kimi::kind_of;
 
 /// Keywords that Gemini's schema does not have; a request with one of them is refused.
 const NOT_IN_GEMINI: [&str; 22] = [
@@ -37,12 +41,12 @@ const SILENT: [&str; 5] = [
     "additionalProperties",
 ];
 
-/// Takes out of a schema what Gemini refuses, and says it otherwise where that can be done; `lost`
-/// tells whether anything could not be kept.
+/// Takes out of a schema what Gemini refuses, and says it otherwise where that can be done. `room` is
+/// how many bytes definitions may still take that are put in the place of references.
 ///
 /// # Errors
 /// A text where the references in it make it too large or too deep.
-pub fn gemini_schema(schema: &mut Value, lost: &mut bool) -> Result<(), &'static str> {
+pub fn gemini_schema(schema: &mut Value, room: &mut usize) -> Result<(), &'static str> {
     let definitions = ["$defs", "definitions"].map(|name| {
         schema
             .as_object_mut()
@@ -51,10 +55,11 @@ pub fn gemini_schema(schema: &mut Value, lost: &mut bool) -> Result<(), &'static
     let mut budget = Budget {
         definitions: &definitions,
         nodes: MAX_NODES,
-        lost,
+        room,
+        weights: HashMap::new(),
     };
     budget.inline(schema, 0, 0)?;
-    rewrite(schema, lost);
+    rewrite(schema);
     Ok(())
 }
 
@@ -72,7 +77,9 @@ const MAX_DEPTH: usize = 100;
 struct Budget<'b> {
     definitions: &'b [Option<Value>; 2],
     nodes: usize,
-    lost: &'b mut bool,
+    room: &'b mut usize,
+    /// The length of each definition as text, by its name.
+    weights: HashMap<String, usize>,
 }
 
 impl Budget<'_> {
@@ -100,16 +107,27 @@ impl Budget<'_> {
                         let mut all = self.definitions.iter().flatten();
                         all.find_map(|all| all.get(name))
                     });
-                    let target = found.filter(|_| references < MAX_REFERENCES).cloned();
-                    *self.lost |= target.is_none();
-                    object.shift_remove("$ref");
-                    // What stands beside a reference holds as well.
-                    if let Some(Value::Object(target)) = target {
+                    let target = found
+                        .filter(|_| references < MAX_REFERENCES)
+                        .and_then(Value::as_object);
+                    if let Some(target) = target {
+                        let name = to.clone();
+                        let length = || serde_json::to_string(target).map_or(0, |text| text.len());
+                        let weight = *self.weights.entry(name).or_insert_with(length);
+                        *self.room = self
+                            .room
+                            .checked_sub(weight)
+                            .ok_or("with its definitions in place the schema is too large.")?;
+                        object.shift_remove("$ref");
+                        // What stands beside a reference holds as well.
                         for (name, value) in target {
-                            object.entry(name).or_insert(value);
+                            if !object.contains_key(name) {
+                                object.insert(name.clone(), value.clone());
+                            }
                         }
                         return self.inline(node, references + 1, depth);
                     }
+                    object.shift_remove("$ref");
                 }
                 for value in object.values_mut() {
                     self.inline(value, references, depth + 1)?;
@@ -126,7 +144,7 @@ impl Budget<'_> {
     }
 }
 
-fn rewrite(node: &mut Value, lost: &mut bool) {
+fn rewrite(node: &mut Value) {
     let Value::Object(object) = node else {
         return;
     };
@@ -140,13 +158,13 @@ fn rewrite(node: &mut Value, lost: &mut bool) {
     // Examples allow and forbid nothing.
     object.shift_remove("examples");
     let mut notes = Vec::new();
+    only_texts(object, &mut notes);
     for (exclusive, bound) in [
         ("exclusiveMinimum", "minimum"),
         ("exclusiveMaximum", "maximum"),
     ] {
         if let Some(value) = object.shift_remove(exclusive) {
             notes.push(format!("{exclusive}: {value}"));
-            *lost = true;
             object.entry(bound).or_insert(value);
         }
     }
@@ -155,12 +173,11 @@ fn rewrite(node: &mut Value, lost: &mut bool) {
             && (!SILENT.contains(&keyword) || value.is_object())
         {
             notes.push(format!("{keyword}: {value}"));
-            *lost = true;
         }
     }
     if let Some(Value::Array(items)) = object.shift_remove("prefixItems") {
-        notes.push(format!("prefixItems: {}", Value::Array(items.clone())));
-        *lost = true;
+        // They are written once, where they stand now.
+        notes.push("prefixItems: in the order of anyOf".to_owned());
         object
             .entry("items")
             .or_insert_with(|| json!({"anyOf": items}));
@@ -170,15 +187,15 @@ fn rewrite(node: &mut Value, lost: &mut bool) {
         match (name.as_str(), value) {
             ("properties", Value::Object(members)) => {
                 for member in members.values_mut() {
-                    rewrite(member, lost);
+                    rewrite(member);
                 }
             }
             ("anyOf" | "allOf", Value::Array(branches)) => {
                 for branch in branches {
-                    rewrite(branch, lost);
+                    rewrite(branch);
                 }
             }
-            ("items", item) => rewrite(item, lost),
+            ("items", item) => rewrite(item),
             _ => {}
         }
     }
@@ -236,4 +253,28 @@ fn note(object: &mut Map<String, Value>, notes: &[String]) {
         None => note,
     };
     object.insert("description".to_owned(), Value::String(text));
+}
+
+/// An enum lists texts only, of a type that says so; of any other the model is told in words.
+fn only_texts(object: &mut Map<String, Value>, notes: &mut Vec<String>) {
+    let Some(Value::Array(mut values)) = object.shift_remove("enum") else {
+        return;
+    };
+    let written = format!("enum: {}", Value::Array(values.clone()));
+    let count = values.len();
+    values.retain(|value| !value.is_null());
+    if values.len() < count {
+        object.insert("nullable".to_owned(), Value::Bool(true));
+    }
+    let kind = values.first().map(kind_of);
+    let alike = values.iter().all(|value| Some(kind_of(value)) == kind);
+    if let Some(kind) = kind.filter(|_| alike && !object.contains_key("anyOf")) {
+        object.entry("type").or_insert_with(|| kind.into());
+    }
+    let texts = kind == Some("string") && alike;
+    if texts && object.get("type").and_then(Value::as_str) == Some("string") {
+        object.insert("enum".to_owned(), Value::Array(values));
+    } else {
+        notes.push(written);
+    }
 }

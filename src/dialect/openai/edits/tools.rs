@@ -10,11 +10,14 @@ use crate::error::Error;
 
 impl<'a> Edit<'_> {
     pub(super) fn tools(&mut self, request: &mut Object<'a>) -> Result<(), Error> {
+        self.no_tools(request);
         let provider = self.provider;
-        let untouched = !provider.only_functions && provider.schema.is_none();
+        let untouched =
+            !provider.only_functions && provider.schema.is_none() && provider.members.is_none();
         let Some(list) = request.get("tools").filter(|_| !untouched) else {
             return Ok(());
         };
+        self.room = list.get().len().saturating_mul(REPEATED) + SOME_ROOM;
         let list = json::array(list, &"tools")?;
         let mut kept: Vec<Raw<'a>> = Vec::with_capacity(list.len());
         let before = self.edited;
@@ -27,16 +30,46 @@ impl<'a> Edit<'_> {
             }
         }
         if self.edited {
-            if kept.is_empty() {
-                request.take("tools");
-                // Without tools it is refused.
-                request.take("tool_choice");
-            } else {
-                put(request, "tools", raw(&kept));
+            put(request, "tools", raw(&kept));
+            self.no_tools(request);
+            // Without tools it is refused; what it forced cannot be done.
+            if kept.is_empty() && request.take("tool_choice").is_some() {
+                self.report.dropped.push("tool_choice".to_owned());
             }
         }
         self.edited |= before;
         Ok(())
+    }
+
+    /// An empty list says what no list says, but is refused, and so is what speaks of tools where
+    /// there are none.
+    fn no_tools(&mut self, request: &mut Object<'a>) {
+        let is_empty = |list: &Raw<'_>| {
+            list.get()
+                .strip_prefix('[')
+                .is_some_and(|rest| rest.trim_start().starts_with(']'))
+        };
+        let mut any = false;
+        for name in ["tools", "functions"] {
+            if request.get(name).is_some_and(is_empty) {
+                request.take(name);
+                any = true;
+            }
+        }
+        if !any {
+            return;
+        }
+        self.edited = true;
+        if request.get("tools").is_some() || request.get("functions").is_some() {
+            return;
+        }
+        request.take("parallel_tool_calls");
+        for name in ["tool_choice", "function_call"] {
+            let idle = |choice: &Raw<'_>| matches!(choice.get(), "\"auto\"" | "\"none\"");
+            if request.get(name).is_some_and(idle) {
+                request.take(name);
+            }
+        }
     }
 
     fn tool(&mut self, tool: &Raw<'a>, i: usize) -> Result<Changed<'a>, Error> {
@@ -53,35 +86,55 @@ impl<'a> Edit<'_> {
             self.report.dropped.push(at);
             return Ok(Changed::Out);
         }
-        let Some(function) = tool.get("function") else {
-            return Ok(Changed::Not);
-        };
-        let mut function = json::object(function, &at)?;
         let mut changed = false;
-        if let Some(clean) = self.provider.schema
-            && let Some(parameters) = function.get("parameters")
+        // One of another shape is the provider's to judge.
+        if let Some(members) = self.provider.members
+            && tool.get("function").is_some()
         {
-            let mut schema: Value = serde_json::from_str(parameters.get()).unwrap_or_default();
-            let before = schema.clone();
-            let mut lost = false;
-            let at = || format!("tools[{i}].function.parameters");
-            clean(&mut schema, &mut lost).map_err(|wrong| Error::unsupported_value(at(), wrong))?;
-            if schema != before {
+            changed = self.strip(&mut tool, members.tools, &at);
+        }
+        if let Some(function) = tool.get("function") {
+            let mut function = json::object(function, &at)?;
+            if self.function(&mut function, &format!("{at}.function"))? {
                 changed = true;
-                put(&mut function, "parameters", raw(&schema));
-                if lost {
-                    self.report.changed.push(at());
-                }
+                put(&mut tool, "function", raw(&function));
             }
         }
         if !changed {
             return Ok(Changed::Not);
         }
         self.edited = true;
-        put(&mut tool, "function", raw(&function));
         Ok(Changed::To(Cow::Owned(raw(&tool))))
     }
+
+    /// The function of a tool; tells whether it was changed.
+    fn function(&mut self, function: &mut Object<'a>, at: &str) -> Result<bool, Error> {
+        let mut changed = false;
+        if let Some(members) = self.provider.members {
+            changed = self.strip(function, members.functions, &at);
+        }
+        let (Some(clean), Some(parameters)) =
+            (self.provider.schema, function.get("parameters"))
+        else {
+            return Ok(changed);
+        };
+        let mut schema: Value = serde_json::from_str(parameters.get()).unwrap_or_default();
+        let before = schema.clone();
+        let at = format!("{at}.parameters");
+        clean(&mut schema, &mut self.room).map_err(|wrong| Error::unsupported_value(at.as_str(), wrong))?;
+        if schema != before {
+            changed = true;
+            put(function, "parameters", raw(&schema));
+            self.report.changed.push(at);
+        }
+        Ok(changed)
+    }
 }
+
+/// How many times its own length all that is written more than once in the schemas of a request may
+/// take, and some bytes beside.
+const REPEATED: usize = 16;
+const SOME_ROOM: usize = 64 << 10;
 
 /// What became of a tool.
 enum Changed<'a> {

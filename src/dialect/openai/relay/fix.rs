@@ -110,7 +110,7 @@ pub(super) fn has_members_of_choice(data: &str) -> bool {
         .and_then(|list| json::array(list, &"choices").ok())
         .unwrap_or_default();
     choices.iter().any(|choice| {
-        json::object(choice, &"choices").is_ok_and(|choice| {
+        json::loose(choice, &"choices").is_ok_and(|choice| {
             choice.fields.iter().any(|field| {
                 !KNOWN.contains(&&*field.name) && !matches!(field.value.get(), "null" | "{}" | "[]")
             })
@@ -128,10 +128,10 @@ pub(super) fn delta_says_more(data: &str) -> bool {
         .and_then(|list| json::array(list, &"choices").ok())
         .unwrap_or_default();
     choices.iter().any(|choice| {
-        let delta = json::object(choice, &"choices")
+        let delta = json::loose(choice, &"choices")
             .ok()
             .and_then(|mut choice| choice.take("delta"));
-        let delta = delta.and_then(|delta| json::object(&delta, &"delta").ok());
+        let delta = delta.and_then(|delta| json::loose(&delta, &"delta").ok());
         delta.unwrap_or_default().fields.iter().any(|field| {
             field.name != "role" && !matches!(field.value.get(), "null" | "\"\"" | "[]" | "{}")
         })
@@ -172,7 +172,7 @@ pub(super) fn apply(
         let written: Vec<Raw<'_>> = list
             .into_iter()
             .zip(&fixes.choices)
-            .map(|(text, fix)| match json::object(&text, &"choices") {
+            .map(|(text, fix)| match json::loose(&text, &"choices") {
                 Ok(choice) if fix.needed() => Cow::Owned(raw(&fixed_choice(choice, fix))),
                 _ => text,
             })
@@ -201,7 +201,7 @@ fn fixed_choice<'a>(mut choice: Object<'a>, fix: &ChoiceFix) -> Object<'a> {
     let delta = choice.get("delta").cloned();
     let mut delta = delta
         .as_ref()
-        .and_then(|delta| json::object(delta, &"delta").ok())
+        .and_then(|delta| json::loose(delta, &"delta").ok())
         .unwrap_or_default();
     match fix.role {
         Some(true) => {
@@ -251,12 +251,12 @@ fn fixed_choice<'a>(mut choice: Object<'a>, fix: &ChoiceFix) -> Object<'a> {
 }
 
 fn fixed_call<'a>(text: &Raw<'a>, told: &Told) -> Object<'a> {
-    let mut call = json::object(text, &"tool_calls").unwrap_or_default();
+    let mut call = json::loose(text, &"tool_calls").unwrap_or_default();
     put(&mut call, "index", raw(&told.index));
     let function = call.get("function").cloned();
     let mut function = function
         .as_ref()
-        .and_then(|function| json::object(function, &"function").ok())
+        .and_then(|function| json::loose(function, &"function").ok())
         .unwrap_or_default();
     match &told.begins {
         Some((id, name)) => {

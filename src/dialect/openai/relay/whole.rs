@@ -59,7 +59,7 @@ pub fn mend(body: &[u8], provider: &ChatProvider, client: &ChatClient) -> Result
     let mut choices: Vec<Raw<'_>> = Vec::with_capacity(list.len());
     let mut any = false;
     for (i, text) in list.into_iter().enumerate() {
-        let Ok(mut choice) = json::object(&text, &"choices") else {
+        let Ok(mut choice) = json::loose(&text, &"choices") else {
             choices.push(text);
             continue;
         };
@@ -125,7 +125,7 @@ fn tokens(completion: &mut Object<'_>, of_choice: Option<&RawValue>) -> bool {
     let own = completion.get("usage").cloned();
     let elsewhere = || {
         let groq = completion.get("x_groq")?;
-        json::object(groq, &"x_groq").ok()?.take("usage")
+        json::loose(groq, &"x_groq").ok()?.take("usage")
     };
     let (count, moved) = match own {
         Some(count) => (count.into_owned(), false),
@@ -166,7 +166,7 @@ impl Choice<'_> {
         let mut said = false;
         let mut called = false;
         if let Some(message) = choice.get("message").cloned()
-            && let Ok(mut message) = json::object(&message, &"message")
+            && let Ok(mut message) = json::loose(&message, &"message")
         {
             let before = std::mem::take(&mut self.changed);
             said = self.text(&mut message);
@@ -274,7 +274,7 @@ impl Choice<'_> {
         };
         let mut any = false;
         for (i, slot) in list.iter_mut().enumerate() {
-            let Ok(mut call) = json::object(slot, &"tool_calls") else {
+            let Ok(mut call) = json::loose(slot, &"tool_calls") else {
                 continue;
             };
             let id = call
@@ -344,7 +344,7 @@ fn arguments(call: &mut Object<'_>) -> Result<bool, String> {
     } else {
         written.to_owned()
     };
-    let mut function = json::object(&function, &"function").unwrap_or_default();
+    let mut function = json::loose(&function, &"function").unwrap_or_default();
     put(&mut function, "arguments", raw(&right));
     let function = raw(&function);
     put(call, "function", function);

@@ -1,0 +1,107 @@
+//! JSON Schemas of tools in the dialect that Moonshot's models are served with. Pure.
+
+use serde_json::{Map, Value, json};
+
+/// Brings a schema into Moonshot's dialect: below the root a type stands in the branches and not
+/// beside them, and everything has one.
+///
+/// # Errors
+/// None; the shape is that of all cleaners.
+pub fn kimi_schema(schema: &mut Value, _room: &mut usize) -> Result<(), &'static str> {
+    walk(schema, true);
+    Ok(())
+}
+
+fn walk(node: &mut Value, root: bool) {
+    // `true` allows everything, as an empty schema does.
+    if *node == Value::Bool(true) {
+        *node = json!({});
+    }
+    let Value::Object(object) = node else {
+        return;
+    };
+    if !object.contains_key("anyOf")
+        && let Some(one) = object.shift_remove("oneOf")
+    {
+        object.insert("anyOf".to_owned(), one);
+    }
+    let kind = object.get("type").cloned();
+    if let Some(Value::Array(branches)) = object.get_mut("anyOf") {
+        for branch in branches.iter_mut().filter_map(Value::as_object_mut) {
+            if !has_type(branch) {
+                let kind = kind.clone().unwrap_or_else(|| likely(branch).into());
+                branch.insert("type".to_owned(), kind);
+            }
+        }
+        if !root {
+            object.shift_remove("type");
+        }
+    } else if !has_type(object) && !root {
+        let kind = likely(object);
+        object.insert("type".to_owned(), kind.into());
+    }
+    if root && !object.contains_key("$ref") {
+        object
+            .entry("type")
+            .or_insert_with(|| Value::from("object"));
+    }
+    for (name, value) in object.iter_mut() {
+        match (name.as_str(), value) {
+            ("properties" | "patternProperties" | "$defs" | "definitions", Value::Object(members)) => {
+                members.values_mut().for_each(|member| walk(member, false));
+            }
+            ("anyOf" | "allOf" | "prefixItems" | "items", Value::Array(nodes)) => {
+                nodes.iter_mut().for_each(|one| walk(one, false));
+            }
+            ("items", one) => walk(one, false),
+            ("additionalProperties", one @ Value::Object(_)) => walk(one, false),
+            _ => {}
+        }
+    }
+}
+
+fn has_type(object: &Map<String, Value>) -> bool {
+    ["type", "$ref", "anyOf"]
+        .iter()
+        .any(|name| object.contains_key(*name))
+}
+
+/// The type that a schema means: that of the values it lists, or of what its keywords speak of.
+fn likely(object: &Map<String, Value>) -> &'static str {
+    let listed = object.get("enum").and_then(Value::as_array);
+    let values = listed.into_iter().flatten().chain(object.get("const"));
+    let mut kinds = values.filter(|value| !value.is_null()).map(kind_of);
+    if let Some(first) = kinds.next() {
+        return match kinds.find(|kind| *kind != first) {
+            None => first,
+            Some("integer" | "number") if matches!(first, "integer" | "number") => "number",
+            Some(_) => "string",
+        };
+    }
+    for (kind, keywords) in [
+        ("object", &["properties", "required", "additionalProperties", "patternProperties"][..]),
+        ("array", &["items", "prefixItems", "minItems", "maxItems", "uniqueItems"]),
+        ("number", &["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"]),
+    ] {
+        if keywords.iter().any(|name| object.contains_key(*name)) {
+            return kind;
+        }
+    }
+    match object.get("default") {
+        Some(value) if !value.is_null() => kind_of(value),
+        _ => "string",
+    }
+}
+
+/// The type of a value, as JSON Schema calls it.
+pub(super) fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_f64() => "number",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}

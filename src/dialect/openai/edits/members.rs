@@ -1,0 +1,106 @@
+//! Members that a strict provider does not have. Pure.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::Edit;
+use crate::codec::json::{self, Field, Object, put, raw};
+use crate::dialect::openai::provider::{Members, Rows};
+use crate::error::Error;
+
+impl<'a> Edit<'_> {
+    /// Takes out of an object what `known` does not name, and names it below `at`. Tells whether
+    /// anything was taken out.
+    pub(super) fn strip(
+        &mut self,
+        object: &mut Object<'a>,
+        known: &[&str],
+        at: &dyn fmt::Display,
+    ) -> bool {
+        let count = object.fields.len();
+        let dropped = &mut self.report.dropped;
+        object.fields.retain(|field| {
+            let keep = known.iter().any(|name| *name == field.name);
+            if !keep && !says_nothing(field) {
+                dropped.push(format!("{at}.{}", field.name));
+            }
+            keep
+        });
+        object.fields.len() != count
+    }
+
+    /// A message, and the parts of its content.
+    pub(super) fn strip_message(
+        &mut self,
+        message: &mut Object<'a>,
+        role: &str,
+        members: &Members,
+    ) -> Result<(), Error> {
+        if let Some(known) = row(members.messages, role) {
+            self.edited |= self.strip(message, known, &"messages");
+        }
+        let Some(content) = message
+            .get("content")
+            .filter(|content| content.get().starts_with('['))
+        else {
+            return Ok(());
+        };
+        let mut parts = json::array(content, &"messages.content")?;
+        let mut any = false;
+        for slot in &mut parts {
+            let mut part = match json::object(slot, &"messages.content") {
+                Ok(part) => part,
+                // What is no object is the provider's to name.
+                Err(Error::InvalidType { .. }) => continue,
+                Err(error) => return Err(error),
+            };
+            let kind = part
+                .get("type")
+                .and_then(|kind| json::text(kind, &"type").ok());
+            let Some(known) = kind.and_then(|kind| row(members.parts, &kind)) else {
+                continue;
+            };
+            if self.strip(&mut part, known, &"messages.content") {
+                any = true;
+                *slot = Cow::Owned(raw(&part));
+            }
+        }
+        if any {
+            self.edited = true;
+            put(message, "content", raw(&parts));
+        }
+        Ok(())
+    }
+
+    /// A call of a function.
+    pub(super) fn strip_call(&mut self, call: &mut Object<'a>, members: &Members) -> bool {
+        const FUNCTION: &[&str] = &["name", "arguments"];
+        const AT: &str = "messages.tool_calls";
+        let Some(function) = call.get("function") else {
+            return false;
+        };
+        let mut changed = false;
+        if let Ok(mut function) = json::object(function, &AT)
+            && self.strip(&mut function, FUNCTION, &"messages.tool_calls.function")
+        {
+            changed = true;
+            put(call, "function", raw(&function));
+        }
+        self.strip(call, members.calls, &AT) || changed
+    }
+}
+
+/// Whether nothing is lost with a member: it is empty, a position, or what holds anyway.
+fn says_nothing(field: &Field<'_>) -> bool {
+    match field.value.get() {
+        "null" | "[]" => true,
+        "false" => field.name == "strict",
+        _ => field.name == "index",
+    }
+}
+
+fn row(rows: Rows, kind: &str) -> Option<&'static [&'static str]> {
+    rows.iter()
+        .find(|(name, _)| *name == kind)
+        .map(|(_, known)| *known)
+}

@@ -1,0 +1,126 @@
+//! Results of calls, as Chat Completions has them now: by the id of a call, and text only. Pure.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
+
+use crate::dialect::hub::{Message, Part, Request, Role};
+
+/// The calls of a turn that wait for their results.
+#[derive(Default)]
+struct Waiting {
+    /// Ids, in the order of the calls; nothing in place of one that has its result.
+    ids: Vec<Option<String>>,
+    /// Positions among these, by the function's name and by the id.
+    by_name: HashMap<String, VecDeque<usize>>,
+    by_id: HashMap<String, VecDeque<usize>>,
+}
+
+impl Waiting {
+    fn of(message: &Message<'_>) -> Self {
+        let mut out = Self::default();
+        for (i, call) in message.tool_calls.iter().enumerate() {
+            out.ids.push(Some(call.id.to_string()));
+            out.by_name.entry(call.name.to_string()).or_default().push_back(i);
+            out.by_id.entry(call.id.to_string()).or_default().push_back(i);
+        }
+        out
+    }
+
+    /// A call got its result by its id.
+    fn answer(&mut self, id: &str) {
+        let at = self.by_id.get_mut(id).and_then(VecDeque::pop_front);
+        if let Some(slot) = at.and_then(|at| self.ids.get_mut(at)) {
+            *slot = None;
+        }
+    }
+
+    /// The id of the first call of this function that waits; where none is so named, of the latest
+    /// call.
+    fn take(&mut self, name: &str) -> Option<String> {
+        let Self { ids, by_name, .. } = self;
+        if let Some(places) = by_name.get_mut(name) {
+            while let Some(at) = places.pop_front() {
+                if let Some(id) = ids.get_mut(at).and_then(Option::take) {
+                    return Some(id);
+                }
+            }
+        }
+        while let Some(last) = ids.pop() {
+            if last.is_some() {
+                return last;
+            }
+        }
+        None
+    }
+}
+
+/// Results in OpenAI's older shape, which name a function -> results of calls. One that finds no
+/// call stays as it is.
+pub(in crate::dialect) fn results_of_calls(messages: &mut [Message<'_>]) {
+    let mut waiting = Waiting::default();
+    for message in messages {
+        match message.role {
+            Role::Assistant if !message.tool_calls.is_empty() => waiting = Waiting::of(message),
+            Role::Tool => {
+                if let Some(id) = &message.tool_call_id {
+                    waiting.answer(id);
+                }
+            }
+            Role::Function => {
+                let name = message.name.as_deref().unwrap_or_default();
+                if let Some(id) = waiting.take(name) {
+                    message.role = Role::Tool;
+                    message.name = None;
+                    message.tool_call_id = Some(Cow::Owned(id));
+                }
+            }
+            Role::System | Role::Developer | Role::User | Role::Assistant => {}
+        }
+    }
+}
+
+/// Puts what a result holds beside text into a user's message behind the results of its turn: a
+/// result has text only.
+pub(super) fn text_only<'a>(request: &mut Request<'a>) {
+    if !request.messages.iter().any(has_more) {
+        return;
+    }
+    let mut out: Vec<Message<'a>> = Vec::with_capacity(request.messages.len() + 1);
+    let mut attached: Option<Message<'a>> = None;
+    for mut message in std::mem::take(&mut request.messages) {
+        if message.role != Role::Tool {
+            out.extend(attached.take());
+        }
+        if has_more(&message) {
+            let (more, texts): (Vec<_>, Vec<_>) = std::mem::take(&mut message.content)
+                .into_iter()
+                .partition(is_more);
+            let id = message.tool_call_id.as_deref().unwrap_or_default();
+            let behind = attached.get_or_insert_with(|| Message::new(message.at, Role::User));
+            let whose = format!("Attached to the result of the call {id}:");
+            behind.content.push(Part::text(whose));
+            behind.content.extend(more);
+            message.content = texts;
+            if message.content.is_empty() {
+                // An empty result would say that the call gave nothing.
+                message.plain = true;
+                message.content = vec![Part::text("The result is in the next message.")];
+            }
+            request.changed.push("messages.content".to_owned());
+        }
+        out.push(message);
+    }
+    out.extend(attached);
+    request.messages = out;
+}
+
+fn has_more(message: &Message<'_>) -> bool {
+    message.role == Role::Tool && message.content.iter().any(is_more)
+}
+
+fn is_more(part: &Part<'_>) -> bool {
+    match part {
+        Part::Text { .. } | Part::Refusal(_) => false,
+        Part::Image { .. } | Part::File { .. } | Part::Other { .. } => true,
+    }
+}
