@@ -75,6 +75,11 @@ pub trait Egress: Sync {
 
     /// The error that an event of a stream is, if one is.
     fn stream_error(&self, events: &[u8]) -> Option<ProviderError>;
+
+    /// The error that a whole answer tells of which was begun and broke off, if one does.
+    fn broken_off(&self, _body: &[u8]) -> Option<ProviderError> {
+        None
+    }
 }
 
 /// Reads a provider's events into hub events.
@@ -228,7 +233,7 @@ pub fn provider_error(status: u16, message: String) -> ProviderError {
         403 => ("permission_error", None),
         429 => ("rate_limit_error", Some("rate_limit_exceeded")),
         408 | 504 => ("server_error", Some("upstream_timeout")),
-        500.. => ("server_error", None),
+        200..=399 | 500.. => ("server_error", None),
         _ => ("invalid_request_error", None),
     };
     ProviderError {

@@ -34,6 +34,8 @@ pub enum Whole {
     NoJson,
     /// An error all the same.
     Error(ProviderError),
+    /// An answer that was begun and broke off, by this error.
+    Broken(ProviderError),
     /// JSON; what else is to be said of it was not looked for.
     Json,
     /// An answer that goes through as it is.
@@ -86,6 +88,11 @@ impl Reads {
         }
         if openai::whole_error(body).is_some() {
             return Whole::Error(self.error(200, body));
+        }
+        if let Self::Chat { .. } | Self::Translated(_) = self
+            && let Some(error) = self.dialect().broken_off(body)
+        {
+            return Whole::Broken(error);
         }
         if let Self::Translated(dialect) = self
             && let Ok(answer) = dialect.answer(body)

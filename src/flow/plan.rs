@@ -375,6 +375,9 @@ fn whole(
         (false, Answer::Responses) => {
             let usage = match found {
                 Whole::InOrder(InOrder { usage }) => usage,
+                _ if !responses::is_response(&body) => {
+                    return Err("it is no response".to_owned());
+                }
                 _ => responses::usage(&body),
             };
             Ok(Made {

@@ -371,6 +371,11 @@ impl Worker {
         match offload::work_on(whole.len(), move || reads.whole(&body)).await {
             Whole::NoJson => Err(bad("it is no JSON")),
             Whole::Error(error) => Err(hidden(error, &call.key)),
+            // It was begun, and so billed.
+            Whole::Broken(mut error) => {
+                clean(&mut error, &call.key);
+                Err(Failure::new(Error::Provider(Box::new(error)), Again::Never))
+            }
             found => Ok((whole, found)),
         }
     }
@@ -459,7 +464,8 @@ fn upstream_id(headers: &Headers) -> Option<&str> {
 /// An error that came with a good status, before anything was passed on.
 fn hidden(mut error: ProviderError, key: &Secret) -> Failure {
     clean(&mut error, key);
-    let transient = matches!(error.status, 408 | 429 | 500 | 502 | 503 | 504);
+    let spent = error.code.as_deref() == Some("insufficient_quota");
+    let transient = matches!(error.status, 408 | 429 | 500 | 502 | 503 | 504) && !spent;
     let again = if transient {
         Again::Yes { after: None }
     } else {

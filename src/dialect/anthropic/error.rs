@@ -44,6 +44,9 @@ pub(super) fn read(status: u16, body: &[u8]) -> ProviderError {
         "api_error" => (500, "server_error", None),
         "timeout_error" => (504, "server_error", Some("upstream_timeout")),
         "overloaded_error" => (529, "server_error", Some("overloaded")),
+        "invalid_request_error" => (400, "invalid_request_error", None),
+        // By its status, or by what else it says where that was a good one.
+        _ if error.status >= 500 => (error.status, "server_error", None),
         _ => (400, "invalid_request_error", None),
     };
     let status = if status < 400 { usual } else { status };

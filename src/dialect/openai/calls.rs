@@ -11,6 +11,8 @@ pub(super) struct Calls {
     by_index: HashMap<u64, usize>,
     by_id: HashMap<String, usize>,
     told: usize,
+    /// How much of the stream is kept here, in bytes.
+    held: usize,
 }
 
 /// A call that was begun.
@@ -73,43 +75,57 @@ pub(super) struct Told {
     pub index: usize,
     /// The id and the name, with the first fragment only.
     pub begins: Option<(String, String)>,
+    /// A further piece of the name.
+    pub name: Option<String>,
     /// JSON text, cut anywhere.
     pub arguments: String,
+    /// Whether its arguments are there as a whole.
+    pub whole: bool,
 }
 
 impl Open {
-    /// Whether a fragment begins another call: a different function, or the same once more after
-    /// its arguments were complete. One that repeats its id, or brings nothing, does not.
+    /// Whether a fragment begins another call: another function, or the same once more after its
+    /// arguments were complete. One that repeats its id, brings nothing, or goes on with the name does
+    /// not.
     fn is_over(&self, fragment: Fragment<'_>, id: Option<&str>, name: Option<&str>) -> bool {
-        let Some(name) = name else {
+        let (Some(name), Some(own)) = (name, self.name.as_deref()) else {
             return false;
         };
         let same_id = id.is_some() && self.id.as_deref() == id;
-        self.name.as_deref().is_some_and(|own| {
-            own != name || (!same_id && !fragment.arguments.is_empty() && self.scan.is_complete())
-        })
+        let complete = self.scan.is_complete();
+        if own == name {
+            return !same_id && !fragment.arguments.is_empty() && complete;
+        }
+        // A name may come in pieces, as the arguments do: what is the same call by its id or its
+        // index goes on until its arguments are there.
+        let goes_on = same_id || (id.is_none() && fragment.index.is_some());
+        complete || !goes_on
     }
 }
 
 /// Most calls of one answer; what claims more is no answer.
 const MAX_CALLS: usize = 1000;
+const TOO_MANY: &str = "it has too many calls";
 
 impl Calls {
     /// Takes a fragment. `None` where it is kept until the call's name comes.
     ///
     /// `answer` is the id of the answer, of which ids are made where there are none. `positional`
     /// says that the provider's ids are positions, as in `call_0`, and no ids.
+    ///
+    /// # Errors
+    /// What is wrong with the fragment, where the answer cannot go on.
     pub(super) fn take(
         &mut self,
         fragment: Fragment<'_>,
         answer: Option<&str>,
         positional: bool,
-    ) -> Option<Told> {
+    ) -> Result<Option<Told>, &'static str> {
         let id = fragment.id.filter(|id| !id.is_empty() && *id != "null");
         let name = fragment.name.filter(|name| !name.is_empty());
         let at = match self.position(fragment, id, name) {
             Some(at) => at,
-            None if self.calls.len() >= MAX_CALLS => return None,
+            None if self.calls.len() >= MAX_CALLS => return Err(TOO_MANY),
             None => {
                 self.calls.push(Open::default());
                 self.calls.len() - 1
@@ -121,22 +137,37 @@ impl Calls {
         let next = self.told;
         // Two calls of one id would be one to the client.
         let taken = id.is_some_and(|id| self.by_id.get(id).is_some_and(|&known| known != at));
-        let open = self.calls.get_mut(at)?;
+        let Some(open) = self.calls.get_mut(at) else {
+            return Ok(None);
+        };
         if let (None, Some(id)) = (&open.id, id) {
             self.by_id.entry(id.to_owned()).or_insert(at);
             open.id = Some(id.to_owned());
+            self.held += 3 * id.len();
         }
         open.scan.push(fragment.arguments);
+        let whole = open.scan.is_complete();
         if let Some((index, _)) = open.told {
-            return Some(Told {
+            let piece = name
+                .filter(|name| !open.custom && open.name.as_deref() != Some(*name));
+            if let Some(piece) = piece {
+                open.name.get_or_insert_default().push_str(piece);
+                self.held += piece.len();
+            }
+            return Ok(Some(Told {
                 index,
                 begins: None,
+                name: piece.map(str::to_owned),
                 arguments: fragment.arguments.to_owned(),
-            });
+                whole,
+            }));
         }
         // What comes before the name is told with it.
         open.early.push_str(fragment.arguments);
-        let name = name?.to_owned();
+        self.held += fragment.arguments.len();
+        let Some(name) = name.map(str::to_owned) else {
+            return Ok(None);
+        };
         let id = open
             .id
             .clone()
@@ -145,25 +176,45 @@ impl Calls {
         open.told = Some((next, id.clone()));
         open.name = Some(name.clone());
         self.told += 1;
-        Some(Told {
+        let arguments = std::mem::take(&mut open.early);
+        self.held = self.held.saturating_sub(arguments.len()) + name.len();
+        Ok(Some(Told {
             index: next,
             begins: Some((id, name)),
-            arguments: std::mem::take(&mut open.early),
-        })
+            name: None,
+            arguments,
+            whole,
+        }))
+    }
+
+    /// How much of the stream is kept here, in bytes.
+    pub(super) fn held(&self) -> usize {
+        self.held
     }
 
     /// Notes a call of a tool that takes any text, which goes through as it is: its place, so that
     /// no other call gets it.
-    pub(super) fn custom(&mut self, index: Option<u64>, id: Option<&str>) {
+    ///
+    /// # Errors
+    /// Where the answer cannot go on.
+    pub(super) fn custom(
+        &mut self,
+        index: Option<u64>,
+        id: Option<&str>,
+    ) -> Result<(), &'static str> {
         let known = index.and_then(|index| self.by_index.get(&index)).copied();
-        if known.is_some() || self.calls.len() >= MAX_CALLS {
-            return;
+        if known.is_some() {
+            return Ok(());
+        }
+        if self.calls.len() >= MAX_CALLS {
+            return Err(TOO_MANY);
         }
         let at = self.calls.len();
         if let Some(index) = index {
             self.by_index.insert(index, at);
         }
         let id = id.unwrap_or_default().to_owned();
+        self.held += 2 * id.len();
         self.calls.push(Open {
             id: Some(id.clone()),
             told: Some((self.told, id)),
@@ -171,6 +222,7 @@ impl Calls {
             ..Open::default()
         });
         self.told += 1;
+        Ok(())
     }
 
     /// Which of our calls a fragment belongs to; `None` for a new one.
@@ -191,7 +243,7 @@ impl Calls {
                 }
                 at
             }
-            None if id.is_some() => return by_id,
+            None if id.is_some() => by_id?,
             None => self.calls.len().checked_sub(1)?,
         };
         (!self.calls.get(at)?.is_over(fragment, id, name)).then_some(at)

@@ -262,15 +262,15 @@ struct Completion<'a> {
 
 #[derive(serde::Deserialize)]
 struct Choice<'a> {
-    #[serde(borrow)]
-    message: Said<'a>,
+    #[serde(borrow, default)]
+    message: Option<Said<'a>>,
     #[serde(default)]
     finish_reason: Option<String>,
     #[serde(default)]
     logprobs: Option<Box<RawValue>>,
 }
 
-#[derive(serde::Deserialize)]
+#[derive(Default, serde::Deserialize)]
 struct Said<'a> {
     #[serde(borrow, default)]
     content: Option<Content<'a>>,
@@ -304,7 +304,33 @@ pub(super) fn out_of_resources() -> Error {
     Error::Provider(Box::new(provider_error(503, text.to_owned())))
 }
 
-/// Reads `finish_reason`; the second value is the provider's word where ours says less.
+/// What a word for the end of an answer means that is none of OpenAI's; `None` where the answer
+/// broke off by a fault of its provider or its model. What nobody knows is no usual end.
+fn foreign(word: &str) -> Option<Finish> {
+    const CUT: [&str; 6] = ["length", "max_tokens", "max_output", "token_limit", "context_window", "error_limit"];
+    const FAULTS: [&str; 8] = ["error", "malformed", "fail", "cancel", "abort", "timeout", "unexpected", "too_many"];
+    let word = word.to_ascii_lowercase();
+    let has = |parts: &[&str]| parts.iter().any(|part| word.contains(part));
+    match word.as_str() {
+        "" | "stop" | "stop_sequence" | "end_turn" | "end" | "eos" | "eos_token" | "complete"
+        | "completed" | "done" | "finished" => Some(Finish::Stop),
+        "tool_calls" | "tool_call" | "tool_use" | "function_call" | "function_calls" => {
+            Some(Finish::ToolCalls)
+        }
+        OUT_OF_RESOURCES => Some(Finish::Length),
+        _ if has(&CUT) => Some(Finish::Length),
+        _ if has(&FAULTS) && !word.contains("toxic") => None,
+        _ => Some(Finish::ContentFilter),
+    }
+}
+
+/// Whether an answer that ends with this word broke off by a fault.
+pub(super) fn is_fault(word: &str) -> bool {
+    foreign(word).is_none()
+}
+
+/// Reads `finish_reason`; the second value is the provider's word where ours says less. Whoever
+/// reads it asks [`is_fault`] first.
 pub(super) fn finish(reason: Option<&str>, called: bool) -> (Finish, Option<String>) {
     match reason {
         // Some providers end a turn of calls with the word for an ordinary end.
@@ -315,11 +341,15 @@ pub(super) fn finish(reason: Option<&str>, called: bool) -> (Finish, Option<Stri
         Some("stop" | "") | None => (Finish::Stop, None),
         Some("length") => (Finish::Length, None),
         Some("content_filter") => (Finish::ContentFilter, None),
-        Some(other @ ("model_length" | OUT_OF_RESOURCES)) => {
-            (Finish::Length, Some(other.to_owned()))
+        Some(word) => {
+            let meant = match foreign(word) {
+                Some(Finish::Stop) if called => Finish::ToolCalls,
+                Some(Finish::ToolCalls) if !called => Finish::Stop,
+                Some(meant) => meant,
+                None => Finish::ContentFilter,
+            };
+            (meant, Some(word.to_owned()))
         }
-        Some(other) if called => (Finish::ToolCalls, Some(other.to_owned())),
-        Some(other) => (Finish::Stop, Some(other.to_owned())),
     }
 }
 
@@ -330,10 +360,19 @@ pub(super) fn answer(body: &[u8], provider: &ChatProvider) -> Result<Answer, Str
     let Some(choice) = completion.choices.into_iter().next() else {
         return Err("its list of choices is empty".to_owned());
     };
-    if choice.finish_reason.as_deref() == Some("error") {
+    if choice.finish_reason.as_deref().is_some_and(is_fault) {
         return Err("it ended with an error".to_owned());
     }
-    let said = choice.message;
+    let cut = matches!(
+        finish(choice.finish_reason.as_deref(), false).0,
+        Finish::Length | Finish::ContentFilter
+    );
+    // Of what was withheld or cut before its first word some providers write no message.
+    let said = match choice.message {
+        Some(said) => said,
+        None if cut => Said::default(),
+        None => return Err("its choice has no message".to_owned()),
+    };
     let id = completion.id.filter(|id| !id.is_empty());
     let mut tool_calls = Vec::new();
     for (i, call) in said.tool_calls.unwrap_or_default().into_iter().enumerate() {
@@ -383,4 +422,30 @@ pub(super) fn answer(body: &[u8], provider: &ChatProvider) -> Result<Answer, Str
         service_tier: completion.service_tier,
         ..Answer::empty(finish)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_word_of_ours_says_is_no_usual_end() {
+        for (word, called, name) in [
+            ("content_filter: RECITATION", false, "content_filter"),
+            ("content_filter: OTHER", true, "content_filter"),
+            ("SAFETY", true, "content_filter"), ("made_up", false, "content_filter"),
+            ("MAX_TOKENS", false, "length"), ("model_length", true, "length"),
+            ("STOP", true, "tool_calls"), ("end_turn", false, "stop"), ("TOOL_CALL", true, "tool_calls"),
+        ] {
+            let (reason, native) = finish(Some(word), called);
+            assert_eq!((reason.name(), native.as_deref()), (name, Some(word)));
+            assert!(!is_fault(word), "{word}");
+        }
+        for word in ["error", "ERROR", "function_call_filter: MALFORMED_FUNCTION_CALL", "cancelled", "UNEXPECTED_TOOL_CALL"] {
+            assert!(is_fault(word), "{word}");
+        }
+        for word in ["", "stop", "length", "tool_calls", "function_call", "content_filter", "ERROR_TOXIC", "ERROR_LIMIT"] {
+            assert!(!is_fault(word), "{word}");
+        }
+    }
 }

@@ -9,14 +9,103 @@ use crate::dialect::provider_error;
 use crate::error::{Error, ProviderError};
 
 /// Phrases by which providers say that the conversation is too long, in lower case.
-const CONTEXT_LENGTH: [&str; 6] = [
+const CONTEXT_LENGTH: [&str; 24] = [
     "maximum context length",
+    "max context length",
+    "model's context length",
+    "context length exceeded",
     "context_length_exceeded",
-    "prompt is too long",
-    "too many tokens",
-    "exceed context limit",
+    "context_window_exceeded",
+    "exceed_context_size",
     "context window",
+    "context limit",
+    "context size",
+    "maximum model length",
+    "model token limit",
+    "maximum prompt length",
+    "prompt is too long",
+    "prompt too long",
+    "input is too long",
+    "input token length too long",
+    "input token count",
+    "too many tokens",
+    "too many input tokens",
+    "maximum number of tokens allowed",
+    "range of input length",
+    "reduce the length of the messages",
+    "reduce the length of your prompt",
 ];
+
+/// Parts of the names that providers give their errors, the closest first, and the statuses that
+/// they stand for.
+const NAMES: [(&str, u16); 43] = [
+    ("context_length", 400),
+    ("context_window", 400),
+    ("context_size", 400),
+    ("insufficient_quota", 429),
+    ("billing", 402),
+    ("payment", 402),
+    ("insufficient_balance", 402),
+    ("rate_limit", 429),
+    ("resource_exhausted", 429),
+    ("too_many_requests", 429),
+    ("throttl", 429),
+    ("quota", 429),
+    ("api_key", 401),
+    ("authentication", 401),
+    ("unauthenticated", 401),
+    ("unauthorized", 401),
+    ("permission", 403),
+    ("forbidden", 403),
+    ("access_denied", 403),
+    ("accessdenied", 403),
+    ("access_terminated", 403),
+    ("not_found", 404),
+    ("notfound", 404),
+    ("too_large", 413),
+    ("overloaded", 503),
+    ("unavailable", 503),
+    ("capacity", 503),
+    ("timeout", 504),
+    ("timed_out", 504),
+    ("deadline", 504),
+    ("invalid_response", 502),
+    ("bad_gateway", 502),
+    ("server_error", 500),
+    ("internal", 500),
+    ("api_error", 500),
+    ("content_filter", 400),
+    ("content_policy", 400),
+    ("invalid", 400),
+    ("unsupported", 400),
+    ("missing", 400),
+    ("bad_request", 400),
+    ("validation", 400),
+    ("failed_precondition", 400),
+];
+
+/// The status that an error stands for which came with a good one and gives no number: by its
+/// names, by the field that it blames, by its text. `None` where nothing tells whose fault it is.
+fn told_status(body: &Map<String, Value>, text: &str) -> Option<u16> {
+    let blames = body
+        .get("param")
+        .and_then(Value::as_str)
+        .is_some_and(|param| !param.is_empty());
+    ["code", "status", "type", "__type"]
+        .iter()
+        .filter_map(|name| body.get(*name)?.as_str())
+        .map(slug)
+        .find_map(|name| {
+            let (_, status) = NAMES.iter().find(|(part, _)| name.contains(part))?;
+            Some(*status)
+        })
+        .or_else(|| (blames || is_too_long(text)).then_some(400))
+}
+
+/// Whether a text in lower case says that the conversation is too long.
+fn is_too_long(text: &str) -> bool {
+    CONTEXT_LENGTH.iter().any(|phrase| text.contains(phrase))
+}
 
 /// Reads an error answer: OpenAI's envelope, Gemini's array, xAI's string, Mistral's and Cohere's
 /// flat objects, a bare `detail`, or no JSON at all.
@@ -51,16 +140,16 @@ pub fn read_error(status: u16, body: &[u8]) -> ProviderError {
 
 fn read_object(status: u16, mut body: Map<String, Value>) -> ProviderError {
     // An error inside a stream carries its status as a number, since the head said 200.
-    let number = |value: &Value| value.as_u64().and_then(|n| u16::try_from(n).ok());
+    let number = |value: &Value| {
+        let number = value
+            .as_u64()
+            .or_else(|| value.as_str()?.trim().parse().ok())?;
+        u16::try_from(number).ok()
+    };
     let inner_status = ["status", "code", "status_code"]
         .iter()
         .filter_map(|name| body.get(*name).and_then(number))
         .find(|n| (400..600).contains(n));
-    let status = match (status, inner_status) {
-        (200..=299, Some(inner)) => inner,
-        (status, _) => status,
-    };
-
     let (mut message, mut param) = read_message(&mut body);
     if let Some(text) = body
         .get("metadata")
@@ -70,10 +159,16 @@ fn read_object(status: u16, mut body: Map<String, Value>) -> ProviderError {
     {
         message = format!("{message}: {text}");
     }
+    let lower = message.to_ascii_lowercase();
+    let status = match (status, inner_status) {
+        (200..=299, Some(inner)) => inner,
+        // Nothing says whose fault it is: then it is the server's.
+        (200..=299, None) => told_status(&body, &lower).unwrap_or(status),
+        (status, _) => status,
+    };
     if message.is_empty() {
         message = format!("upstream returned HTTP {status}");
     }
-    let lower = message.to_ascii_lowercase();
     let mut error = provider_error(status, message);
 
     match body.remove("type") {
@@ -93,9 +188,12 @@ fn read_object(status: u16, mut body: Map<String, Value>) -> ProviderError {
         }
         _ => {}
     }
-    if CONTEXT_LENGTH.iter().any(|phrase| lower.contains(phrase))
-        && matches!(status, 400 | 413 | 422)
-    {
+    let named = error
+        .code
+        .as_deref()
+        .is_some_and(|code| is_too_long(&code.to_ascii_lowercase()))
+        || is_too_long(&error.kind.to_ascii_lowercase());
+    if (named || is_too_long(&lower)) && matches!(status, 400 | 413 | 422) {
         error.code = Some("context_length_exceeded".to_owned());
     }
     if let Some(Value::String(named)) = body.remove("param") {
@@ -396,5 +494,36 @@ mod tests {
             envelope(&Error::Truncated),
             r#"{"error":{"message":"The upstream stream ended before it was complete.","type":"server_error","param":null,"code":"upstream_stream_truncated"}}"#
         );
+    }
+
+    #[test]
+    fn every_wording_of_a_too_long_conversation_has_one_code() {
+        for text in [
+            "Invalid request: Your request exceeded model token limit: 262144 (requested: 269030)",
+            "This model's maximum prompt length is 131072 but the request contains 136973 tokens.",
+            "Your input exceeds the context window of this model.",
+            "prompt is too long: 250000 tokens > 200000 maximum",
+            "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000",
+            "Input is too long for requested model.",
+            "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
+            "Please reduce the length of the messages or completion.",
+            "Prompt contains 40000 tokens and 0 draft tokens, too large for model with 32768 maximum context length",
+            "too many tokens: the total number of tokens in the prompt cannot exceed 4081",
+            "the request exceeds the available context size",
+            "The decoder prompt (length 40000) is longer than the maximum model length of 32768",
+            "Range of input length should be [1, 30720]",
+        ] {
+            for status in [400, 413, 200] {
+                let body = serde_json::json!({"error": {"message": text, "type": "invalid_request_error"}});
+                let read = read_error(status, body.to_string().as_bytes());
+                assert_eq!(read.code.as_deref(), Some("context_length_exceeded"), "{status} {text}");
+                assert!((400..500).contains(&read.status), "{status} {text}");
+            }
+        }
+        for other in ["Request too large for model `x` on tokens per minute (TPM): Limit 6000, Requested 9000",
+            "max_tokens: 300000 > 128000, which is the maximum allowed number of output tokens"] {
+            let body = serde_json::json!({"error": {"message": other}});
+            assert_eq!(read_error(400, body.to_string().as_bytes()).code, None, "{other}");
+        }
     }
 }

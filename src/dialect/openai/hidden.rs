@@ -1,6 +1,8 @@
 //! Errors that come with a good status: as an event of a stream, or as a whole answer. Pure.
 
+use memchr::memmem;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 use crate::codec::sse;
 use crate::error::{Error, ProviderError};
@@ -18,6 +20,31 @@ pub fn chat_error(events: &[u8]) -> Option<ProviderError> {
 pub fn whole_error(body: &[u8]) -> Option<ProviderError> {
     let text = std::str::from_utf8(body).ok()?;
     is_error(text).then(|| super::read_error(200, body))
+}
+
+/// The error that a choice of a whole completion tells of, if one does: the answer was begun.
+#[must_use]
+pub fn choice_error(body: &[u8]) -> Option<ProviderError> {
+    #[derive(serde::Deserialize)]
+    struct Completion {
+        #[serde(default)]
+        choices: Vec<Choice>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Choice {
+        #[serde(default)]
+        error: Option<Box<RawValue>>,
+    }
+    memmem::find(body, b"\"error\"")?;
+    let completion: Completion = serde_json::from_slice(body).ok()?;
+    let error = completion.choices.into_iter().find_map(|choice| choice.error)?;
+    Some(error_member(&error))
+}
+
+/// Reads the value of a member `error`.
+#[must_use]
+pub fn error_member(error: &RawValue) -> ProviderError {
+    super::read_error(200, format!("{{\"error\":{}}}", error.get()).as_bytes())
 }
 
 /// Whether a JSON text is an error object: it has an `error` and nothing of an answer.
@@ -110,3 +137,5 @@ mod tests {
         }
     }
 }
+
+

@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::value::SeqAccessDeserializer;
-use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+
+use crate::codec::json::Word;
 
 /// `content`: a text, or parts, as Mistral's reasoning models write them.
 pub(super) enum Content<'a> {
@@ -32,6 +34,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
             fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
                 Vec::deserialize(SeqAccessDeserializer::new(seq)).map(Content::Parts)
             }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                let part = Part::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Content::Parts(vec![part]))
+            }
         }
         deserializer.deserialize_any(ContentVisitor)
     }
@@ -40,12 +46,39 @@ impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
 /// A part of a content.
 #[derive(Default, Deserialize)]
 pub(super) struct Part {
-    #[serde(rename = "type", default)]
+    #[serde(rename = "type", default, deserialize_with = "word")]
     kind: String,
-    #[serde(default)]
-    text: Option<String>,
-    #[serde(default)]
-    thinking: Option<Vec<Part>>,
+    #[serde(default, deserialize_with = "word")]
+    text: String,
+    #[serde(default, deserialize_with = "thought")]
+    thinking: String,
+}
+
+/// A text; an empty one where something else stands.
+fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let Word(text) = Word::deserialize(deserializer)?;
+    Ok(text.map(Cow::into_owned).unwrap_or_default())
+}
+
+/// What was thought: a text, or parts of one.
+fn thought<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    #[derive(Deserialize)]
+    struct Piece {
+        #[serde(default, deserialize_with = "word")]
+        text: String,
+    }
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Thought {
+        Text(String),
+        Pieces(Vec<Piece>),
+        Other(IgnoredAny),
+    }
+    Ok(match Thought::deserialize(deserializer)? {
+        Thought::Text(text) => text,
+        Thought::Pieces(pieces) => pieces.into_iter().map(|piece| piece.text).collect(),
+        Thought::Other(_) => String::new(),
+    })
 }
 
 impl Content<'_> {
@@ -75,13 +108,8 @@ impl Content<'_> {
         };
         let (mut said, mut thought) = (String::new(), String::new());
         for part in parts {
-            said.extend(part.text);
-            thought.extend(
-                part.thinking
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|part| part.text),
-            );
+            said.push_str(&part.text);
+            thought.push_str(&part.thinking);
         }
         (said, thought)
     }
@@ -116,6 +144,7 @@ pub(super) fn call_id(answer: Option<&str>, index: usize) -> String {
         .unwrap_or("x")
         .chars()
         .filter(char::is_ascii_alphanumeric)
+        .take(64)
         .collect();
     format!("call_{answer}_{index}")
 }

@@ -24,7 +24,7 @@ pub(super) use edits::Ids;
 pub use edits::{Edited, gemini_schema, kimi_schema};
 pub(super) use results::results_of_calls;
 pub use error::{envelope, read_error};
-pub use hidden::{chat_error, responses_error, whole_error};
+pub use hidden::{chat_error, choice_error, error_member, responses_error, whole_error};
 pub use ingress::{read_message, read_request, read_tool_choice};
 pub use provider::{
     CallIds, ChatProvider, Effort, Forced, Members, Names, Nulls, Silence, WantsBack,
@@ -83,6 +83,9 @@ struct WireUsage {
     total_tokens: Option<u64>,
     #[serde(default)]
     cached_tokens: Option<u64>,
+    /// DeepSeek's.
+    #[serde(default)]
+    prompt_cache_hit_tokens: Option<u64>,
     #[serde(default)]
     prompt_tokens_details: Option<UsageDetails>,
     #[serde(default)]
@@ -112,10 +115,20 @@ impl WireUsage {
         {
             completion = total.saturating_sub(prompt);
         }
+        // Several members count the same; one that is not zero was counted.
+        let cached = [
+            of_prompt.cached_tokens,
+            self.cached_tokens,
+            self.prompt_cache_hit_tokens,
+        ]
+        .into_iter()
+        .flatten()
+        .find(|&count| count > 0)
+        .unwrap_or(0);
         let usage = Usage {
             prompt,
             completion,
-            cached: of_prompt.cached_tokens.or(self.cached_tokens).unwrap_or(0),
+            cached,
             cache_write: of_prompt.cache_write_tokens.unwrap_or(0),
             reasoning: of_completion.reasoning_tokens.unwrap_or(0),
         };

@@ -238,4 +238,8 @@ impl Egress for ChatProvider {
     fn stream_error(&self, events: &[u8]) -> Option<ProviderError> {
         hidden::chat_error(events)
     }
+
+    fn broken_off(&self, body: &[u8]) -> Option<ProviderError> {
+        hidden::choice_error(body)
+    }
 }

@@ -3,15 +3,15 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::calls::{Calls, Fragment};
-use super::egress::{OUT_OF_RESOURCES, finish, out_of_resources};
+use super::calls::{Calls, Fragment, Told};
+use super::egress::{OUT_OF_RESOURCES, finish, is_fault, out_of_resources};
 use super::loose::{Content, Function};
 use super::provider::ChatProvider;
 use super::tags::Tags;
-use super::{read_error, read_usage};
+use super::{error_member, read_error, read_usage};
 use crate::codec::json::Text;
 use crate::codec::sse;
-use crate::dialect::hub::{Event, Usage};
+use crate::dialect::hub::{Event, Finish, Usage};
 use crate::dialect::plain::Plain;
 use crate::dialect::{StreamIn, place_of};
 use crate::error::Error;
@@ -53,6 +53,8 @@ struct Choice<'a> {
     #[serde(default)]
     finish_reason: Option<String>,
     #[serde(default)]
+    error: Option<Box<RawValue>>,
+    #[serde(default)]
     usage: Option<Box<RawValue>>,
 }
 
@@ -84,6 +86,15 @@ struct Call {
     extra_content: Option<Box<RawValue>>,
 }
 
+/// A call of which the name may still go on.
+struct Begun {
+    index: usize,
+    id: String,
+    name: String,
+    extra: Option<Box<RawValue>>,
+    arguments: String,
+}
+
 /// Reads the chunks of one stream.
 #[expect(clippy::struct_excessive_bools, reason = "each was seen or was not")]
 pub(super) struct FromChat {
@@ -97,6 +108,8 @@ pub(super) struct FromChat {
     id: Option<String>,
     usage: Option<Usage>,
     calls: Calls,
+    /// The last call, where its name may go on: a client cannot be told of a name twice.
+    begun: Option<Begun>,
     tags: Option<Tags>,
     positional_ids: bool,
     said: bool,
@@ -116,6 +129,7 @@ impl FromChat {
             id: None,
             usage: None,
             calls: Calls::default(),
+            begun: None,
             tags: chat.reasoning_tags.then(Tags::default),
             positional_ids: chat.positional_ids,
             said: false,
@@ -135,14 +149,16 @@ impl FromChat {
     }
 
     fn complete(&mut self, out: &mut Vec<Event>) {
-        if self.finish.as_deref() == Some("error") {
+        if self.finish.as_deref().is_some_and(is_fault) {
             return self.broken("it ended with an error", out);
         }
         if self.finish.as_deref() == Some(OUT_OF_RESOURCES) && !self.said {
             return self.fail(out_of_resources(), out);
         }
-        // A limit may cut a call before its name.
-        let cut = self.finish.as_deref() == Some("length");
+        self.begin(out);
+        let (reason, native) = finish(self.finish.as_deref(), !self.calls.is_empty());
+        // A limit or a filter may cut a call before its name.
+        let cut = matches!(reason, Finish::Length | Finish::ContentFilter);
         if !cut && self.calls.has_nameless() {
             return self.broken("a call in it has no name", out);
         }
@@ -153,7 +169,6 @@ impl FromChat {
                 fragment: "{}".to_owned(),
             });
         }
-        let (reason, native) = finish(self.finish.as_deref(), !self.calls.is_empty());
         out.push(Event::Finish { reason, native });
         if let Some(usage) = self.usage {
             out.push(Event::Usage(usage));
@@ -171,6 +186,10 @@ impl FromChat {
             .as_deref()
             .is_some_and(|word| !word.is_empty());
         let (said, thought) = self.split(delta.content, ends);
+        let calls = delta.tool_calls.unwrap_or_default();
+        if calls.is_empty() || !said.is_empty() || !thought.is_empty() {
+            self.begin(out);
+        }
         let some = |text: &String| !text.is_empty();
         let reasoning = delta
             .reasoning_content
@@ -191,9 +210,12 @@ impl FromChat {
         if let Some(list) = delta.annotations.filter(|list| !list.is_empty()) {
             out.push(Event::Annotations(list));
         }
-        for call in delta.tool_calls.unwrap_or_default() {
+        for call in calls {
             self.said = true;
             self.call(call, out);
+            if self.ended {
+                return;
+            }
         }
         if let Some(usage) = choice.usage.as_deref().and_then(read_usage) {
             self.usage = Some(usage);
@@ -217,26 +239,70 @@ impl FromChat {
             name: function.name.as_deref(),
             arguments: &arguments,
         };
-        let told = self
-            .calls
-            .take(fragment, self.id.as_deref(), self.positional_ids);
-        let Some(told) = told else {
+        let told = match self.calls.take(fragment, self.id.as_deref(), self.positional_ids) {
+            Ok(Some(told)) => told,
+            Ok(None) => return,
+            Err(reason) => return self.broken(reason, out),
+        };
+        let Told {
+            index,
+            begins,
+            name,
+            arguments,
+            whole,
+        } = told;
+        if let Some(piece) = name {
+            match &mut self.begun {
+                Some(begun) if begun.index == index => {
+                    begun.name.push_str(&piece);
+                    begun.arguments.push_str(&arguments);
+                }
+                _ => return self.broken("the name of a call in it goes on too late", out),
+            }
+        } else {
+            let of_begun = self
+                .begun
+                .as_ref()
+                .is_some_and(|begun| begun.index == index);
+            if !of_begun || begins.is_some() || !arguments.is_empty() {
+                self.begin(out);
+            }
+            if let Some((id, name)) = begins {
+                self.begun = Some(Begun {
+                    index,
+                    id,
+                    name,
+                    extra: call.extra_content.filter(|raw| raw.get() != "null"),
+                    arguments,
+                });
+            } else if !arguments.is_empty() {
+                out.push(Event::Arguments {
+                    index,
+                    fragment: arguments,
+                });
+            }
+        }
+        if whole {
+            self.begin(out);
+        }
+    }
+
+    /// Tells the call that was begun.
+    fn begin(&mut self, out: &mut Vec<Event>) {
+        let Some(call) = self.begun.take() else {
             return;
         };
-        let index = told.index;
-        if let Some((id, name)) = told.begins {
-            let extra = call.extra_content.filter(|raw| raw.get() != "null");
-            out.push(Event::ToolCall {
-                index,
-                id,
-                name,
-                extra,
-            });
-        }
-        if !told.arguments.is_empty() {
+        let index = call.index;
+        out.push(Event::ToolCall {
+            index,
+            id: call.id,
+            name: call.name,
+            extra: call.extra,
+        });
+        if !call.arguments.is_empty() {
             out.push(Event::Arguments {
                 index,
-                fragment: told.arguments,
+                fragment: call.arguments,
             });
         }
     }
@@ -288,7 +354,9 @@ impl StreamIn for FromChat {
         }
         let plain = self.plain.as_ref().filter(|_| event.name.is_none());
         if let Some(text) = plain.and_then(|plain| plain.text(&event.data)) {
-            out.push(Event::Text(text.into_owned()));
+            let text = text.into_owned();
+            self.begin(out);
+            out.push(Event::Text(text));
             return;
         }
         if event.data.trim().is_empty() {
@@ -316,6 +384,10 @@ impl StreamIn for FromChat {
             return self.fail(Error::Provider(Box::new(error)), out);
         }
         let choices = chunk.choices.unwrap_or_default();
+        if let Some(error) = choices.iter().find_map(|choice| choice.error.as_deref()) {
+            let error = error_member(error);
+            return self.fail(Error::Provider(Box::new(error)), out);
+        }
         if !self.started && (chunk.id.is_some() || !choices.is_empty()) {
             // A first chunk without choices is a filter report; who answers comes later.
             if choices.is_empty() && chunk.usage.is_none() {

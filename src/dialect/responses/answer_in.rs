@@ -6,7 +6,9 @@ use serde_json::value::RawValue;
 
 use crate::codec::json::{Object, fields, raw};
 use crate::dialect::hub::{Answer, Detail, Finish, ToolCall, Usage};
+use crate::dialect::openai::error_member;
 use crate::dialect::{RESPONSES_FORMAT, place_of};
+use crate::error::ProviderError;
 
 /// `response`, as far as it means something elsewhere.
 #[derive(Deserialize)]
@@ -267,4 +269,15 @@ pub(super) fn seconds(at: f64) -> Option<u64> {
     )]
     let whole = (at.is_finite() && at > 0.0).then_some(at as u64);
     whole
+}
+
+/// The error of a whole response that failed.
+pub(super) fn failure(body: &[u8]) -> Option<ProviderError> {
+    #[derive(Deserialize)]
+    struct Failed {
+        status: String,
+        error: Box<RawValue>,
+    }
+    let Failed { status, error } = serde_json::from_slice(body).ok()?;
+    (status == "failed" && error.get() != "null").then(|| error_member(&error))
 }

@@ -114,6 +114,10 @@ impl Egress for ResponsesProvider {
         responses_error(events)
     }
 
+    fn broken_off(&self, body: &[u8]) -> Option<ProviderError> {
+        answer_in::failure(body)
+    }
+
     fn mend(&self, body: &[u8], refusal: &ProviderError) -> Option<Mended> {
         egress::mend(body, refusal)
     }
@@ -121,3 +125,13 @@ impl Egress for ResponsesProvider {
 
 /// How our own `encrypted_content` begins.
 const SEALED: &str = "gw1.";
+
+/// Whether a JSON text is a response, in whatever state.
+#[must_use]
+pub fn is_response(body: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Probe {
+        output: Vec<serde::de::IgnoredAny>,
+    }
+    serde_json::from_slice::<Probe>(body).is_ok()
+}

@@ -17,6 +17,8 @@ use crate::error::Error;
 /// What is said of a call that never got a name.
 pub(super) const NAMELESS: &str = "a call in it has no name";
 
+const UNREADABLE: &str = "the arguments of a call cannot be read";
+
 /// A choice so far.
 #[derive(Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each was seen or was not")]
@@ -29,6 +31,8 @@ pub(super) struct Choice {
     pub finished: bool,
     /// Whether the provider wrote an empty text where it should have written why it ended.
     pub blank: bool,
+    /// The word for the end that came with something said, until it is known that nothing follows.
+    pub ending: Option<String>,
 }
 
 impl Choice {
@@ -46,15 +50,17 @@ impl Choice {
         }
         self.finished = true;
         let called = !self.calls.is_empty();
-        if called && self.calls.has_nameless() && word != "length" {
+        let (reason, native) = finish(Some(word), called);
+        // A limit or a filter may cut a call before its name.
+        let cut = matches!(reason, Finish::Length | Finish::ContentFilter);
+        if self.calls.has_nameless() && !cut {
             return Err(broken(NAMELESS));
         }
-        let (reason, native) = finish(Some(word), called);
         let right = reason.name();
         if right != word && word != "function_call" {
             fix.finish = FinishFix::Word(right, native);
         }
-        Ok(if reason == Finish::Length {
+        Ok(if cut {
             Vec::new()
         } else {
             self.calls.without_arguments()
@@ -62,28 +68,26 @@ impl Choice {
     }
 }
 
-/// Sees to the text of a delta: whether there is any, and what of it is reasoning.
+/// Sees to the text of a delta: whether there is any, and what of it is reasoning; `None` where it
+/// cannot be read.
 pub(super) fn content(
     value: Option<&RawValue>,
     provider: &ChatProvider,
     choice: &mut Choice,
     ends: bool,
     fix: &mut ChoiceFix,
-) -> (bool, String) {
+) -> Option<(bool, String)> {
     let text = value.map_or("null", RawValue::get);
-    let plain = !text.starts_with('[');
-    if plain && !provider.reasoning_tags {
-        return (!matches!(text, "null" | "\"\""), String::new());
+    let is_text = text == "null" || text.starts_with('"');
+    if is_text && !provider.reasoning_tags {
+        return Some((!matches!(text, "null" | "\"\""), String::new()));
     }
-    // Parts that are neither text nor thinking have no other place: all stay where they are.
-    let Some(split) = serde_json::from_str::<Option<Content>>(text)
-        .ok()
-        .flatten()
-        .filter(Content::is_plain)
-    else {
-        return (!matches!(text, "null" | "[]"), String::new());
-    };
-    let (said, mut thought) = split.split();
+    let content: Option<Content<'_>> = serde_json::from_str(text).ok()?;
+    // Clients add texts up; what is none stands beside.
+    if content.as_ref().is_some_and(|content| !content.is_plain()) {
+        fix.parts = value.map(ToOwned::to_owned);
+    }
+    let (said, mut thought) = content.map(Content::split).unwrap_or_default();
     let mut out = said.clone();
     if provider.reasoning_tags {
         let (text, tagged) = choice.tags.push(&said);
@@ -95,31 +99,34 @@ pub(super) fn content(
             thought.push_str(&tagged);
         }
     }
-    let any = !out.is_empty();
-    if !plain || out != said {
+    let any = !out.is_empty() || fix.parts.is_some();
+    if !is_text || out != said {
         fix.content = Some(out);
     }
-    (any, thought)
+    Some((any, thought))
 }
 
-/// What is wrong with a fragment of a call; `None` where it cannot be read.
+/// What is wrong with a fragment of a call.
+///
+/// # Errors
+/// Why it cannot be read, or the answer cannot go on.
 pub(super) fn call_fix(
     call: &ProbeCall<'_>,
     choice: &mut Choice,
     provider: &ChatProvider,
     answer: Option<&str>,
-) -> Option<CallFix> {
+) -> Result<CallFix, &'static str> {
     // Calls of the client's own grammar have their own members.
     if call.custom.is_some() || call.kind.get() == Some("custom") {
-        choice.calls.custom(call.index, call.id.get());
-        return Some(CallFix::Keep);
+        choice.calls.custom(call.index, call.id.get())?;
+        return Ok(CallFix::Keep);
     }
     let function = call.function.as_ref();
     let written = function.and_then(|f| f.arguments).map(RawValue::get);
     let arguments: Cow<'_, str> = match written {
         None | Some("null") => Cow::Borrowed(""),
         Some(text) if text.starts_with('"') => {
-            Cow::Owned(serde_json::from_str::<String>(text).ok()?)
+            Cow::Owned(serde_json::from_str::<String>(text).map_err(|_| UNREADABLE)?)
         }
         Some(object) => Cow::Borrowed(object),
     };
@@ -130,8 +137,8 @@ pub(super) fn call_fix(
         name,
         arguments: &arguments,
     };
-    let Some(told) = choice.calls.take(fragment, answer, provider.positional_ids) else {
-        return Some(CallFix::Skip);
+    let Some(told) = choice.calls.take(fragment, answer, provider.positional_ids)? else {
+        return Ok(CallFix::Skip);
     };
     let is_text = written.is_none_or(|text| text.starts_with('"'));
     let same = call.index == u64::try_from(told.index).ok()
@@ -144,9 +151,17 @@ pub(super) fn call_fix(
                     && name == Some(new)
                     && call.kind.get() == Some("function")
             }
-            None => is_text && written.is_some() && call.id.get().is_none() && name.is_none(),
+            None => {
+                let name_there = function.is_some_and(|f| f.name.is_there);
+                let right_name = match &told.name {
+                    Some(piece) => name == Some(piece.as_str()),
+                    None => !name_there,
+                };
+                let right_kind = !call.kind.is_there || call.kind.get() == Some("function");
+                is_text && written.is_some() && !call.id.is_there && right_name && right_kind
+            }
         };
-    Some(if same {
+    Ok(if same {
         CallFix::Keep
     } else {
         CallFix::Write(told)

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::super::calls::Told;
-use crate::codec::json::{self, Object, Raw, put, raw};
+use crate::codec::json::{self, Object, Raw, fields, put, raw};
 use crate::codec::sse;
 
 /// What is to be written otherwise.
@@ -34,6 +34,8 @@ pub(super) struct ChoiceFix {
     /// Whether the role is added, or taken out.
     pub role: Option<bool>,
     pub content: Option<String>,
+    /// The parts of a content that is no text, to stand beside.
+    pub parts: Option<Box<RawValue>>,
     pub reasoning: Option<String>,
     /// One for each fragment of a call.
     pub calls: Vec<CallFix>,
@@ -220,6 +222,12 @@ fn fixed_choice<'a>(mut choice: Object<'a>, fix: &ChoiceFix) -> Object<'a> {
     if let Some(text) = &fix.content {
         put(&mut delta, "content", raw(text));
     }
+    if let Some(parts) = &fix.parts
+        && delta.get("provider_specific_fields").is_none()
+    {
+        let beside = raw(&fields!({"content": parts}));
+        put(&mut delta, "provider_specific_fields", beside);
+    }
     if let Some(text) = &fix.reasoning {
         put(&mut delta, "reasoning_content", raw(text));
     }
@@ -266,8 +274,15 @@ fn fixed_call<'a>(text: &Raw<'a>, told: &Told) -> Object<'a> {
         }
         // Clients join what they are told twice.
         None => {
-            call.fields.retain(|field| field.name != "id");
+            call.fields.retain(|field| match &*field.name {
+                "id" => false,
+                "type" => field.value.get() == "\"function\"",
+                _ => true,
+            });
             function.fields.retain(|field| field.name != "name");
+            if let Some(piece) = &told.name {
+                put(&mut function, "name", raw(piece));
+            }
         }
     }
     put(&mut function, "arguments", raw(&told.arguments));

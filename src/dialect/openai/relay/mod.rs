@@ -18,8 +18,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::egress::{OUT_OF_RESOURCES, finish, out_of_resources};
-use super::hidden::failure_event;
+use super::egress::{OUT_OF_RESOURCES, finish, is_fault, out_of_resources};
+use super::hidden::{error_member, failure_event};
 use super::provider::{ChatProvider, WantsBack};
 use super::{ChatClient, read_error, read_usage};
 use crate::codec::json::{fields, raw};
@@ -115,8 +115,6 @@ impl ChatRelay {
         }
         let probe: Probe = match serde_json::from_str(data) {
             Ok(probe) => probe,
-            // In another shape: what it is, is for the client to see.
-            Err(error) if error.is_data() && data.starts_with('{') => return Verdict::Same,
             Err(error) => {
                 let reason = format!("an event of its stream is no chunk ({})", place_of(&error));
                 return self.broken(reason);
@@ -132,6 +130,79 @@ impl ChatRelay {
     }
 
     fn chunk(&mut self, probe: &Probe<'_>, data: &str) -> Verdict {
+        let choices = probe.choices.as_deref().unwrap_or_default();
+        let mut before = match self.tell_ends(choices) {
+            Ok(before) => before,
+            Err(error) => return self.fail(&error),
+        };
+        let verdict = self.judge(probe, data);
+        if before.is_empty() {
+            return verdict;
+        }
+        match verdict {
+            Verdict::Same => sse::write(&mut before, None, data),
+            Verdict::Instead(more) => before.extend(more),
+        }
+        Verdict::Instead(before)
+    }
+
+    /// Tells the ends that were held back of the choices of which a chunk with these says no more.
+    fn tell_ends(&mut self, choices: &[ProbeChoice<'_>]) -> Result<Vec<u8>, Error> {
+        let goes_on = |index: u64| {
+            choices.iter().any(|choice| {
+                let ends = choice.finish_reason.get().is_some_and(|word| !word.is_empty());
+                choice.index.unwrap_or(0) == index && (ends || choice.says_something())
+            })
+        };
+        let provider = self.name;
+        let broken = |reason: &str| Error::BadAnswer {
+            provider,
+            reason: reason.to_owned(),
+        };
+        let mut ends = Vec::new();
+        for choice in &mut self.choices {
+            // Of several choices each may end at another time.
+            let named = choices
+                .iter()
+                .any(|other| other.index.unwrap_or(0) == choice.index);
+            if !choices.is_empty() && (!named || goes_on(choice.index)) {
+                continue;
+            }
+            let Some(word) = choice.ending.take() else {
+                continue;
+            };
+            let mut fix = ChoiceFix::default();
+            let empty = choice.finish(&word, &mut fix, &broken)?;
+            let (reason, native) = match fix.finish {
+                FinishFix::Word(reason, native) => (reason.to_owned(), native),
+                FinishFix::Keep | FinishFix::Null => (word, None),
+            };
+            ends.push((choice.index, reason, native, empty));
+        }
+        let mut out = Vec::new();
+        for (index, reason, native, empty) in ends {
+            out.extend(self.ending(index, &reason, native.as_deref(), empty));
+        }
+        Ok(out)
+    }
+
+    /// The end of a choice in a chunk of our own, behind its calls that got no arguments.
+    fn ending(&mut self, index: u64, reason: &str, native: Option<&str>, empty: Vec<usize>) -> Vec<u8> {
+        let mut out = Vec::new();
+        for call in empty {
+            out.extend(self.no_arguments(index, call));
+        }
+        let mut choice = fields!({
+            "index": index, "delta": fields!({}), "finish_reason": reason,
+        });
+        if let Some(native) = native {
+            choice.push("native_finish_reason", Cow::Owned(raw(native)));
+        }
+        out.extend(self.own_chunk(&raw(&[choice]), None));
+        out
+    }
+
+    fn judge(&mut self, probe: &Probe<'_>, data: &str) -> Verdict {
         let usage = probe.usage.filter(|usage| usage.get() != "null");
         self.count(usage);
         let choices = probe.choices.as_deref().unwrap_or_default();
@@ -149,6 +220,9 @@ impl ChatRelay {
         };
         if choices.is_empty() {
             return self.tokens(usage, data, fixes);
+        }
+        if let Some(error) = choices.iter().find_map(|choice| choice.error) {
+            return self.fail(&Error::Provider(Box::new(error_member(error))));
         }
         if choices.iter().all(|choice| self.is_over(choice)) {
             return self.late(choices, usage, data, fixes);
@@ -259,6 +333,10 @@ impl ChatRelay {
         if choices.iter().any(ProbeChoice::says_something) || fix::delta_says_more(data) {
             return self.broken("it goes on after its end".to_owned());
         }
+        let fault = |choice: &ProbeChoice<'_>| choice.finish_reason.get().is_some_and(is_fault);
+        if choices.iter().any(fault) {
+            return self.broken("it ended with an error".to_owned());
+        }
         self.repaired += 1;
         if fix::has_members_of_choice(data) {
             // What a vendor says of the choice goes on; that it ended was said.
@@ -344,19 +422,19 @@ impl ChatRelay {
         if probe.index.is_none() {
             fix.index = Some(index);
         }
-        let at = self
-            .choices
-            .iter()
-            .position(|choice| choice.index == index)
-            .unwrap_or_else(|| {
-                if self.choices.len() < MAX_CHOICES {
-                    self.choices.push(Choice {
-                        index,
-                        ..Choice::default()
-                    });
-                }
+        let at = match self.choices.iter().position(|choice| choice.index == index) {
+            Some(at) => at,
+            None if self.choices.len() >= MAX_CHOICES => {
+                return Err(Error::BadAnswer {
+                    provider: self.name,
+                    reason: "it has too many choices".to_owned(),
+                });
+            }
+            None => {
+                self.choices.push(Choice { index, ..Choice::default() });
                 self.choices.len() - 1
-            });
+            }
+        };
         let broken = |reason: &str| Error::BadAnswer {
             provider: self.name,
             reason: reason.to_owned(),
@@ -372,13 +450,20 @@ impl ChatRelay {
                 fix.delta = true;
                 fix.role = (!choice.role).then_some(true);
                 choice.role = true;
+                // What looked like the beginning of a tag is told with the end.
+                if let Some((_, thought)) = content(None, self.provider, choice, ends, &mut fix)
+                    && !thought.is_empty()
+                {
+                    fix.reasoning = Some(thought);
+                }
             }
             Some(delta) => {
                 if delta.role.get().is_some() == choice.role {
                     fix.role = Some(!choice.role);
                 }
                 choice.role = true;
-                let (said, thought) = content(delta.content, self.provider, choice, ends, &mut fix);
+                let (said, thought) = content(delta.content, self.provider, choice, ends, &mut fix)
+                    .ok_or_else(|| broken("a text in it cannot be read"))?;
                 choice.said |= said || delta.tool_calls.is_some();
                 // One member has the readable reasoning, whoever wrote it.
                 let own = delta.reasoning_content.get().unwrap_or_default();
@@ -396,7 +481,7 @@ impl ChatRelay {
                 }
                 for call in delta.tool_calls.iter().flatten() {
                     let fixed = call_fix(call, choice, self.provider, answer_id.as_deref())
-                        .ok_or_else(|| broken("the arguments of a call cannot be read"))?;
+                        .map_err(&broken)?;
                     if let (true, Some(extra)) = (self.keeps && index == 0, call.extra_content)
                         && let Some(id) = choice.calls.id_at(call.index)
                     {
@@ -407,11 +492,20 @@ impl ChatRelay {
             }
         }
         if let Some(word) = finish_word {
-            if word == "error" {
+            if is_fault(word) {
                 return Err(broken("it ended with an error"));
             }
             if word == OUT_OF_RESOURCES && !choice.said {
                 return Err(out_of_resources());
+            }
+            if ends {
+                choice.ending = None;
+            }
+            if ends && !choice.finished && probe.says_something() {
+                // Some servers write an end into every chunk.
+                choice.ending = Some(word.to_owned());
+                fix.finish = FinishFix::Null;
+                return Ok(fix);
             }
             let empty = choice.finish(word, &mut fix, &broken)?;
             if !empty.is_empty() {
@@ -420,17 +514,10 @@ impl ChatRelay {
                     FinishFix::Word(reason, native) => (reason.to_owned(), native),
                     FinishFix::Keep | FinishFix::Null => (word.to_owned(), None),
                 };
-                for call in empty {
-                    after.extend(self.no_arguments(index, call));
-                }
-                let mut choice = fields!({
-                    "index": index, "delta": fields!({}), "finish_reason": reason,
-                });
-                if let Some(native) = native {
-                    choice.push("native_finish_reason", Cow::Owned(raw(&native)));
-                }
-                after.extend(self.own_chunk(&raw(&[choice]), None));
+                after.extend(self.ending(index, &reason, native.as_deref(), empty));
             }
+        } else if choice.ending.is_some() && probe.says_something() {
+            return Err(broken("it goes on after its end"));
         }
         Ok(fix)
     }
@@ -469,7 +556,7 @@ impl ChatRelay {
     /// What is still to be said before the end.
     /// `marked` says that the provider said so itself.
     fn close(&mut self, marked: bool) -> Result<Vec<u8>, Error> {
-        let mut out = Vec::new();
+        let mut out = self.tell_ends(&[])?;
         let mut late = Vec::new();
         let blank = |choice: &&mut Choice| marked && choice.blank && !choice.finished;
         for choice in self.choices.iter_mut().filter(blank) {
@@ -485,13 +572,7 @@ impl ChatRelay {
             late.push((choice.index, finish(None, called).0, empty));
         }
         for (index, reason, empty) in late {
-            for call in empty {
-                out.extend(self.no_arguments(index, call));
-            }
-            let choices = [fields!({
-                "index": index, "delta": fields!({}), "finish_reason": reason.name(),
-            })];
-            out.extend(self.own_chunk(&raw(&choices), None));
+            out.extend(self.ending(index, reason.name(), None, empty));
         }
         let unfinished = self.choices.iter().any(|choice| !choice.finished);
         if unfinished || self.choices.is_empty() {

@@ -55,7 +55,12 @@ impl Completion {
             b"model" => 8,
             b"choices" => {
                 once(&mut self.has, 16)?;
-                return scan.array(choice);
+                let mut any = false;
+                scan.array(|scan| {
+                    any = true;
+                    choice(scan)
+                })?;
+                return any.then_some(());
             }
             b"usage" => {
                 once(&mut self.has, 32)?;
@@ -138,6 +143,7 @@ fn count(scan: &mut Scan<'_>, into: &mut Option<WireUsage>) -> Option<()> {
             b"completion_tokens" => (2, &mut usage.completion_tokens),
             b"total_tokens" => (4, &mut usage.total_tokens),
             b"cached_tokens" => (8, &mut usage.cached_tokens),
+            b"prompt_cache_hit_tokens" => (64, &mut usage.prompt_cache_hit_tokens),
             b"prompt_tokens_details" => {
                 once(&mut has, 16)?;
                 return details(scan, &mut usage.prompt_tokens_details);

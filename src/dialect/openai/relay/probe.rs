@@ -1,6 +1,6 @@
 //! The members of a chunk that the contract speaks of, borrowed from its text. Pure.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
@@ -43,6 +43,8 @@ pub(super) struct ProbeChoice<'a> {
     #[serde(borrow, default)]
     pub finish_reason: Word<'a>,
     #[serde(borrow, default)]
+    pub error: Option<&'a RawValue>,
+    #[serde(borrow, default)]
     pub usage: Option<&'a RawValue>,
 }
 
@@ -82,9 +84,9 @@ pub(super) struct ProbeCall<'a> {
     #[serde(default)]
     pub index: Option<u64>,
     #[serde(borrow, default)]
-    pub id: Word<'a>,
+    pub id: Member<'a>,
     #[serde(borrow, default, rename = "type")]
-    pub kind: Word<'a>,
+    pub kind: Member<'a>,
     #[serde(borrow, default)]
     pub function: Option<ProbeFunction<'a>>,
     #[serde(default)]
@@ -96,7 +98,31 @@ pub(super) struct ProbeCall<'a> {
 #[derive(Deserialize)]
 pub(super) struct ProbeFunction<'a> {
     #[serde(borrow, default)]
-    pub name: Word<'a>,
+    pub name: Member<'a>,
     #[serde(borrow, default)]
     pub arguments: Option<&'a RawValue>,
+}
+
+/// A text where a text is expected, and whether anything stands there at all: null is not absent.
+#[derive(Default)]
+pub(super) struct Member<'a> {
+    word: Word<'a>,
+    pub is_there: bool,
+}
+
+impl Member<'_> {
+    /// The text.
+    pub(super) fn get(&self) -> Option<&str> {
+        self.word.get()
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Member<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = Word::deserialize(deserializer)?;
+        Ok(Self {
+            word,
+            is_there: true,
+        })
+    }
 }

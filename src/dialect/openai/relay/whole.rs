@@ -6,10 +6,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::usage;
-use crate::codec::json::{self, Object, Raw, put, raw};
-use crate::dialect::hub::{Kept, Usage};
+use crate::codec::json::{self, Object, Raw, fields, put, raw};
+use crate::dialect::hub::{Finish, Kept, Usage};
 use crate::dialect::openai::calls::is_position;
-use crate::dialect::openai::egress::{OUT_OF_RESOURCES, finish};
+use crate::dialect::openai::egress::{OUT_OF_RESOURCES, finish, is_fault};
 use crate::dialect::openai::loose::{Content, call_id};
 use crate::dialect::openai::provider::{ChatProvider, WantsBack};
 use crate::dialect::openai::tags::Tags;
@@ -36,16 +36,13 @@ pub fn mend(body: &[u8], provider: &ChatProvider, client: &ChatClient) -> Result
         usage: None,
     };
     let text = std::str::from_utf8(body).map_err(|_| "it is not UTF-8".to_owned())?;
-    // What is no completion is for the client to see.
-    let Ok(mut completion) = serde_json::from_str::<Object<'_>>(text) else {
-        return Ok(untouched);
-    };
-    let Some(list) = completion.get("choices").cloned() else {
-        return Ok(untouched);
-    };
-    let Ok(list) = json::array(&list, &"choices") else {
-        return Ok(untouched);
-    };
+    let none = || "it is no completion".to_owned();
+    let mut completion: Object<'_> = serde_json::from_str(text).map_err(|_| none())?;
+    let list = completion.get("choices").cloned().ok_or_else(none)?;
+    let list = json::array(&list, &"choices").map_err(|_| none())?;
+    if list.is_empty() {
+        return Err("its list of choices is empty".to_owned());
+    }
     let mut changed = who(&mut completion, client);
     let id = completion
         .get("id")
@@ -59,10 +56,8 @@ pub fn mend(body: &[u8], provider: &ChatProvider, client: &ChatClient) -> Result
     let mut choices: Vec<Raw<'_>> = Vec::with_capacity(list.len());
     let mut any = false;
     for (i, text) in list.into_iter().enumerate() {
-        let Ok(mut choice) = json::loose(&text, &"choices") else {
-            choices.push(text);
-            continue;
-        };
+        let mut choice = json::loose(&text, &"choices")
+            .map_err(|_| "a choice in it cannot be read".to_owned())?;
         let mut mend = Choice {
             provider,
             answer: &id,
@@ -163,30 +158,16 @@ impl Choice<'_> {
             put(choice, "logprobs", raw(&None::<()>));
             self.changed = true;
         }
-        let mut said = false;
-        let mut called = false;
-        if let Some(message) = choice.get("message").cloned()
-            && let Ok(mut message) = json::loose(&message, &"message")
-        {
-            let before = std::mem::take(&mut self.changed);
-            said = self.text(&mut message);
-            called = self.calls(&mut message)?;
-            if self.changed {
-                let message = raw(&message);
-                put(choice, "message", message);
-            }
-            self.changed |= before;
-        }
         let word = choice
             .get("finish_reason")
             .and_then(|word| json::text(word, &"finish_reason").ok())
             .map(Cow::into_owned);
-        match word.as_deref() {
-            Some("error") => return Err("it ended with an error".to_owned()),
-            Some(OUT_OF_RESOURCES) if !said && !called => {
-                return Err("the provider is out of resources".to_owned());
-            }
-            _ => {}
+        if word.as_deref().is_some_and(is_fault) {
+            return Err("it ended with an error".to_owned());
+        }
+        let (said, called) = self.message(choice, word.as_deref())?;
+        if word.as_deref() == Some(OUT_OF_RESOURCES) && !said && !called {
+            return Err("the provider is out of resources".to_owned());
         }
         let (reason, native) = finish(word.as_deref(), called);
         let right = reason.name();
@@ -200,38 +181,74 @@ impl Choice<'_> {
         Ok(())
     }
 
+    /// Sees to the message; whether it says anything, and whether it calls.
+    fn message(
+        &mut self,
+        choice: &mut Object<'_>,
+        word: Option<&str>,
+    ) -> Result<(bool, bool), String> {
+        let Some(message) = choice.get("message").cloned() else {
+            // Of what was withheld or cut before its first word some providers write no message.
+            if !matches!(finish(word, false).0, Finish::Length | Finish::ContentFilter) {
+                return Err("a choice in it has no message".to_owned());
+            }
+            let message = fields!({
+                "role": "assistant", "content": None::<()>, "refusal": None::<()>,
+            });
+            put(choice, "message", raw(&message));
+            self.changed = true;
+            return Ok((false, false));
+        };
+        let mut message = json::loose(&message, &"message")
+            .map_err(|_| "a message in it cannot be read".to_owned())?;
+        let before = std::mem::take(&mut self.changed);
+        let said = self.text(&mut message)?;
+        let called = self.calls(&mut message)?;
+        if self.changed {
+            let message = raw(&message);
+            put(choice, "message", message);
+        }
+        self.changed |= before;
+        Ok((said, called))
+    }
+
     /// Sees to the text and the reasoning; whether anything was said.
-    fn text(&mut self, message: &mut Object<'_>) -> bool {
+    fn text(&mut self, message: &mut Object<'_>) -> Result<bool, String> {
         if message.get("role").is_none() {
             put(message, "role", raw("assistant"));
             self.changed = true;
         }
-        let content = message
-            .get("content")
-            .map(|content| content.get().to_owned());
-        let content = content.unwrap_or_else(|| "null".to_owned());
+        let content = message.get("content").map(|content| (**content).to_owned());
+        let written = content.as_ref().map_or("null", |content| content.get());
         let mut thought = String::new();
-        let mut said = !matches!(content.as_str(), "null" | "\"\"");
-        if content.starts_with('[') || (self.provider.reasoning_tags && content != "null") {
-            // Parts that are neither text nor thinking have no other place.
-            let split = serde_json::from_str::<Content>(&content).ok();
-            if let Some(split) = split.filter(Content::is_plain) {
-                let (mut text, own) = split.split();
-                thought = own;
-                if self.provider.reasoning_tags {
-                    let (rest, tagged) = Tags::split(&text);
-                    text = rest;
-                    thought.push_str(&tagged);
-                }
-                said = !text.is_empty();
-                if raw(&text).get() != content {
-                    put(message, "content", raw(&text));
-                    self.changed = true;
-                }
+        let mut said = !matches!(written, "null" | "\"\"");
+        if written == "null" {
+            if !message.fields.iter().any(|field| field.name == "content") {
+                put(message, "content", raw(&None::<()>));
+                self.changed = true;
             }
-        } else if content == "null" && !message.fields.iter().any(|f| f.name == "content") {
-            put(message, "content", raw(&None::<()>));
-            self.changed = true;
+        } else if !written.starts_with('"') || self.provider.reasoning_tags {
+            let read: Content<'_> = serde_json::from_str(written)
+                .map_err(|_| "a text in it cannot be read".to_owned())?;
+            let beside = (!read.is_plain()).then(|| fields!({"content": &content}));
+            let (mut text, own) = read.split();
+            thought = own;
+            if self.provider.reasoning_tags {
+                let (rest, tagged) = Tags::split(&text);
+                text = rest;
+                thought.push_str(&tagged);
+            }
+            said = !text.is_empty() || beside.is_some();
+            if raw(&text).get() != written {
+                put(message, "content", raw(&text));
+                self.changed = true;
+            }
+            // Clients read a text there; what is none stands beside.
+            if let Some(beside) = beside
+                && message.get("provider_specific_fields").is_none()
+            {
+                put(message, "provider_specific_fields", raw(&beside));
+            }
         }
         let member = |message: &Object<'_>, name: &str| {
             message
@@ -261,7 +278,7 @@ impl Choice<'_> {
             field.value.get() != "null" || !matches!(&*field.name, "tool_calls" | "function_call")
         });
         self.changed |= message.fields.len() != count;
-        said
+        Ok(said)
     }
 
     /// Sees to the calls; whether there are any.
