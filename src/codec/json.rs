@@ -171,7 +171,10 @@ impl Object<'_> {
 fn without_halves(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let escaped = [&b"\\ud"[..], b"\\uD"];
-    if escaped.iter().all(|start| memmem::find(bytes, start).is_none()) {
+    if escaped
+        .iter()
+        .all(|start| memmem::find(bytes, start).is_none())
+    {
         return None;
     }
     let code = |at: usize| -> Option<u16> {
@@ -622,7 +625,10 @@ mod tests {
     fn halves_of_pairs_become_the_replacement_character() {
         for (text, whole) in [
             (r#"{"a":"x \ud83d y"}"#, Some(r#"{"a":"x \ufffd y"}"#)),
-            (r#"{"a":"\uDC00\ud83d\uDE00\ud83d\ud83d"}"#, Some(r#"{"a":"\ufffd\ud83d\uDE00\ufffd\ufffd"}"#)),
+            (
+                r#"{"a":"\uDC00\ud83d\uDE00\ud83d\ud83d"}"#,
+                Some(r#"{"a":"\ufffd\ud83d\uDE00\ufffd\ufffd"}"#),
+            ),
             (r#"{"a":"\\ud83d \ud83d\ude00"}"#, None),
             (r#"{"\udead":"\\\udead"}"#, Some(r#"{"\ufffd":"\\\ufffd"}"#)),
             (r#"{"a":"plain \u00e9"}"#, None),

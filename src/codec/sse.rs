@@ -220,12 +220,27 @@ pub fn pass(events: Bytes, mut judge: impl FnMut(&Event<'_>) -> Verdict) -> Byte
     out.map_or(events, Bytes::from)
 }
 
-/// Appends one event whose data is a value of our own, which is written on one line.
+/// Appends one event whose data is a value, written on one line.
 pub fn write_value<T: serde::Serialize>(out: &mut Vec<u8>, name: Option<&str>, value: &T) {
     out.reserve(256);
     begin(out, name);
+    let start = out.len();
     super::json::write(value, out);
+    one_line(out, start);
     out.extend_from_slice(b"\n\n");
+}
+
+/// Makes what stands from `start` on one line: line ends in JSON stand between its tokens only.
+fn one_line(out: &mut [u8], start: usize) {
+    if let Some(written) = out.get_mut(start..)
+        && memchr2(b'\n', b'\r', written).is_some()
+    {
+        for byte in written {
+            if matches!(byte, b'\n' | b'\r') {
+                *byte = b' ';
+            }
+        }
+    }
 }
 
 /// Appends what stands before the data of an event.
@@ -246,13 +261,7 @@ pub fn write(out: &mut Vec<u8>, name: Option<&str>, data: &str) {
     begin(out, name);
     let start = out.len();
     out.extend_from_slice(data.as_bytes());
-    if memchr2(b'\n', b'\r', data.as_bytes()).is_some() {
-        for byte in out.iter_mut().skip(start) {
-            if matches!(byte, b'\n' | b'\r') {
-                *byte = b' ';
-            }
-        }
-    }
+    one_line(out, start);
     out.extend_from_slice(b"\n\n");
 }
 

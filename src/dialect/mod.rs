@@ -36,6 +36,12 @@ pub trait Ingress: Send + Sync {
 pub trait StreamOut {
     /// Appends what `event` means to the client; nothing follows [`Event::End`] or a failure.
     fn push(&mut self, event: Event, out: &mut Vec<u8>);
+
+    /// How much memory what is kept of the stream takes, in bytes, with what telling it once more
+    /// at the end will take.
+    fn held(&self) -> usize {
+        0
+    }
 }
 
 /// What a provider speaks.
@@ -89,6 +95,12 @@ pub trait StreamIn {
 
     /// The stream ended; appends [`Event::End`] or, where it was cut, [`Event::Failed`].
     fn finish(&mut self, out: &mut Vec<Event>);
+
+    /// How much memory what is kept of the stream takes, in bytes, with what telling it once more
+    /// at the end will take.
+    fn held(&self) -> usize {
+        0
+    }
 }
 
 /// A request in another form, after a refusal whose reason is known.
@@ -138,6 +150,12 @@ pub trait Relay {
 
     /// Of a complete answer, the ids of its calls and what its provider wants back with them.
     fn kept(&mut self) -> Option<(Vec<String>, Kept)>;
+
+    /// How much memory what is kept of the stream takes, in bytes, with what telling it once more
+    /// at the end will take.
+    fn held(&self) -> usize {
+        0
+    }
 }
 
 /// A request body for a provider.

@@ -196,7 +196,9 @@ impl Ask {
             return Ok(());
         };
         match by_key(key.expose()) {
-            Some(owner) if owner != plan.provider && state.config.of(plan.provider).is_vendors() => {
+            Some(owner)
+                if owner != plan.provider && state.config.of(plan.provider).is_vendors() =>
+            {
                 Err(Error::ForeignKey {
                     owner: owner.name,
                     owner_title: owner.title,

@@ -38,7 +38,9 @@ pub(super) async fn on_body<T: Send + 'static>(
 
 /// Takes the memory that working on a body needs beside the body.
 fn room_for(body: &[u8], bodies: &Arc<Bodies>, caller: CallerId) -> Result<Held, Error> {
-    let needed = body.len().saturating_add(values(body).saturating_mul(PER_VALUE));
+    let needed = body
+        .len()
+        .saturating_add(values(body).saturating_mul(PER_VALUE));
     if needed > bodies.most() {
         return Err(Error::TooCrowded {
             needed,
@@ -71,7 +73,9 @@ fn separators(text: &[u8]) -> usize {
 fn after_string(mut text: &[u8]) -> &[u8] {
     while let Some(at) = memchr2(b'"', b'\\', text) {
         let escaped = text.get(at) == Some(&b'\\');
-        text = text.get(at + 1 + usize::from(escaped)..).unwrap_or_default();
+        text = text
+            .get(at + 1 + usize::from(escaped)..)
+            .unwrap_or_default();
         if !escaped {
             return text;
         }

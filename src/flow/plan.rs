@@ -212,12 +212,11 @@ impl Plan {
             meter: Arc::clone(&state.meter),
             store: Arc::clone(&state.store),
             provider: provider.name,
-            owner: answer
-                .keeps()
-                .then(|| ask.owner(state, provider)),
+            owner: answer.keeps().then(|| ask.owner(state, provider)),
             talk: *talk,
             tally: Rc::clone(&ask.tally),
             drain: state.drain.clone(),
+            limit: state.config.max_answer,
         };
         match content(answer, reply.content, *stream, key, aside).await {
             Ok(content) => {
@@ -252,9 +251,19 @@ pub(super) struct Aside {
     talk: u64,
     tally: Rc<Tally>,
     drain: Drain,
+    /// Most that may be kept of a stream, in bytes.
+    limit: usize,
 }
 
 impl Aside {
+    /// The error of a stream of which more would have to be kept than may be, if it is one.
+    pub(super) fn too_much(&self, held: usize) -> Option<Error> {
+        (held > self.limit).then(|| Error::BadAnswer {
+            provider: self.provider,
+            reason: "more of its stream has to be kept than MAX_ANSWER_BYTES allows".to_owned(),
+        })
+    }
+
     /// Whether the time for what is under way is over.
     pub(super) fn is_over(&self) -> bool {
         self.drain.is_at(Stage::Ending)

@@ -12,7 +12,7 @@ use tokio::time::Sleep;
 use super::hide::Hidden;
 use super::plan::Aside;
 use crate::codec::sse;
-use crate::dialect::hub::{Contract, Event, Kept};
+use crate::dialect::hub::{Contract, Event, Keeping};
 use crate::dialect::{Relay, StreamIn, StreamOut};
 use crate::error::Error;
 use crate::secret::Secret;
@@ -79,6 +79,11 @@ impl Stream for Relayed {
                 Poll::Ready(None) => return this.finish(true, None),
             };
             let out = this.relay.pass(events);
+            if this.relay.ended().is_none()
+                && let Some(error) = this.aside.too_much(this.relay.held())
+            {
+                return this.fail(&error);
+            }
             // Before the client can ask again.
             this.aside.keep(this.relay.kept());
             if let Some(code) = this.relay.ended() {
@@ -112,7 +117,7 @@ pub(super) struct Translated {
     hidden: Hidden,
     aside: Aside,
     /// What the provider wants back, and the calls to find it by.
-    kept: Option<(Vec<String>, Kept)>,
+    kept: Option<Keeping>,
     contract: Contract,
     steps: Vec<Event>,
     done: bool,
@@ -138,7 +143,7 @@ impl Translated {
             to,
             hidden: Hidden::new(key),
             aside,
-            kept: keeps.then(Default::default),
+            kept: keeps.then(Keeping::default),
             contract: Contract::default(),
             steps: Vec::new(),
             done: false,
@@ -169,23 +174,27 @@ impl Translated {
     fn write(&mut self) -> Bytes {
         let mut out = Vec::new();
         for mut step in self.steps.drain(..) {
-            if let Err(reason) = self.contract.check(&step) {
-                step = Event::Failed(Error::BadAnswer {
-                    provider: self.aside.provider(),
-                    reason: reason.to_owned(),
-                });
+            let held = self.from.held().saturating_add(self.to.held());
+            if !matches!(step, Event::Failed(_)) {
+                if let Some(error) = self.aside.too_much(held) {
+                    step = Event::Failed(error);
+                } else if let Err(reason) = self.contract.check(&step) {
+                    step = Event::Failed(Error::BadAnswer {
+                        provider: self.aside.provider(),
+                        reason: reason.to_owned(),
+                    });
+                }
             }
-            if let Some((calls, kept)) = &mut self.kept {
-                kept.see(&step, calls);
+            if let Some(keeping) = &mut self.kept {
+                keeping.see(&step);
             }
             match &mut step {
                 Event::Usage(usage) => self.aside.used(Some(*usage)),
                 Event::End => {
                     self.done = true;
-                    let kept = self.kept.take();
+                    let kept = self.kept.take().and_then(|mut keeping| keeping.whole());
                     // Before the client can ask again.
-                    self.aside
-                        .keep(kept.filter(|(calls, kept)| !calls.is_empty() && !kept.is_empty()));
+                    self.aside.keep(kept);
                 }
                 Event::Failed(error) => {
                     self.done = true;
@@ -222,6 +231,9 @@ impl Stream for Translated {
                 Poll::Ready(Some(Ok(events))) => {
                     for event in sse::events(&events) {
                         this.from.push(&event, &mut this.steps);
+                    }
+                    if let Some(error) = this.aside.too_much(this.from.held()) {
+                        this.steps.push(Event::Failed(error));
                     }
                 }
                 Poll::Ready(Some(Err(error))) => this.steps.push(Event::Failed(error)),

@@ -14,7 +14,13 @@ const TEXT: (&str, &[&str]) = ("text", &["type", "text"]);
 const IMAGE: (&str, &[&str]) = ("image_url", &["type", "image_url"]);
 /// An assistant's message in OpenAI's specification.
 const ASSISTANT: &[&str] = &[
-    "role", "content", "name", "refusal", "audio", "tool_calls", "function_call",
+    "role",
+    "content",
+    "name",
+    "refusal",
+    "audio",
+    "tool_calls",
+    "function_call",
 ];
 
 /// Google's compatible endpoint: OpenAI's members, and its own beside them.
@@ -23,10 +29,19 @@ pub(super) static GEMINI: Members = Members {
         ("system", NAMED),
         ("developer", NAMED),
         ("user", NAMED),
-        ("assistant", &[
-            "role", "content", "name", "refusal", "audio", "tool_calls", "function_call",
-            "extra_content",
-        ]),
+        (
+            "assistant",
+            &[
+                "role",
+                "content",
+                "name",
+                "refusal",
+                "audio",
+                "tool_calls",
+                "function_call",
+                "extra_content",
+            ],
+        ),
         ("tool", NAMED_RESULT),
     ],
     parts: &[
@@ -46,7 +61,16 @@ pub(super) static GROQ: Members = Members {
         ("system", SAID),
         ("developer", SAID),
         ("user", SAID),
-        ("assistant", &["role", "content", "tool_calls", "function_call", "reasoning"]),
+        (
+            "assistant",
+            &[
+                "role",
+                "content",
+                "tool_calls",
+                "function_call",
+                "reasoning",
+            ],
+        ),
         ("tool", RESULT),
         ("function", NAMED),
     ],
@@ -61,7 +85,17 @@ pub(super) static DEEPSEEK: Members = Members {
     messages: &[
         ("system", NAMED),
         ("user", NAMED),
-        ("assistant", &["role", "content", "name", "prefix", "reasoning_content", "tool_calls"]),
+        (
+            "assistant",
+            &[
+                "role",
+                "content",
+                "name",
+                "prefix",
+                "reasoning_content",
+                "tool_calls",
+            ],
+        ),
         ("tool", RESULT),
     ],
     parts: &[TEXT],

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use actix_http::error::ParseError;
 use awc::ClientResponse;
 use awc::error::{ConnectError, SendRequestError};
-use awc::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use awc::http::Uri;
+use awc::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 

@@ -194,7 +194,11 @@ impl AsyncRead for Io {
             let waiting = &mut this.waiting;
             this.framing.received(some.filled(), |bytes| {
                 // A head that came in pieces is longer than its last piece.
-                let now = if waiting.is_empty() { buf.remaining() } else { 0 };
+                let now = if waiting.is_empty() {
+                    buf.remaining()
+                } else {
+                    0
+                };
                 let (now, later) = bytes.split_at(now.min(bytes.len()));
                 buf.put_slice(now);
                 waiting.extend_from_slice(later);

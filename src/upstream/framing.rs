@@ -100,7 +100,11 @@ impl Framing {
     ///
     /// # Errors
     /// Where what was read is no answer, or no one asked for it.
-    pub(super) fn received(&mut self, mut bytes: &[u8], mut pass: impl FnMut(&[u8])) -> io::Result<()> {
+    pub(super) fn received(
+        &mut self,
+        mut bytes: &[u8],
+        mut pass: impl FnMut(&[u8]),
+    ) -> io::Result<()> {
         while !bytes.is_empty() {
             let taken = match self.state {
                 State::Spoiled => return Err(spoiled()),
@@ -330,7 +334,11 @@ fn read(head: &[u8]) -> Option<Head> {
         (_, Some(false), _) | (_, None, None) => State::UntilClose,
         (_, None, Some(length)) => State::Length(length),
     };
-    let body = if status == 101 { State::UntilClose } else { body };
+    let body = if status == 101 {
+        State::UntilClose
+    } else {
+        body
+    };
     Some(Head {
         status,
         is_1_1: *minor == b'1',

@@ -65,7 +65,9 @@ impl Pool {
         let mut callers = self.of.borrow_mut();
         if now - callers.swept >= SWEEP {
             callers.swept = now;
-            callers.clients.retain(|_, (_, used)| now - *used < KEEP_ALIVE);
+            callers
+                .clients
+                .retain(|_, (_, used)| now - *used < KEEP_ALIVE);
         }
         if let Some((client, used)) = callers.clients.get_mut(&caller) {
             *used = now;

@@ -194,7 +194,11 @@ impl Gate {
 
     /// A slot: at once where one is free, else in turn. `None` at once where the line is full, and
     /// at `until`.
-    pub(super) async fn enter(self: &Arc<Self>, caller: CallerId, until: Instant) -> Option<Permit> {
+    pub(super) async fn enter(
+        self: &Arc<Self>,
+        caller: CallerId,
+        until: Instant,
+    ) -> Option<Permit> {
         let (mine, _place) = {
             let mut inner = self.inner();
             if inner.slots.take(caller, 1) {
@@ -347,9 +351,7 @@ mod tests {
         let gate = gate(2, 100);
         let later = Instant::now() + Duration::from_secs(60);
         let held: Vec<_> = (0..2).map(|_| gate.try_enter(me()).unwrap()).collect();
-        let mut mine: Vec<_> = (0..20)
-            .map(|_| Box::pin(gate.enter(me(), later)))
-            .collect();
+        let mut mine: Vec<_> = (0..20).map(|_| Box::pin(gate.enter(me(), later))).collect();
         for call in &mut mine {
             assert!(call.as_mut().now_or_never().is_none());
         }

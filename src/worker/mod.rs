@@ -236,10 +236,14 @@ impl Worker {
             None => {
                 let timed = Timed::new(call, Tally::waited);
                 let until = call.deadline.at.min(timed.begun + self.config.wait_timeout);
-                let permit = self.gate.enter(call.caller, until).await.ok_or(Error::Overloaded {
-                    provider,
-                    retry_after: gate::RETRY_AFTER,
-                })?;
+                let permit =
+                    self.gate
+                        .enter(call.caller, until)
+                        .await
+                        .ok_or(Error::Overloaded {
+                            provider,
+                            retry_after: gate::RETRY_AFTER,
+                        })?;
                 (permit, true)
             }
         };

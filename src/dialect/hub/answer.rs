@@ -118,43 +118,94 @@ impl Kept {
     }
 }
 
-/// Most reasoning of one answer that is kept, in bytes; more is not kept at all.
-const MAX_KEPT: usize = 1 << 20;
+/// Most of one answer that is kept, in bytes; of more nothing is kept at all.
+const MAX_KEPT: usize = 2 << 20;
 
-impl Kept {
-    /// Appends readable reasoning, as far as it is kept.
+/// What is kept of a streamed answer, as far as it has come.
+#[derive(Debug, Default)]
+pub struct Keeping {
+    calls: Vec<String>,
+    kept: Kept,
+    size: usize,
+}
+
+impl Keeping {
+    /// Whether there is room for so much more. Half of what was said would be taken for the whole,
+    /// so that without room nothing is kept any more.
+    fn fits(&mut self, more: usize) -> bool {
+        self.size = self.size.saturating_add(more);
+        if self.size > MAX_KEPT {
+            self.calls = Vec::new();
+            self.kept = Kept::default();
+        }
+        self.size <= MAX_KEPT
+    }
+
+    /// Appends readable reasoning.
     pub fn think(&mut self, text: &str) {
-        let kept = self.reasoning.get_or_insert_default();
-        if kept.len() + text.len() <= MAX_KEPT {
-            kept.push_str(text);
-        } else {
-            // Half of it would be taken for the whole.
-            *self = Self::default();
+        if self.fits(text.len()) {
+            self.kept.reasoning.get_or_insert_default().push_str(text);
         }
     }
 
-    /// Takes a step of a stream in; `calls` gets the ids of its calls.
-    pub fn see(&mut self, event: &Event, calls: &mut Vec<String>) {
+    /// Adds what the provider sent along with a call.
+    pub fn extra(&mut self, id: &str, extra: &RawValue) {
+        if self.fits(id.len() + extra.get().len()) {
+            self.kept.extras.push((id.to_owned(), extra.to_owned()));
+        }
+    }
+
+    /// Takes a step of a stream in.
+    pub fn see(&mut self, event: &Event) {
         match event {
             Event::Reasoning(text) => self.think(text),
             Event::Detail(detail) => {
                 if let Some(text) = &detail.text {
                     self.think(text);
                 }
-                Detail::join(&mut self.details, detail.clone());
+                if self.fits(detail.size()) {
+                    Detail::join(&mut self.kept.details, detail.clone());
+                }
             }
             Event::ToolCall { id, extra, .. } => {
-                calls.push(id.clone());
+                if self.fits(id.len()) {
+                    self.calls.push(id.clone());
+                }
                 if let Some(extra) = extra {
-                    self.extras.push((id.clone(), extra.clone()));
+                    self.extra(id, extra);
                 }
             }
             _ => {}
         }
     }
+
+    /// What was kept of the whole answer.
+    pub fn take(&mut self) -> Kept {
+        std::mem::take(&mut self.kept)
+    }
+
+    /// The ids of its calls and what is kept of it, where there are both.
+    pub fn whole(&mut self) -> Option<(Vec<String>, Kept)> {
+        let (calls, kept) = (std::mem::take(&mut self.calls), self.take());
+        (!calls.is_empty() && !kept.is_empty()).then_some((calls, kept))
+    }
 }
 
 impl Detail {
+    /// How much memory it takes, in bytes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let texts = [
+            &self.text,
+            &self.signature,
+            &self.data,
+            &self.format,
+            &self.id,
+        ];
+        let texts = texts.into_iter().flatten().map(String::len);
+        texts.sum::<usize>() + self.kind.len() + size_of::<Self>()
+    }
+
     /// Adds a fragment to a list of details: fragments of one block become one entry again.
     pub fn join(list: &mut Vec<Self>, fragment: Self) {
         match list.last_mut() {

@@ -4,6 +4,6 @@ mod answer;
 mod contract;
 mod request;
 
-pub use answer::{Answer, Detail, Event, Finish, Kept, Memory, NoMemory, ToolCall, Usage};
+pub use answer::{Answer, Detail, Event, Finish, Keeping, Kept, Memory, NoMemory, ToolCall, Usage};
 pub use contract::Contract;
 pub use request::{CallIn, Message, Part, Place, Request, Role, Tool, ToolChoice, is_default};

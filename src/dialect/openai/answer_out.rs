@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::ChatClient;
+use super::{ChatClient, without_fence};
 use crate::codec::json::{self, Object, fields};
 use crate::dialect::hub::{Answer, Detail, Finish, ToolCall, Usage};
 
@@ -176,15 +176,6 @@ pub(super) fn finish_name(finish: Finish, as_function: bool) -> &'static str {
     }
 }
 
-/// A text without the Markdown fence around it, where it has one.
-fn without_fence(text: &str) -> &str {
-    let inside = text.trim().strip_prefix("```").and_then(|rest| {
-        let rest = rest.strip_prefix("json").unwrap_or(rest);
-        rest.strip_suffix("```")
-    });
-    inside.map_or(text, str::trim)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,18 +193,6 @@ mod tests {
             include_usage: false,
             functions: false,
             json_object: false,
-        }
-    }
-
-    #[test]
-    fn a_fence_around_json_is_taken_off() {
-        for (text, clean) in [
-            ("```json\n{\"a\":1}\n```", "{\"a\":1}"),
-            (" ```\n[]\n``` ", "[]"),
-            ("{\"a\":\"```\"}", "{\"a\":\"```\"}"),
-            ("```json\n{", "```json\n{"),
-        ] {
-            assert_eq!(without_fence(text), clean);
         }
     }
 

@@ -148,8 +148,7 @@ impl Calls {
         open.scan.push(fragment.arguments);
         let whole = open.scan.is_complete();
         if let Some((index, _)) = open.told {
-            let piece = name
-                .filter(|name| !open.custom && open.name.as_deref() != Some(*name));
+            let piece = name.filter(|name| !open.custom && open.name.as_deref() != Some(*name));
             if let Some(piece) = piece {
                 open.name.get_or_insert_default().push_str(piece);
                 self.held += piece.len();

@@ -52,7 +52,10 @@ pub(super) fn request(
     }
     // Without tools, what says no more than that is refused.
     let idle = request.tools.is_empty()
-        && matches!(request.tool_choice, Some(ToolChoice::Auto | ToolChoice::None));
+        && matches!(
+            request.tool_choice,
+            Some(ToolChoice::Auto | ToolChoice::None)
+        );
     if let Some(choice) = request.tool_choice.as_ref().filter(|_| !idle) {
         out.push("tool_choice", Cow::Owned(tool_choice(choice)));
     }
@@ -307,8 +310,24 @@ pub(super) fn out_of_resources() -> Error {
 /// What a word for the end of an answer means that is none of OpenAI's; `None` where the answer
 /// broke off by a fault of its provider or its model. What nobody knows is no usual end.
 fn foreign(word: &str) -> Option<Finish> {
-    const CUT: [&str; 6] = ["length", "max_tokens", "max_output", "token_limit", "context_window", "error_limit"];
-    const FAULTS: [&str; 8] = ["error", "malformed", "fail", "cancel", "abort", "timeout", "unexpected", "too_many"];
+    const CUT: [&str; 6] = [
+        "length",
+        "max_tokens",
+        "max_output",
+        "token_limit",
+        "context_window",
+        "error_limit",
+    ];
+    const FAULTS: [&str; 8] = [
+        "error",
+        "malformed",
+        "fail",
+        "cancel",
+        "abort",
+        "timeout",
+        "unexpected",
+        "too_many",
+    ];
     let word = word.to_ascii_lowercase();
     let has = |parts: &[&str]| parts.iter().any(|part| word.contains(part));
     match word.as_str() {
@@ -433,18 +452,37 @@ mod tests {
         for (word, called, name) in [
             ("content_filter: RECITATION", false, "content_filter"),
             ("content_filter: OTHER", true, "content_filter"),
-            ("SAFETY", true, "content_filter"), ("made_up", false, "content_filter"),
-            ("MAX_TOKENS", false, "length"), ("model_length", true, "length"),
-            ("STOP", true, "tool_calls"), ("end_turn", false, "stop"), ("TOOL_CALL", true, "tool_calls"),
+            ("SAFETY", true, "content_filter"),
+            ("made_up", false, "content_filter"),
+            ("MAX_TOKENS", false, "length"),
+            ("model_length", true, "length"),
+            ("STOP", true, "tool_calls"),
+            ("end_turn", false, "stop"),
+            ("TOOL_CALL", true, "tool_calls"),
         ] {
             let (reason, native) = finish(Some(word), called);
             assert_eq!((reason.name(), native.as_deref()), (name, Some(word)));
             assert!(!is_fault(word), "{word}");
         }
-        for word in ["error", "ERROR", "function_call_filter: MALFORMED_FUNCTION_CALL", "cancelled", "UNEXPECTED_TOOL_CALL"] {
+        for word in [
+            "error",
+            "ERROR",
+            "function_call_filter: MALFORMED_FUNCTION_CALL",
+            "cancelled",
+            "UNEXPECTED_TOOL_CALL",
+        ] {
             assert!(is_fault(word), "{word}");
         }
-        for word in ["", "stop", "length", "tool_calls", "function_call", "content_filter", "ERROR_TOXIC", "ERROR_LIMIT"] {
+        for word in [
+            "",
+            "stop",
+            "length",
+            "tool_calls",
+            "function_call",
+            "content_filter",
+            "ERROR_TOXIC",
+            "ERROR_LIMIT",
+        ] {
             assert!(!is_fault(word), "{word}");
         }
     }

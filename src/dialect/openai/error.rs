@@ -516,14 +516,24 @@ mod tests {
             for status in [400, 413, 200] {
                 let body = serde_json::json!({"error": {"message": text, "type": "invalid_request_error"}});
                 let read = read_error(status, body.to_string().as_bytes());
-                assert_eq!(read.code.as_deref(), Some("context_length_exceeded"), "{status} {text}");
+                assert_eq!(
+                    read.code.as_deref(),
+                    Some("context_length_exceeded"),
+                    "{status} {text}"
+                );
                 assert!((400..500).contains(&read.status), "{status} {text}");
             }
         }
-        for other in ["Request too large for model `x` on tokens per minute (TPM): Limit 6000, Requested 9000",
-            "max_tokens: 300000 > 128000, which is the maximum allowed number of output tokens"] {
+        for other in [
+            "Request too large for model `x` on tokens per minute (TPM): Limit 6000, Requested 9000",
+            "max_tokens: 300000 > 128000, which is the maximum allowed number of output tokens",
+        ] {
             let body = serde_json::json!({"error": {"message": other}});
-            assert_eq!(read_error(400, body.to_string().as_bytes()).code, None, "{other}");
+            assert_eq!(
+                read_error(400, body.to_string().as_bytes()).code,
+                None,
+                "{other}"
+            );
         }
     }
 }

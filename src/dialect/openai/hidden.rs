@@ -37,7 +37,10 @@ pub fn choice_error(body: &[u8]) -> Option<ProviderError> {
     }
     memmem::find(body, b"\"error\"")?;
     let completion: Completion = serde_json::from_slice(body).ok()?;
-    let error = completion.choices.into_iter().find_map(|choice| choice.error)?;
+    let error = completion
+        .choices
+        .into_iter()
+        .find_map(|choice| choice.error)?;
     Some(error_member(&error))
 }
 
@@ -137,5 +140,3 @@ mod tests {
         }
     }
 }
-
-

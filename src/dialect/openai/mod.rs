@@ -5,6 +5,7 @@ mod calls;
 mod edits;
 mod egress;
 mod error;
+mod fence;
 mod hidden;
 mod ingress;
 mod loose;
@@ -22,17 +23,21 @@ use crate::dialect::{Ingress, Stamp, StreamOut};
 
 pub(super) use edits::Ids;
 pub use edits::{Edited, gemini_schema, kimi_schema};
-pub(super) use results::results_of_calls;
 pub use error::{envelope, read_error};
+pub(super) use fence::{Fence, without_fence};
 pub use hidden::{chat_error, choice_error, error_member, responses_error, whole_error};
 pub use ingress::{read_message, read_request, read_tool_choice};
 pub use provider::{
     CallIds, ChatProvider, Effort, Forced, Members, Names, Nulls, Silence, WantsBack,
 };
 pub use relay::{ChatRelay, in_order, mend};
+pub(super) use results::results_of_calls;
 
 /// The `format` of reasoning that its provider gives and takes as plain `reasoning_content`.
 pub const REASONING_FORMAT: &str = "reasoning-content-v1";
+
+/// Longest id or model of an answer, in bytes: they are repeated in each chunk.
+pub(super) const MAX_NAME: usize = 1024;
 
 /// The `format` of thought signatures, each with the id of its call.
 pub const GEMINI_FORMAT: &str = "google-gemini-v1";

@@ -20,8 +20,14 @@ impl Waiting {
         let mut out = Self::default();
         for (i, call) in message.tool_calls.iter().enumerate() {
             out.ids.push(Some(call.id.to_string()));
-            out.by_name.entry(call.name.to_string()).or_default().push_back(i);
-            out.by_id.entry(call.id.to_string()).or_default().push_back(i);
+            out.by_name
+                .entry(call.name.to_string())
+                .or_default()
+                .push_back(i);
+            out.by_id
+                .entry(call.id.to_string())
+                .or_default()
+                .push_back(i);
         }
         out
     }

@@ -8,7 +8,7 @@ use super::egress::{OUT_OF_RESOURCES, finish, is_fault, out_of_resources};
 use super::loose::{Content, Function};
 use super::provider::ChatProvider;
 use super::tags::Tags;
-use super::{error_member, read_error, read_usage};
+use super::{MAX_NAME, error_member, read_error, read_usage};
 use crate::codec::json::Text;
 use crate::codec::sse;
 use crate::dialect::hub::{Event, Finish, Usage};
@@ -239,7 +239,10 @@ impl FromChat {
             name: function.name.as_deref(),
             arguments: &arguments,
         };
-        let told = match self.calls.take(fragment, self.id.as_deref(), self.positional_ids) {
+        let told = match self
+            .calls
+            .take(fragment, self.id.as_deref(), self.positional_ids)
+        {
             Ok(Some(told)) => told,
             Ok(None) => return,
             Err(reason) => return self.broken(reason, out),
@@ -348,6 +351,11 @@ impl FromChat {
 }
 
 impl StreamIn for FromChat {
+    fn held(&self) -> usize {
+        let begun = self.begun.as_ref();
+        self.calls.held() + begun.map_or(0, |call| call.name.len() + call.arguments.len())
+    }
+
     fn push(&mut self, event: &sse::Event<'_>, out: &mut Vec<Event>) {
         if self.ended {
             return;
@@ -396,7 +404,7 @@ impl StreamIn for FromChat {
             self.started = true;
             self.id = chunk
                 .id
-                .filter(|id| !id.is_empty())
+                .filter(|id| !id.is_empty() && id.len() <= MAX_NAME)
                 .map(|id| id.0.into_owned());
             out.push(Event::Start {
                 id: self.id.clone(),

@@ -6,9 +6,10 @@ use memchr::memmem;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::ChatClient;
 use super::answer_out::{WireUsage, finish_name, usage};
+use super::fence::Fence;
 use super::hidden::failure_event;
+use super::{ChatClient, MAX_NAME};
 use crate::codec::json::{self, fields, raw};
 use crate::codec::sse;
 use crate::dialect::StreamOut;
@@ -27,6 +28,10 @@ pub(super) struct ToChat {
     /// Reasoning for taking back, told when it is whole: clients join what they do not know in
     /// ways of their own.
     details: Vec<Detail>,
+    /// How much memory they take, in bytes.
+    held: usize,
+    /// Where the provider was only told to write JSON.
+    fence: Option<Fence>,
     /// What stands before and behind the text of a chunk that says nothing else: who answers does
     /// not change any more.
     around: Option<(Vec<u8>, Vec<u8>)>,
@@ -41,11 +46,13 @@ impl ToChat {
             id: client.stamp.id("chatcmpl-", 1),
             model: client.model.clone(),
             created: client.stamp.created,
+            fence: client.json_object.then(Fence::default),
             client,
             started: false,
             ended: false,
             usage: None,
             details: Vec::new(),
+            held: 0,
             around: None,
         }
     }
@@ -135,6 +142,10 @@ impl ToChat {
 }
 
 impl StreamOut for ToChat {
+    fn held(&self) -> usize {
+        self.held
+    }
+
     fn push(&mut self, event: Event, out: &mut Vec<u8>) {
         if self.ended {
             return;
@@ -145,16 +156,17 @@ impl StreamOut for ToChat {
         );
         if !thinks && !self.details.is_empty() {
             let details = std::mem::take(&mut self.details);
+            self.held = 0;
             self.delta(&fields!({"reasoning_details": details}), out);
         }
         match event {
             // Who answers was said with the first chunk.
             Event::Start { .. } if self.started => {}
             Event::Start { id, model, created } => {
-                if let Some(id) = id {
+                if let Some(id) = id.filter(|id| id.len() <= MAX_NAME) {
                     self.id = id;
                 }
-                if let Some(model) = model {
+                if let Some(model) = model.filter(|model| model.len() <= MAX_NAME) {
                     self.model = model;
                 }
                 if let Some(created) = created {
@@ -162,12 +174,21 @@ impl StreamOut for ToChat {
                 }
                 self.start(out);
             }
-            Event::Text(text) => self.text(&text, out),
+            Event::Text(text) => {
+                let text = match &mut self.fence {
+                    Some(fence) => fence.push(&text),
+                    None => text,
+                };
+                if self.fence.is_none() || !text.is_empty() {
+                    self.text(&text, out);
+                }
+            }
             Event::Reasoning(text) => self.delta(&json!({"reasoning_content": text}), out),
             Event::Detail(detail) => {
                 if let Some(text) = detail.text.as_deref().filter(|text| !text.is_empty()) {
                     self.delta(&json!({"reasoning_content": text}), out);
                 }
+                self.held += detail.size();
                 Detail::join(&mut self.details, detail);
             }
             Event::Refusal(text) => self.delta(&json!({"refusal": text}), out),
@@ -202,7 +223,13 @@ impl StreamOut for ToChat {
                 self.delta(&json!({"tool_calls": [call]}), out);
             }
             Event::ToolCallEnd { .. } => {}
-            Event::Finish { reason, native } => self.finish(reason, native, out),
+            Event::Finish { reason, native } => {
+                let rest = self.fence.as_mut().map(Fence::finish).unwrap_or_default();
+                if !rest.is_empty() {
+                    self.text(&rest, out);
+                }
+                self.finish(reason, native, out);
+            }
             Event::Usage(tokens) => self.usage = Some(tokens),
             Event::Ping => out.extend_from_slice(b": ping\n\n"),
             Event::End => {

@@ -12,7 +12,7 @@ use super::wire::{
 use super::{ResponsesClient, SEALED};
 use crate::codec::json::{Object, fields, raw};
 use crate::dialect::hub::{Answer, Detail, Finish, Usage};
-use crate::dialect::openai::{GEMINI_FORMAT, REASONING_FORMAT};
+use crate::dialect::openai::{GEMINI_FORMAT, REASONING_FORMAT, without_fence};
 use crate::error::Error;
 
 /// Counters behind the ids of one response.
@@ -36,7 +36,7 @@ pub(super) struct State<'a> {
     pub status: &'static str,
     pub error: Option<Failure<'a>>,
     pub incomplete: Option<&'static str>,
-    pub output: &'a [Item],
+    pub output: &'a [&'a Item],
     pub usage: Option<Usage>,
     pub service_tier: Option<&'a str>,
     pub finished: bool,
@@ -245,7 +245,11 @@ pub(super) fn answer(client: &ResponsesClient, answer: Answer) -> String {
     }
     let mut content = Vec::new();
     let nothing_else = answer.tool_calls.is_empty() && !refused;
-    let text = answer.text.filter(|text| !text.is_empty() || nothing_else);
+    let text = answer.text.map(|text| match client.json_object {
+        true => without_fence(&text).to_owned(),
+        false => text,
+    });
+    let text = text.filter(|text| !text.is_empty() || nothing_else);
     if let Some(text) = text.or_else(|| nothing_else.then(String::new)) {
         content.push(Part::OutputText {
             text,
@@ -287,7 +291,7 @@ pub(super) fn answer(client: &ResponsesClient, answer: Answer) -> String {
             status,
             error: None,
             incomplete,
-            output: &output,
+            output: &output.iter().collect::<Vec<_>>(),
             usage: answer.usage,
             service_tier: answer.service_tier.as_deref(),
             finished: true,

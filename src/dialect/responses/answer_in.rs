@@ -167,11 +167,24 @@ pub(super) fn finish(response: &Response, called: bool) -> (Finish, Option<Strin
         .as_ref()
         .and_then(|details| details.reason.as_deref());
     match (response.status.as_deref(), reason) {
-        (Some("incomplete"), Some("content_filter")) => (Finish::ContentFilter, None),
-        (Some("incomplete"), Some("max_output_tokens") | None) => (Finish::Length, None),
-        (Some("incomplete"), Some(other)) => (Finish::Length, Some(other.to_owned())),
+        (Some("incomplete") | None, Some("content_filter")) => (Finish::ContentFilter, None),
+        (Some("incomplete") | None, Some("max_output_tokens")) | (Some("incomplete"), None) => {
+            (Finish::Length, None)
+        }
+        (Some("incomplete") | None, Some(other)) => (Finish::Length, Some(other.to_owned())),
         _ if called => (Finish::ToolCalls, None),
         _ => (Finish::Stop, None),
+    }
+}
+
+/// What is wrong with a response that is said to have ended, by its status.
+pub(super) fn unfinished(response: &Response) -> Option<&'static str> {
+    match response.status.as_deref() {
+        None | Some("completed" | "incomplete") => None,
+        Some("failed") => Some("it failed"),
+        Some("cancelled") => Some("it was cancelled"),
+        Some("queued" | "in_progress") => Some("it is not finished"),
+        Some(_) => Some("its status is not known"),
     }
 }
 
@@ -202,6 +215,9 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
             "it failed ({})",
             code.as_deref().unwrap_or("error")
         ));
+    }
+    if let Some(reason) = unfinished(&response) {
+        return Err(reason.to_owned());
     }
     let mut out = Answer::empty(Finish::Stop);
     let mut thoughts = Vec::new();

@@ -121,6 +121,7 @@ pub fn read_request<'a>(
         model: model.to_string(),
         summary: summary.is_some(),
         encrypted,
+        json_object: text.get().contains("\"json_object\""),
         names,
         echo: Echo {
             instructions: instructions.map(Cow::into_owned),

@@ -71,6 +71,8 @@ pub struct ResponsesClient {
     pub summary: bool,
     /// Whether reasoning is given for taking back.
     pub encrypted: bool,
+    /// Whether it asked for a JSON object that the provider was only told to write.
+    pub json_object: bool,
     names: tools::Names,
     echo: wire::Echo,
 }
@@ -131,6 +133,7 @@ const SEALED: &str = "gw1.";
 pub fn is_response(body: &[u8]) -> bool {
     #[derive(serde::Deserialize)]
     struct Probe {
+        #[expect(dead_code, reason = "that it is there is all that counts")]
         output: Vec<serde::de::IgnoredAny>,
     }
     serde_json::from_slice::<Probe>(body).is_ok()

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::answer_in::{Item, Lenient, Response, finish, nested_annotation, seconds};
+use super::answer_in::{Item, Lenient, Response, finish, nested_annotation, seconds, unfinished};
 use crate::codec::sse;
 use crate::dialect::hub::{Event, Usage};
 use crate::dialect::openai::read_error;
@@ -57,6 +57,8 @@ pub(super) struct FromResponses {
     sealed: HashSet<u64>,
     /// Where the items of these ids stand.
     places: HashMap<String, u64>,
+    /// How much memory their ids take, in bytes.
+    named: usize,
 }
 
 impl FromResponses {
@@ -70,6 +72,7 @@ impl FromResponses {
             told: HashSet::new(),
             sealed: HashSet::new(),
             places: HashMap::new(),
+            named: 0,
         }
     }
 
@@ -198,7 +201,9 @@ impl FromResponses {
         if let (Some(at), Some(item)) = (wire.output_index, &wire.item.0)
             && let Some(id) = &item.id
         {
-            self.places.insert(id.clone(), at);
+            if self.places.insert(id.clone(), at).is_none() {
+                self.named += id.len();
+            }
         }
         let delta = wire.delta.0.filter(|delta| !delta.is_empty());
         match wire.kind.as_str() {
@@ -252,7 +257,15 @@ impl FromResponses {
                 }
             }
             "response.completed" | "response.incomplete" => match wire.response {
-                Some(response) => self.complete(response, out),
+                Some(mut response) => {
+                    if wire.kind == "response.incomplete" && response.status.is_none() {
+                        response.status = Some("incomplete".to_owned());
+                    }
+                    match unfinished(&response) {
+                        Some(reason) => self.broken(reason, out),
+                        None => self.complete(response, out),
+                    }
+                }
                 None => self.broken("its last event has no response", out),
             },
             "response.failed" => {
@@ -271,6 +284,11 @@ impl FromResponses {
 }
 
 impl StreamIn for FromResponses {
+    fn held(&self) -> usize {
+        let entries = self.calls.len() + self.told.len() + self.sealed.len() + self.places.len();
+        self.named + 64 * entries
+    }
+
     fn push(&mut self, event: &sse::Event<'_>, out: &mut Vec<Event>) {
         let data = event.data.trim();
         if self.ended || data.is_empty() || data == "[DONE]" {

@@ -9,11 +9,15 @@ use super::answer::{
     plain_detail, response, seal,
 };
 use super::wire::{Failure, Item, Part};
-use crate::codec::json::{fields, raw};
+use crate::codec::json::fields;
 use crate::codec::sse;
 use crate::dialect::StreamOut;
 use crate::dialect::hub::{Detail, Event, Finish, Usage};
+use crate::dialect::openai::Fence;
 use crate::error::Error;
+
+/// How often what is kept is told once more at the end: its text, its part, its item, the response.
+const TOLD_AGAIN: usize = 4;
 
 /// A delta has this member even where nobody asked for it.
 const NO_LOGPROBS: [(); 0] = [];
@@ -35,6 +39,13 @@ pub(super) struct ToResponses {
     started: bool,
     ended: bool,
     slots: Vec<Slot>,
+    /// Where in `slots` the message is that is open, and the reasoning.
+    open_message: Option<usize>,
+    open_reasoning: Option<usize>,
+    /// How much of the stream is kept, in bytes.
+    held: usize,
+    /// Where the provider was only told to write JSON.
+    fence: Option<Fence>,
     /// Where in `slots` the calls are, by the hub's index of the call.
     calls: Vec<usize>,
     /// Reasoning of the item that is open, for taking back.
@@ -56,11 +67,15 @@ impl ToResponses {
             id: client.stamp.id(&format!("resp_{}_", client.provider), 1),
             model: client.model.clone(),
             created: client.stamp.created,
+            fence: client.json_object.then(Fence::default),
             client,
             sequence: 0,
             started: false,
             ended: false,
             slots: Vec::new(),
+            open_message: None,
+            open_reasoning: None,
+            held: 0,
             calls: Vec::new(),
             details: Vec::new(),
             thought: String::new(),
@@ -86,7 +101,7 @@ impl ToResponses {
             fields,
         };
         self.sequence += 1;
-        sse::write(out, Some(kind), raw(&wire).get());
+        sse::write_value(out, Some(kind), &wire);
     }
 
     fn whole(
@@ -96,11 +111,11 @@ impl ToResponses {
         error: Option<&Error>,
         out: &mut Vec<u8>,
     ) {
-        let done: Vec<Item> = self
+        let done: Vec<&Item> = self
             .slots
             .iter()
             .filter(|slot| !slot.open)
-            .map(|slot| slot.item.clone())
+            .map(|slot| &slot.item)
             .collect();
         let message = error.map(ToString::to_string);
         let finished = !matches!(status, "in_progress" | "failed");
@@ -144,24 +159,25 @@ impl ToResponses {
         let index = self.slots.len();
         let fields = fields!({"output_index": index, "item": item});
         self.emit("response.output_item.added", &fields, out);
+        match &item {
+            Item::Message { .. } => self.open_message = Some(index),
+            Item::Reasoning { .. } => self.open_reasoning = Some(index),
+            Item::FunctionCall { .. } | Item::CustomToolCall { .. } => {}
+        }
+        self.held += size_of::<Slot>() + item.id().len();
         self.slots.push(Slot { item, open: true });
         index
     }
 
-    /// The open item of the kind that `is` tells, at the end of the list.
-    fn current(&self, is: fn(&Item) -> bool) -> Option<usize> {
-        self.slots
-            .iter()
-            .rposition(|slot| slot.open && is(&slot.item))
+    fn close_message(&mut self, out: &mut Vec<u8>) {
+        if let Some(index) = self.open_message {
+            self.close(index, "completed", out);
+        }
     }
 
-    fn close_where(&mut self, is: fn(&Item) -> bool, status: &'static str, out: &mut Vec<u8>) {
-        while let Some(index) = self
-            .slots
-            .iter()
-            .position(|slot| slot.open && is(&slot.item))
-        {
-            self.close(index, status, out);
+    fn close_reasoning(&mut self, out: &mut Vec<u8>) {
+        if let Some(index) = self.open_reasoning {
+            self.close(index, "completed", out);
         }
     }
 
@@ -169,6 +185,12 @@ impl ToResponses {
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };
+        if self.open_message == Some(index) {
+            self.open_message = None;
+        }
+        if self.open_reasoning == Some(index) {
+            self.open_reasoning = None;
+        }
         slot.open = false;
         slot.item.set_status(status);
         if let Item::CustomToolCall { arguments, .. } = &mut slot.item {
@@ -263,8 +285,8 @@ impl ToResponses {
 
     /// The open message, its last part being of the kind of `part`; begins what is missing.
     fn message_part(&mut self, part: Part, out: &mut Vec<u8>) -> (usize, usize) {
-        self.close_where(is_reasoning, "completed", out);
-        let index = match self.current(is_message) {
+        self.close_reasoning(out);
+        let index = match self.open_message {
             Some(index) => index,
             None => {
                 let id = self.ids.next(&self.client, "msg_");
@@ -344,6 +366,7 @@ impl ToResponses {
         self.text_delta(index, at, fragment, out);
         if let Some(Part::OutputText { text, .. }) = self.part_mut(index, at) {
             text.push_str(fragment);
+            self.held += fragment.len();
         }
     }
 
@@ -360,6 +383,7 @@ impl ToResponses {
         self.emit("response.refusal.delta", &fields, out);
         if let Some(Part::Refusal { refusal }) = self.part_mut(index, at) {
             refusal.push_str(fragment);
+            self.held += fragment.len();
         }
     }
 
@@ -382,19 +406,21 @@ impl ToResponses {
                 return;
             };
             annotations.push(flat.clone());
+            let count = annotations.len();
+            self.held += flat.get().len();
             let fields = fields!({
                 "item_id": id, "output_index": index, "content_index": at,
-                "annotation_index": annotations.len() - 1, "annotation": flat,
+                "annotation_index": count - 1, "annotation": flat,
             });
             self.emit("response.output_text.annotation.added", &fields, out);
         }
     }
 
     fn reasoning(&mut self, fragment: Option<&str>, out: &mut Vec<u8>) {
-        let index = match self.current(is_reasoning) {
+        let index = match self.open_reasoning {
             Some(index) => index,
             None => {
-                self.close_where(is_message, "completed", out);
+                self.close_message(out);
                 let id = self.ids.next(&self.client, "rs_");
                 let item = Item::Reasoning {
                     id,
@@ -430,11 +456,13 @@ impl ToResponses {
         self.emit("response.reasoning_summary_text.delta", &fields, out);
         if let Some(Part::SummaryText { text }) = self.part_mut(index, 0) {
             text.push_str(fragment);
+            self.held += fragment.len();
         }
     }
 
     fn detail(&mut self, detail: Detail, out: &mut Vec<u8>) {
         self.reasoning(detail.text.as_deref().filter(|text| !text.is_empty()), out);
+        self.held += detail.size();
         Detail::join(&mut self.details, detail);
     }
 
@@ -444,9 +472,10 @@ impl ToResponses {
             self.reasoning(None, out);
             self.details.push(call_detail(&id, extra));
         }
-        self.close_where(is_reasoning, "completed", out);
-        self.close_where(is_message, "completed", out);
+        self.close_reasoning(out);
+        self.close_message(out);
         let item = call_item(&self.client, &mut self.ids, id, name, "in_progress");
+        self.held += name.len();
         let index = self.open(item, out);
         self.calls.push(index);
     }
@@ -455,6 +484,7 @@ impl ToResponses {
         let Some(&index) = self.calls.get(call) else {
             return;
         };
+        self.held += fragment.len();
         match self.slots.get_mut(index).map(|slot| &mut slot.item) {
             Some(Item::FunctionCall { arguments, .. }) => arguments.push_str(fragment),
             // The text in them is told when it is whole.
@@ -477,7 +507,11 @@ impl ToResponses {
         if !said {
             self.message_part(empty_text(), out);
         }
-        self.close_where(|_| true, status, out);
+        for index in 0..self.slots.len() {
+            if self.slots.get(index).is_some_and(|slot| slot.open) {
+                self.close(index, status, out);
+            }
+        }
     }
 
     fn fail(&mut self, error: &Error, out: &mut Vec<u8>) {
@@ -501,11 +535,11 @@ fn is_reasoning(item: &Item) -> bool {
     matches!(item, Item::Reasoning { .. })
 }
 
-fn is_message(item: &Item) -> bool {
-    matches!(item, Item::Message { .. })
-}
-
 impl StreamOut for ToResponses {
+    fn held(&self) -> usize {
+        self.held.saturating_mul(TOLD_AGAIN)
+    }
+
     fn push(&mut self, event: Event, out: &mut Vec<u8>) {
         if self.ended {
             return;
@@ -527,9 +561,18 @@ impl StreamOut for ToResponses {
                 }
                 self.start(out);
             }
-            Event::Text(text) => self.text(&text, out),
+            Event::Text(text) => {
+                let text = match &mut self.fence {
+                    Some(fence) => fence.push(&text),
+                    None => text,
+                };
+                if self.fence.is_none() || !text.is_empty() {
+                    self.text(&text, out);
+                }
+            }
             Event::Reasoning(text) => {
                 self.reasoning(Some(&text), out);
+                self.held += text.len();
                 self.thought.push_str(&text);
             }
             Event::Detail(detail) => self.detail(detail, out),
@@ -542,7 +585,13 @@ impl StreamOut for ToResponses {
             Event::ToolCallEnd { index } => {
                 self.ending = self.calls.get(index).copied();
             }
-            Event::Finish { reason, .. } => self.finish(reason, out),
+            Event::Finish { reason, .. } => {
+                let rest = self.fence.as_mut().map(Fence::finish).unwrap_or_default();
+                if !rest.is_empty() {
+                    self.text(&rest, out);
+                }
+                self.finish(reason, out);
+            }
             Event::Usage(usage) => self.usage = Some(usage),
             Event::Ping => out.extend_from_slice(b": ping\n\n"),
             Event::End => {

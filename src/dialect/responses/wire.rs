@@ -40,7 +40,7 @@ pub(super) struct Response<'a> {
     pub max_output_tokens: Option<u64>,
     pub max_tool_calls: Option<u64>,
     pub model: &'a str,
-    pub output: &'a [Item],
+    pub output: &'a [&'a Item],
     pub parallel_tool_calls: bool,
     pub previous_response_id: Option<()>,
     pub reasoning: Reasoning<'a>,

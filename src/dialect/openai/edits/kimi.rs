@@ -47,7 +47,10 @@ fn walk(node: &mut Value, root: bool) {
     }
     for (name, value) in object.iter_mut() {
         match (name.as_str(), value) {
-            ("properties" | "patternProperties" | "$defs" | "definitions", Value::Object(members)) => {
+            (
+                "properties" | "patternProperties" | "$defs" | "definitions",
+                Value::Object(members),
+            ) => {
                 members.values_mut().for_each(|member| walk(member, false));
             }
             ("anyOf" | "allOf" | "prefixItems" | "items", Value::Array(nodes)) => {
@@ -79,9 +82,35 @@ fn likely(object: &Map<String, Value>) -> &'static str {
         };
     }
     for (kind, keywords) in [
-        ("object", &["properties", "required", "additionalProperties", "patternProperties"][..]),
-        ("array", &["items", "prefixItems", "minItems", "maxItems", "uniqueItems"]),
-        ("number", &["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"]),
+        (
+            "object",
+            &[
+                "properties",
+                "required",
+                "additionalProperties",
+                "patternProperties",
+            ][..],
+        ),
+        (
+            "array",
+            &[
+                "items",
+                "prefixItems",
+                "minItems",
+                "maxItems",
+                "uniqueItems",
+            ],
+        ),
+        (
+            "number",
+            &[
+                "minimum",
+                "maximum",
+                "exclusiveMinimum",
+                "exclusiveMaximum",
+                "multipleOf",
+            ],
+        ),
     ] {
         if keywords.iter().any(|name| object.contains_key(*name)) {
             return kind;

@@ -216,7 +216,9 @@ impl<'a> Edit<'_> {
             Some(text)
         });
         let text = brought.or_else(|| {
-            let kept = self.memory.recall(&first_id(message)?, self.talk.finish())?;
+            let kept = self
+                .memory
+                .recall(&first_id(message)?, self.talk.finish())?;
             kept.reasoning.filter(|text| !text.is_empty())
         });
         message.take(NAME);
@@ -294,7 +296,9 @@ fn extras_of(message: &Object<'_>, kept: Option<Kept>) -> HashMap<String, Box<Ra
     // Of two with one id the first counts.
     for (id, signature) in signed.rev() {
         // All that came along with the call, or the signature alone.
-        let all = signature.starts_with('{').then(|| RawValue::from_string(signature.clone()));
+        let all = signature
+            .starts_with('{')
+            .then(|| RawValue::from_string(signature.clone()));
         let extra = all.and_then(Result::ok).unwrap_or_else(|| {
             let google = fields!({"thought_signature": signature});
             raw(&fields!({"google": google}))

@@ -113,15 +113,15 @@ impl<'a> Edit<'_> {
         if let Some(members) = self.provider.members {
             changed = self.strip(function, members.functions, &at);
         }
-        let (Some(clean), Some(parameters)) =
-            (self.provider.schema, function.get("parameters"))
+        let (Some(clean), Some(parameters)) = (self.provider.schema, function.get("parameters"))
         else {
             return Ok(changed);
         };
         let mut schema: Value = serde_json::from_str(parameters.get()).unwrap_or_default();
         let before = schema.clone();
         let at = format!("{at}.parameters");
-        clean(&mut schema, &mut self.room).map_err(|wrong| Error::unsupported_value(at.as_str(), wrong))?;
+        clean(&mut schema, &mut self.room)
+            .map_err(|wrong| Error::unsupported_value(at.as_str(), wrong))?;
         if schema != before {
             changed = true;
             put(function, "parameters", raw(&schema));

@@ -137,7 +137,10 @@ pub(super) fn call_fix(
         name,
         arguments: &arguments,
     };
-    let Some(told) = choice.calls.take(fragment, answer, provider.positional_ids)? else {
+    let Some(told) = choice
+        .calls
+        .take(fragment, answer, provider.positional_ids)?
+    else {
         return Ok(CallFix::Skip);
     };
     let is_text = written.is_none_or(|text| text.starts_with('"'));

@@ -21,10 +21,10 @@ use serde_json::value::RawValue;
 use super::egress::{OUT_OF_RESOURCES, finish, is_fault, out_of_resources};
 use super::hidden::{error_member, failure_event};
 use super::provider::{ChatProvider, WantsBack};
-use super::{ChatClient, read_error, read_usage};
+use super::{ChatClient, MAX_NAME, read_error, read_usage};
 use crate::codec::json::{fields, raw};
 use crate::codec::sse::{self, Verdict};
-use crate::dialect::hub::{Kept, Usage};
+use crate::dialect::hub::{Keeping, Kept, Usage};
 use crate::dialect::plain::Plain;
 use crate::dialect::{Relay, place_of};
 use crate::error::Error;
@@ -56,7 +56,7 @@ pub struct ChatRelay {
     done: bool,
     failed: Option<&'static str>,
     repaired: u64,
-    kept: Kept,
+    kept: Keeping,
 }
 
 /// Most members that are kept for a later chunk.
@@ -93,7 +93,7 @@ impl ChatRelay {
             done: false,
             failed: None,
             repaired: 0,
-            kept: Kept::default(),
+            kept: Keeping::default(),
         }
     }
 
@@ -150,7 +150,10 @@ impl ChatRelay {
     fn tell_ends(&mut self, choices: &[ProbeChoice<'_>]) -> Result<Vec<u8>, Error> {
         let goes_on = |index: u64| {
             choices.iter().any(|choice| {
-                let ends = choice.finish_reason.get().is_some_and(|word| !word.is_empty());
+                let ends = choice
+                    .finish_reason
+                    .get()
+                    .is_some_and(|word| !word.is_empty());
                 choice.index.unwrap_or(0) == index && (ends || choice.says_something())
             })
         };
@@ -187,7 +190,13 @@ impl ChatRelay {
     }
 
     /// The end of a choice in a chunk of our own, behind its calls that got no arguments.
-    fn ending(&mut self, index: u64, reason: &str, native: Option<&str>, empty: Vec<usize>) -> Vec<u8> {
+    fn ending(
+        &mut self,
+        index: u64,
+        reason: &str,
+        native: Option<&str>,
+        empty: Vec<usize>,
+    ) -> Vec<u8> {
         let mut out = Vec::new();
         for call in empty {
             out.extend(self.no_arguments(index, call));
@@ -399,8 +408,12 @@ impl ChatRelay {
 
     /// Sees whose answer it is; whether the chunk says otherwise, or does not say.
     fn identify(&mut self, probe: &Probe<'_>) -> bool {
-        let id = probe.id.get().filter(|id| !id.is_empty());
-        let model = probe.model.get().filter(|model| !model.is_empty());
+        let id = probe
+            .id
+            .get()
+            .filter(|id| !id.is_empty() && id.len() <= MAX_NAME);
+        let model = probe.model.get();
+        let model = model.filter(|model| !model.is_empty() && model.len() <= MAX_NAME);
         let created = probe
             .created
             .map(RawValue::get)
@@ -431,7 +444,10 @@ impl ChatRelay {
                 });
             }
             None => {
-                self.choices.push(Choice { index, ..Choice::default() });
+                self.choices.push(Choice {
+                    index,
+                    ..Choice::default()
+                });
                 self.choices.len() - 1
             }
         };
@@ -485,7 +501,7 @@ impl ChatRelay {
                     if let (true, Some(extra)) = (self.keeps && index == 0, call.extra_content)
                         && let Some(id) = choice.calls.id_at(call.index)
                     {
-                        self.kept.extras.push((id.to_owned(), extra.to_owned()));
+                        self.kept.extra(id, extra);
                     }
                     fix.calls.push(fixed);
                 }
@@ -617,6 +633,15 @@ impl Who {
 }
 
 impl Relay for ChatRelay {
+    fn held(&self) -> usize {
+        let calls = self.choices.iter().map(|choice| choice.calls.held());
+        let members = self
+            .held
+            .iter()
+            .map(|(name, value)| name.len() + value.get().len());
+        calls.chain(members).sum()
+    }
+
     fn pass(&mut self, events: Bytes) -> Bytes {
         if self.plain.as_ref().is_some_and(|plain| plain.fits(&events)) {
             return events;
@@ -674,7 +699,7 @@ impl Relay for ChatRelay {
         let first = self.choices.iter().find(|choice| choice.index == 0)?;
         let calls = &first.calls;
         let ids: Vec<String> = calls.ids().map(str::to_owned).collect();
-        let kept = std::mem::take(&mut self.kept);
+        let kept = self.kept.take();
         (!ids.is_empty() && !kept.is_empty()).then_some((ids, kept))
     }
 }

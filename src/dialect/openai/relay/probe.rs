@@ -1,7 +1,7 @@
 //! The members of a chunk that the contract speaks of, borrowed from its text. Pure.
 
-use serde::{Deserialize, Deserializer};
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::codec::json::Word;

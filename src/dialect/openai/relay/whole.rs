@@ -189,7 +189,10 @@ impl Choice<'_> {
     ) -> Result<(bool, bool), String> {
         let Some(message) = choice.get("message").cloned() else {
             // Of what was withheld or cut before its first word some providers write no message.
-            if !matches!(finish(word, false).0, Finish::Length | Finish::ContentFilter) {
+            if !matches!(
+                finish(word, false).0,
+                Finish::Length | Finish::ContentFilter
+            ) {
                 return Err("a choice in it has no message".to_owned());
             }
             let message = fields!({
