@@ -180,6 +180,16 @@ pub struct Report {
 }
 
 impl Report {
+    /// Names the members of an object that have no place with the provider.
+    pub fn left_out(&mut self, members: &Object<'_>, path: &str) {
+        let said = members
+            .fields
+            .iter()
+            .filter(|field| field.value.get() != "null");
+        self.dropped
+            .extend(said.map(|field| format!("{path}.{}", field.name)));
+    }
+
     /// Sorts the names and takes out repetitions.
     pub fn settle(&mut self) {
         for names in [&mut self.dropped, &mut self.changed] {

@@ -5,7 +5,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::DETAIL_FORMAT;
-use super::wire::{AnswerBlock, BLOCKS, Citation, StopDetails, WireUsage, read_loosely};
+use super::wire::{AnswerBlock, BLOCKS, Citation, Iteration, StopDetails, WireUsage, read_loosely};
 use crate::codec::json::raw;
 use crate::dialect::hub::{Answer, Detail, Finish, ToolCall, Usage};
 use crate::dialect::place_of;
@@ -39,6 +39,9 @@ const DECLINED: &str = "The model declined to answer.";
 pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
     let message: Message = serde_json::from_slice(body)
         .map_err(|error| format!("it is no message ({})", place_of(&error)))?;
+    if message.stop_reason.is_none() {
+        return Err("it does not say why it ended".to_owned());
+    }
     let (finish, native_finish) = finish(message.stop_reason.as_deref());
     let counted: Option<WireUsage> = message.usage.as_deref().and_then(read_loosely);
     let mut out = Answer {
@@ -54,11 +57,15 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
     };
     let mut thoughts: Vec<String> = Vec::new();
     let mut canonical = Order::default();
+    // Characters of the text so far.
+    let mut said = 0_usize;
+    let mut strange = 0_usize;
     for (index, block) in message.content.iter().enumerate() {
         let kind: Kind = serde_json::from_str(block.get())
             .map_err(|error| format!("a content block has no type ({})", place_of(&error)))?;
         if !BLOCKS.contains(&kind.kind.as_str()) {
             canonical.saw(&kind.kind);
+            strange += 1;
             continue;
         }
         let block: AnswerBlock = serde_json::from_str(block.get())
@@ -68,12 +75,11 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
         match block.kind.as_str() {
             "text" => {
                 let text = block.text.unwrap_or_default();
-                let whole = out.text.get_or_insert_default();
-                let start = whole.chars().count();
-                whole.push_str(&text);
-                let end = start + text.chars().count();
+                let start = said;
+                out.text.get_or_insert_default().push_str(&text);
+                said += text.chars().count();
                 for citation in block.citations.unwrap_or_default() {
-                    out.annotations.extend(annotation(&citation, start, end));
+                    out.annotations.extend(annotation(&citation, start, said));
                 }
             }
             "thinking" => {
@@ -108,10 +114,14 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
     if !thoughts.is_empty() {
         out.reasoning = Some(thoughts.join("\n"));
     }
-    if out.finish == Finish::ContentFilter {
+    if message.stop_reason.as_deref() == Some(REFUSAL) {
         out.refusal = Some(declined(
             message.stop_details.as_deref().and_then(read_loosely),
         ));
+    }
+    let known = message.content.len() - strange;
+    if known == 0 && strange > 0 && out.finish == Finish::Stop {
+        return Err("it has no block of a kind that is known".to_owned());
     }
     if !canonical.holds {
         out.raw_blocks = Some(raw(&message.content));
@@ -136,7 +146,12 @@ impl Default for Order {
 }
 
 impl Order {
-    fn saw(&mut self, kind: &str) {
+    /// Whether they came in that order.
+    pub(super) fn holds(&self) -> bool {
+        self.holds
+    }
+
+    pub(super) fn saw(&mut self, kind: &str) {
         let rank = match kind {
             "thinking" | "redacted_thinking" => 1,
             "text" => 2,
@@ -185,39 +200,44 @@ pub(super) fn annotation(citation: &Citation, start: usize, end: usize) -> Optio
     })))
 }
 
-/// `stop_reason` in OpenAI's words; the second value is the provider's where ours says less.
+/// `stop_reason` in OpenAI's words; the second value is the provider's where ours says less. What
+/// nobody knows must not look like an answer that is complete.
 pub(super) fn finish(reason: Option<&str>) -> (Finish, Option<String>) {
     match reason {
         Some("end_turn" | "stop_sequence") => (Finish::Stop, None),
         Some("tool_use") => (Finish::ToolCalls, None),
         Some("max_tokens") => (Finish::Length, None),
-        Some(other @ "model_context_window_exceeded") => (Finish::Length, Some(other.to_owned())),
-        Some("refusal") => (Finish::ContentFilter, None),
-        other => (Finish::Stop, other.map(str::to_owned)),
+        // The answer was broken off and can be gone on with.
+        Some(other @ ("model_context_window_exceeded" | "pause_turn" | "compaction")) => {
+            (Finish::Length, Some(other.to_owned()))
+        }
+        Some(REFUSAL) => (Finish::ContentFilter, None),
+        other => (Finish::ContentFilter, other.map(str::to_owned)),
     }
 }
 
-/// Tokens in OpenAI's arithmetic.
+/// The `stop_reason` of an answer that the model declined to give.
+pub(super) const REFUSAL: &str = "refusal";
+
+/// Tokens in OpenAI's arithmetic. The counts at the top hold every pass but those that compacted.
 pub(super) fn usage(wire: &WireUsage) -> Usage {
-    let mut input = wire.input_tokens.unwrap_or(0);
-    let mut output = wire.output_tokens.unwrap_or(0);
-    if let Some(passes) = &wire.iterations {
-        let is = |pass: &super::wire::Iteration, kind: &str| pass.kind.as_deref() == Some(kind);
-        if !passes.is_empty() && !passes.iter().any(|pass| is(pass, "fallback_message")) {
-            let counted = || {
-                passes
-                    .iter()
-                    .filter(|pass| is(pass, "message") || is(pass, "compaction"))
-            };
-            input = total(counted().filter_map(|pass| pass.input_tokens));
-            output = total(counted().filter_map(|pass| pass.output_tokens));
-        }
-    }
-    let cached = wire.cache_read_input_tokens.unwrap_or(0);
-    let cache_write = wire.cache_creation_input_tokens.unwrap_or(0);
+    let compacted = || {
+        let passes = wire.iterations.iter().flatten();
+        passes.filter(|pass| pass.kind.as_deref() == Some("compaction"))
+    };
+    let sum = |top: Option<u64>, of: fn(&Iteration) -> Option<u64>| {
+        compacted()
+            .filter_map(of)
+            .fold(top.unwrap_or(0), u64::saturating_add)
+    };
+    let input = sum(wire.input_tokens, |pass| pass.input_tokens);
+    let cached = sum(wire.cache_read_input_tokens, |pass| pass.cache_read_input_tokens);
+    let cache_write = sum(wire.cache_creation_input_tokens, |pass| {
+        pass.cache_creation_input_tokens
+    });
     Usage {
         prompt: input.saturating_add(cached).saturating_add(cache_write),
-        completion: output,
+        completion: sum(wire.output_tokens, |pass| pass.output_tokens),
         cached,
         cache_write,
         reasoning: wire
@@ -226,11 +246,6 @@ pub(super) fn usage(wire: &WireUsage) -> Usage {
             .and_then(|details| details.thinking_tokens)
             .unwrap_or(0),
     }
-}
-
-/// A sum that no provider can overflow.
-fn total(counts: impl Iterator<Item = u64>) -> u64 {
-    counts.fold(0, u64::saturating_add)
 }
 
 fn tier(name: Option<&str>) -> Option<String> {
@@ -293,14 +308,14 @@ mod tests {
     #[test]
     fn the_passes_of_a_compacted_answer_are_added_up() {
         assert_eq!(
-            counted(
-                json!({"input_tokens": 1, "output_tokens": 2, "iterations": [
-                    {"type": "compaction", "input_tokens": 100, "output_tokens": 10},
-                    {"type": "advisor", "input_tokens": 7, "output_tokens": 7},
-                    {"type": "message", "input_tokens": 50, "output_tokens": 5}
-                ]})
-            ),
-            (150, 15, 165, 0, 0)
+            counted(json!({"input_tokens": 100, "output_tokens": 50, "cache_read_input_tokens": 10,
+                "cache_creation_input_tokens": 5, "iterations": [
+                {"type": "compaction", "input_tokens": 1000, "output_tokens": 200,
+                    "cache_read_input_tokens": 7000, "cache_creation_input_tokens": 30},
+                {"type": "advisor", "input_tokens": 7, "output_tokens": 7},
+                {"type": "message", "input_tokens": 100, "output_tokens": 50,
+                    "cache_read_input_tokens": 10, "cache_creation_input_tokens": 5}]})),
+            (8145, 250, 8395, 7010, 35)
         );
     }
 
@@ -332,5 +347,21 @@ mod tests {
         assert_eq!(read.finish, Finish::ContentFilter);
         assert_eq!(read.refusal.as_deref(), Some("Declined."));
         assert_eq!(read.text, None);
+    }
+
+    #[test]
+    fn an_unknown_end_does_not_look_like_a_complete_answer() {
+        for (reason, out) in [
+            (json!("end_turn"), Some(Finish::Stop)),
+            (json!("pause_turn"), Some(Finish::Length)),
+            (json!("compaction"), Some(Finish::Length)),
+            (json!("something_new"), Some(Finish::ContentFilter)),
+            (json!(null), None),
+        ] {
+            let body = json!({"id": "m", "stop_reason": reason, "content": [{"type": "text", "text": "a"}]});
+            let read = answer(body.to_string().as_bytes());
+            assert_eq!(read.as_ref().ok().map(|read| read.finish), out, "{reason}");
+            assert!(read.is_err() || read.unwrap().refusal.is_none(), "{reason}");
+        }
     }
 }

@@ -8,17 +8,24 @@ use serde_json::value::RawValue;
 
 use super::wire::{Block, Source};
 use crate::codec::json::{self, Object, Raw, fields};
-use crate::dialect::hub::{Message, Part, Place};
+use crate::dialect::Report;
+use crate::dialect::hub::{Part, Place};
 use crate::error::Error;
 
+/// What parts are called in a report.
+const CONTENT: &str = "messages.content";
+
 /// The text parts of a system message.
-pub(super) fn texts(message: Message<'_>) -> Result<Vec<Block<'_>>, Error> {
-    let at = message.at;
+pub(super) fn texts<'a>(
+    parts: Vec<Part<'a>>,
+    at: Place,
+    report: &mut Report,
+) -> Result<Vec<Block<'a>>, Error> {
     let mut blocks = Vec::new();
-    for (j, part) in message.content.into_iter().enumerate() {
+    for (j, part) in parts.into_iter().enumerate() {
         match part {
-            Part::Text { text, other } => blocks.extend(text_block(text, other)),
-            _ => {
+            Part::Text { text, other } => blocks.extend(text_block(text, other, report)),
+            Part::Image { .. } | Part::File { .. } | Part::Refusal { .. } | Part::Other { .. } => {
                 return Err(Error::unsupported_value(
                     format!("{at}.content[{j}].type"),
                     "system messages can hold text only.",
@@ -30,22 +37,35 @@ pub(super) fn texts(message: Message<'_>) -> Result<Vec<Block<'_>>, Error> {
 }
 
 /// A text block; none where there is nothing but white space, which the provider refuses.
-pub(super) fn text_block<'a>(text: Cow<'a, str>, mut other: Object<'a>) -> Option<Block<'a>> {
+pub(super) fn text_block<'a>(
+    text: Cow<'a, str>,
+    mut other: Object<'a>,
+    report: &mut Report,
+) -> Option<Block<'a>> {
     if text.trim().is_empty() {
+        if !text.is_empty() {
+            report.dropped.push(CONTENT.to_owned());
+        }
+        report.left_out(&other, CONTENT);
         return None;
     }
+    let cache_control = marker(&mut other, report);
+    report.left_out(&other, CONTENT);
     Some(Block::Text {
         text,
-        cache_control: marker(&mut other),
+        cache_control,
     })
 }
 
 /// The cache marker of a part: Anthropic's own, or OpenAI's breakpoint in its words.
-fn marker<'a>(other: &mut Object<'a>) -> Option<Raw<'a>> {
+fn marker<'a>(other: &mut Object<'a>, report: &mut Report) -> Option<Raw<'a>> {
+    const BREAKPOINT: &str = "prompt_cache_breakpoint";
     let own = other.take("cache_control");
-    let breakpoint = other.take("prompt_cache_breakpoint");
+    let Some(breakpoint) = other.take(BREAKPOINT) else {
+        return own;
+    };
+    report.changed.push(format!("{CONTENT}.{BREAKPOINT}"));
     own.or_else(|| {
-        let breakpoint = breakpoint?;
         // The provider knows five minutes and an hour.
         let hour = breakpoint.get().contains("\"30m\"") || breakpoint.get().contains("\"12h\"");
         let marker = if hour {
@@ -58,24 +78,45 @@ fn marker<'a>(other: &mut Object<'a>) -> Option<Raw<'a>> {
 }
 
 /// Parts of a message, wherever blocks of any kind may stand.
-pub(super) fn parts(parts: Vec<Part<'_>>, at: Place) -> Result<Vec<Block<'_>>, Error> {
+pub(super) fn parts<'a>(
+    parts: Vec<Part<'a>>,
+    at: Place,
+    report: &mut Report,
+) -> Result<Vec<Block<'a>>, Error> {
     let mut blocks = Vec::with_capacity(parts.len());
     for (j, part) in parts.into_iter().enumerate() {
-        blocks.extend(user_part(part, at, j)?);
+        blocks.extend(user_part(part, at, j, report)?);
     }
     Ok(blocks)
 }
 
-fn user_part(part: Part<'_>, at: Place, j: usize) -> Result<Option<Block<'_>>, Error> {
+fn user_part<'a>(
+    part: Part<'a>,
+    at: Place,
+    j: usize,
+    report: &mut Report,
+) -> Result<Option<Block<'a>>, Error> {
     Ok(match part {
-        Part::Text { text, other } => text_block(text, other),
-        Part::Refusal(text) => text_block(text, Object::default()),
-        Part::Image { url, mut other, .. } => Some(Block::Image {
-            source: image(url, &format!("{at}.content[{j}].image_url.url"))?,
-            cache_control: marker(&mut other),
-        }),
+        Part::Text { text, other } => text_block(text, other, report),
+        Part::Refusal { text, other } => {
+            report.changed.push(format!("{CONTENT}.refusal"));
+            text_block(text, other, report)
+        }
+        Part::Image { url, detail, other } => {
+            if detail.is_some_and(|detail| detail != "auto") {
+                report.dropped.push(format!("{CONTENT}.image_url.detail"));
+            }
+            let param = format!("{at}.content[{j}].image_url.url");
+            let data = Data {
+                name: "messages.content.image_url.url",
+                title: None,
+                cache_control: None,
+            };
+            Some(image(url, &param, data, other, report)?)
+        }
         Part::File { file, other } => {
-            Some(file_block(file, other, &format!("{at}.content[{j}].file"))?)
+            let param = format!("{at}.content[{j}].file");
+            Some(file_block(file, other, &param, report)?)
         }
         Part::Other { kind, value } => {
             let own = matches!(&*kind, "image" | "document" | "search_result")
@@ -91,36 +132,109 @@ fn user_part(part: Part<'_>, at: Place, j: usize) -> Result<Option<Block<'_>>, E
     })
 }
 
-fn image<'a>(url: Cow<'a, str>, param: &str) -> Result<Source<'a>, Error> {
+/// What stands beside data in a `data:` URL.
+struct Data<'a> {
+    /// What the URL is called in a report.
+    name: &'static str,
+    title: Option<Cow<'a, str>>,
+    cache_control: Option<Raw<'a>>,
+}
+
+fn image<'a>(
+    url: Cow<'a, str>,
+    param: &str,
+    mut data: Data<'a>,
+    mut other: Object<'a>,
+    report: &mut Report,
+) -> Result<Block<'a>, Error> {
+    data.cache_control = marker(&mut other, report);
+    report.left_out(&other, CONTENT);
     if url.starts_with("https://") {
-        return Ok(Source::Url { url });
+        return Ok(Block::Image {
+            source: Source::Url { url },
+            cache_control: data.cache_control,
+        });
     }
-    let Some((media_type, data)) = data_url(&url) else {
+    let Some((media_type, payload)) = data_url(&url) else {
         return Err(Error::unsupported_value(
             param,
             "use an https: URL or a data: URL with base64.",
         ));
     };
-    let media_type = match media_type {
-        "image/jpg" => "image/jpeg",
-        known @ ("image/jpeg" | "image/png" | "image/gif" | "image/webp") => known,
-        other => {
-            return Err(Error::unsupported_value(
-                param,
-                format!("'{other}' is none of image/jpeg, image/png, image/gif, image/webp."),
-            ));
+    match true_type(media_type, payload, data.name, report) {
+        known @ ("image/jpeg" | "image/png" | "image/gif" | "image/webp" | PDF) => {
+            Ok(binary(known, payload, data, report))
         }
-    };
-    Ok(Source::Base64 {
+        other => Err(Error::unsupported_value(
+            param,
+            format!("'{other}' is none of image/jpeg, image/png, image/gif, image/webp."),
+        )),
+    }
+}
+
+const PDF: &str = "application/pdf";
+
+/// A block of an image or a PDF.
+fn binary<'a>(media_type: &str, payload: &str, data: Data<'a>, report: &mut Report) -> Block<'a> {
+    let source = Source::Base64 {
         media_type: media_type.to_owned(),
-        data: without_space(data),
-    })
+        data: without_space(payload),
+    };
+    if media_type == PDF {
+        return Block::Document {
+            source,
+            title: data.title,
+            cache_control: data.cache_control,
+        };
+    }
+    if data.title.is_some() {
+        report.dropped.push(format!("{CONTENT}.file.filename"));
+    }
+    Block::Image {
+        source,
+        cache_control: data.cache_control,
+    }
+}
+
+/// The type that data is of: the provider refuses data that is not what it is called.
+fn true_type<'t>(called: &'t str, payload: &str, name: &str, report: &mut Report) -> &'t str {
+    let called = match called {
+        "image/jpg" => "image/jpeg",
+        called => called,
+    };
+    match type_of(payload) {
+        Some(found) if found != called => {
+            report.changed.push(name.to_owned());
+            found
+        }
+        _ => called,
+    }
+}
+
+/// The type that the first bytes of data show.
+fn type_of(payload: &str) -> Option<&'static str> {
+    const START: usize = 16;
+    let start: String = payload
+        .chars()
+        .filter(|c| !c.is_ascii_whitespace())
+        .take(START)
+        .collect();
+    let bytes = BASE64.decode(start).ok()?;
+    match bytes.as_slice() {
+        [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),
+        [0x89, b'P', b'N', b'G', ..] => Some("image/png"),
+        [b'G', b'I', b'F', b'8', ..] => Some("image/gif"),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
+        [b'%', b'P', b'D', b'F', b'-', ..] => Some(PDF),
+        _ => None,
+    }
 }
 
 fn file_block<'a>(
     mut file: Object<'a>,
     mut other: Object<'a>,
     param: &str,
+    report: &mut Report,
 ) -> Result<Block<'a>, Error> {
     let mut text = |name: &str| {
         file.take(name)
@@ -131,66 +245,80 @@ fn file_block<'a>(
     let data = text("file_data")?;
     let url = text("file_url")?;
     let id = text("file_id")?;
-    let cache_control = marker(&mut other);
     if id.is_some() {
         return Err(Error::unsupported_value(
             format!("{param}.file_id"),
             "Anthropic does not know OpenAI's files; send the content as file_data.",
         ));
     }
-    let link = url.or_else(|| data.clone().filter(|data| data.starts_with("https://")));
-    if let Some(url) = link {
+    report.left_out(&file, "messages.content.file");
+    let (url, data) = match (url, data) {
+        (Some(url), Some(_)) => {
+            report.dropped.push(FILE_DATA.to_owned());
+            (Some(url), None)
+        }
+        (None, Some(data)) if data.starts_with("https://") => (Some(data), None),
+        both => both,
+    };
+    if let Some(url) = url {
+        let cache_control = marker(&mut other, report);
+        report.left_out(&other, CONTENT);
         return Ok(Block::Document {
             source: Source::Url { url },
             title,
             cache_control,
         });
     }
-    let Some(data) = data else {
+    let Some(url) = data else {
         return Err(Error::Missing {
             param: format!("{param}.file_data"),
         });
     };
     let param = format!("{param}.file_data");
-    let Some((media_type, payload)) = data_url(&data) else {
+    let Some((media_type, payload)) = data_url(&url) else {
         return Err(Error::unsupported_value(
             param,
             "use a data: URL with base64, as in data:application/pdf;base64,….",
         ));
     };
-    if media_type.starts_with("image/") {
-        return Ok(Block::Image {
-            source: image(data, &param)?,
+    if media_type.starts_with("text/") {
+        if media_type != "text/plain" {
+            report.changed.push(FILE_DATA.to_owned());
+        }
+        let source = plain_text(payload, param)?;
+        let cache_control = marker(&mut other, report);
+        report.left_out(&other, CONTENT);
+        return Ok(Block::Document {
+            source,
+            title,
             cache_control,
         });
     }
-    let source = match media_type {
-        "application/pdf" => Source::Base64 {
-            media_type: media_type.to_owned(),
-            data: Cow::Owned(without_space(payload).into_owned()),
-        },
-        kind if kind.starts_with("text/") => {
-            let text = BASE64
-                .decode(without_space(payload).as_bytes())
-                .ok()
-                .and_then(|bytes| String::from_utf8(bytes).ok());
-            Source::Text {
-                media_type: "text/plain",
-                data: text
-                    .ok_or_else(|| Error::invalid(param, "it is no base64 of UTF-8 text."))?,
-            }
-        }
-        other => {
-            return Err(Error::unsupported_value(
-                param,
-                format!("files of type '{other}' cannot be sent to Anthropic."),
-            ));
-        }
-    };
-    Ok(Block::Document {
-        source,
+    let known = media_type.starts_with("image/") || media_type == PDF;
+    if !known && type_of(payload).is_none() {
+        return Err(Error::unsupported_value(
+            param,
+            format!("files of type '{media_type}' cannot be sent to Anthropic."),
+        ));
+    }
+    let data = Data {
+        name: FILE_DATA,
         title,
-        cache_control,
+        cache_control: None,
+    };
+    image(url, &param, data, other, report)
+}
+
+const FILE_DATA: &str = "messages.content.file.file_data";
+
+fn plain_text<'a>(payload: &str, param: String) -> Result<Source<'a>, Error> {
+    let text = BASE64
+        .decode(without_space(payload).as_bytes())
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok());
+    Ok(Source::Text {
+        media_type: "text/plain",
+        data: text.ok_or_else(|| Error::invalid(param, "it is no base64 of UTF-8 text."))?,
     })
 }
 
@@ -207,7 +335,7 @@ fn without_space(text: &str) -> Cow<'static, str> {
 
 /// A call's arguments as an object, whatever the model wrote: a call that was cut off must not
 /// make the whole conversation unusable.
-pub(super) fn arguments<'a>(text: &Cow<'a, str>) -> Raw<'a> {
+pub(super) fn arguments<'a>(text: &Cow<'a, str>, report: &mut Report) -> Raw<'a> {
     if text.trim().is_empty() {
         return Cow::Owned(json::raw(&Object::default()));
     }
@@ -215,8 +343,15 @@ pub(super) fn arguments<'a>(text: &Cow<'a, str>) -> Raw<'a> {
         Cow::Borrowed(text) => serde_json::from_str::<&'a RawValue>(text).map(Cow::Borrowed),
         Cow::Owned(text) => serde_json::from_str::<Box<RawValue>>(text).map(Cow::Owned),
     };
+    if let Ok(value) = &parsed
+        && value.get().starts_with('{')
+    {
+        return value.clone();
+    }
+    report
+        .changed
+        .push("messages.tool_calls.function.arguments".to_owned());
     match parsed {
-        Ok(value) if value.get().starts_with('{') => value,
         Ok(value) => Cow::Owned(json::raw(&fields!({"value": value}))),
         Err(_) => Cow::Owned(json::raw(&fields!({"_invalid_json": text}))),
     }

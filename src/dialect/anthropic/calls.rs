@@ -21,6 +21,8 @@ pub(super) struct Calls<'a> {
     waiting: BTreeSet<usize>,
     /// The same by the client's id, in order. All are of one turn: the next begins when none waits.
     waiting_by_id: HashMap<Cow<'a, str>, VecDeque<usize>>,
+    /// The same by the function's name. Here too stand calls that were answered by the other way.
+    waiting_by_name: HashMap<Cow<'a, str>, VecDeque<usize>>,
     /// Ids that are taken, and the next number to tell another one from it.
     taken: HashMap<String, usize>,
     named: HashSet<Cow<'a, str>>,
@@ -49,6 +51,8 @@ impl<'a> Calls<'a> {
         self.waiting.insert(position);
         let same = self.waiting_by_id.entry(call.id.clone()).or_default();
         same.push_back(position);
+        let same = self.waiting_by_name.entry(call.name.clone()).or_default();
+        same.push_back(position);
         id
     }
 
@@ -75,15 +79,22 @@ impl<'a> Calls<'a> {
 
     /// Takes the first call that waits under the client's id; gives its position and its id.
     pub(super) fn answer(&mut self, given: &str) -> Option<(usize, String)> {
-        let position = self.waiting_by_id.get_mut(given)?.pop_front()?;
-        self.waiting.remove(&position);
-        Some((position, self.all.get(position)?.id.clone()))
+        let position = first_of(self.waiting_by_id.get_mut(given)?, &self.waiting)?;
+        self.take(position)
     }
 
-    /// Takes the latest call that waits, whatever its id.
-    pub(super) fn answer_latest(&mut self) -> Option<(usize, String)> {
-        let given = self.all.get(*self.waiting.last()?)?.given.clone();
-        self.answer(&given)
+    /// Takes the first call of this function that waits; without a name the latest of all.
+    pub(super) fn answer_function(&mut self, name: Option<&str>) -> Option<(usize, String)> {
+        let position = match name {
+            Some(name) => first_of(self.waiting_by_name.get_mut(name)?, &self.waiting)?,
+            None => *self.waiting.last()?,
+        };
+        self.take(position)
+    }
+
+    fn take(&mut self, position: usize) -> Option<(usize, String)> {
+        self.waiting.remove(&position);
+        Some((position, self.all.get(position)?.id.clone()))
     }
 
     /// The first call that waits: the field of its id, and the id.
@@ -96,6 +107,16 @@ impl<'a> Calls<'a> {
     pub(super) fn into_names(self) -> Vec<String> {
         self.names
     }
+}
+
+/// The first of a queue that still waits.
+fn first_of(queue: &mut VecDeque<usize>, waiting: &BTreeSet<usize>) -> Option<usize> {
+    while let Some(position) = queue.pop_front() {
+        if waiting.contains(&position) {
+            return Some(position);
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -133,7 +154,7 @@ mod tests {
         assert_eq!(calls.answer("a"), Some((2, "a_2".to_owned())));
         assert_eq!(calls.answer("a"), None);
         assert_eq!(calls.first_waiting(), Some(("at b", "b")));
-        assert_eq!(calls.answer_latest(), Some((1, "b".to_owned())));
+        assert_eq!(calls.answer_function(None), Some((1, "b".to_owned())));
         assert_eq!(calls.first_waiting(), None);
     }
 
@@ -144,5 +165,19 @@ mod tests {
             calls.add(&call("a"), String::new(), false);
             assert!(calls.answer("a").is_some_and(|(position, _)| position == n));
         }
+    }
+
+    #[test]
+    fn results_of_functions_belong_to_the_calls_of_their_name() {
+        let mut calls = Calls::default();
+        for name in ["f", "g", "f"] {
+            let mut call = call(name);
+            call.name = name.into();
+            calls.add(&call, String::new(), false);
+        }
+        assert_eq!(calls.answer("f"), Some((0, "f".to_owned())));
+        assert_eq!(calls.answer_function(Some("f")), Some((2, "f_2".to_owned())));
+        assert_eq!(calls.answer_function(Some("f")), None);
+        assert_eq!(calls.answer_function(Some("g")), Some((1, "g".to_owned())));
     }
 }

@@ -1,6 +1,7 @@
 //! Hub request -> Messages request. Pure.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use serde_json::Value;
 
@@ -35,7 +36,7 @@ pub(super) fn request(request: &mut Request<'_>) -> Result<Translated, Error> {
     refuse(&mut fields)?;
 
     let max_tokens = max_tokens(&mut fields, &family, &mut report)?;
-    let mut effort = read_effort(&mut fields)?;
+    let mut effort = read_effort(&mut fields, &mut report)?;
     let forced = matches!(
         request.tool_choice,
         Some(Choice::Required | Choice::Function(_) | Choice::Allowed { required: true, .. })
@@ -67,14 +68,16 @@ pub(super) fn request(request: &mut Request<'_>) -> Result<Translated, Error> {
         });
 
     let mut talk = messages::write(&mut request.messages, &family, thinks)?;
-    report.dropped.append(&mut talk.dropped);
+    report.dropped.append(&mut talk.report.dropped);
+    report.changed.append(&mut talk.report.changed);
     // With a budget, a turn that called tools must begin with its thinking; it cannot be given back.
     if family.budgeted() && talk.unthought_calls && thinking.take().is_some() {
         report.dropped.push("reasoning_effort".to_owned());
     }
 
-    let (mut tools, tool_choice) = tools(request, &family, &mut fields, &talk, &mut report)?;
-    let format = output_format(&mut fields, &mut talk, &mut report)?;
+    let mut budget = schema::Budget::default();
+    let format = output_format(&mut fields, &mut talk, &mut budget, &mut report)?;
+    let (mut tools, tool_choice) = tools(request, &family, &mut fields, &talk, &mut budget, &mut report)?;
     let output_config = (plan.effort.is_some() || format.is_some()).then_some(OutputConfig {
         effort: plan.effort,
         format,
@@ -97,7 +100,7 @@ pub(super) fn request(request: &mut Request<'_>) -> Result<Translated, Error> {
         temperature: sampling.temperature,
         top_p: sampling.top_p,
         top_k: sampling.top_k,
-        stop_sequences: stop(&mut fields)?,
+        stop_sequences: stop(&mut fields, &mut report)?,
         service_tier: service_tier(&mut fields, &mut report)?,
         metadata: user_id(&mut fields, &mut report)?,
         thinking,
@@ -198,7 +201,12 @@ fn max_tokens(fields: &mut Object<'_>, family: &Family, report: &mut Report) -> 
     let newer = fields.read::<i64>("", "max_completion_tokens")?;
     let older = fields.read::<i64>("", "max_tokens")?;
     let (name, wanted) = match (newer, older) {
-        (Some(n), _) => ("max_completion_tokens", n),
+        (Some(n), older) => {
+            if older.is_some_and(|older| older != n) {
+                report.dropped.push("max_tokens".to_owned());
+            }
+            ("max_completion_tokens", n)
+        }
         (None, Some(n)) => ("max_tokens", n),
         (None, None) => return Ok(family.max_output),
     };
@@ -260,9 +268,20 @@ fn sampling(
     })
 }
 
+/// Asks for JSON in words.
+fn ask(talk: &mut Conversation<'_>, more: &str) {
+    talk.system.push(Block::Text {
+        text: Cow::Owned(format!(
+            "Reply with a single JSON object and nothing else.{more}"
+        )),
+        cache_control: None,
+    });
+}
+
 fn output_format(
     fields: &mut Object<'_>,
     talk: &mut Conversation<'_>,
+    budget: &mut schema::Budget,
     report: &mut Report,
 ) -> Result<Option<OutputFormat>, Error> {
     const AT: &str = "response_format";
@@ -270,66 +289,95 @@ fn output_format(
         return Ok(None);
     };
     let mut format = json::object(&format, &AT)?;
+    let missing = |name: &str| Error::Missing {
+        param: format!("{AT}.{name}"),
+    };
     let kind: String = format
         .read("response_format.", "type")?
-        .ok_or_else(|| Error::Missing {
-            param: "response_format.type".to_owned(),
-        })?;
-    let ask = |talk: &mut Conversation<'_>, more: String| {
-        talk.system.push(Block::Text {
-            text: Cow::Owned(format!(
-                "Reply with a single JSON object and nothing else.{more}"
-            )),
-            cache_control: None,
-        });
-    };
-    match kind.as_str() {
-        "text" => Ok(None),
+        .ok_or_else(|| missing("type"))?;
+    let written = match kind.as_str() {
+        "text" => None,
         "json_object" => {
             report.changed.push(AT.to_owned());
-            ask(talk, String::new());
-            Ok(None)
+            ask(talk, "");
+            None
         }
         "json_schema" => {
-            let missing = |name: &str| Error::Missing {
-                param: format!("response_format.{name}"),
-            };
             let wrapper = format
                 .take("json_schema")
                 .ok_or_else(|| missing("json_schema"))?;
-            let mut wrapper = json::object(&wrapper, &"response_format.json_schema")?;
-            let schema = wrapper
-                .take("schema")
-                .ok_or_else(|| missing("json_schema.schema"))?;
-            let value: Value = serde_json::from_str(schema.get()).unwrap_or_default();
-            let at = "response_format.json_schema.schema";
-            if !value.is_object() {
-                return Err(Error::wrong_type(at, "a JSON Schema object"));
-            }
-            if schema::refers_outside(&value) {
-                return Err(Error::unsupported_value(
-                    at,
-                    "a $ref to another document is not followed; put the schema itself there.",
-                ));
-            }
-            if let Some(schema) = schema::accepted(value) {
-                return Ok(Some(OutputFormat {
-                    kind: "json_schema",
-                    schema,
-                }));
-            }
-            report.changed.push(AT.to_owned());
-            ask(talk, format!(" It must follow this JSON Schema: {schema}"));
-            Ok(None)
+            let wrapper = json::object(&wrapper, &"response_format.json_schema")?;
+            json_schema(wrapper, talk, budget, report)?
         }
-        other => Err(Error::invalid(
-            "response_format.type",
-            format!("'{other}' is none of text, json_object, json_schema."),
-        )),
-    }
+        other => {
+            return Err(Error::invalid(
+                "response_format.type",
+                format!("'{other}' is none of text, json_object, json_schema."),
+            ));
+        }
+    };
+    report.left_out(&format, AT);
+    Ok(written)
 }
 
-fn stop(fields: &mut Object<'_>) -> Result<Vec<String>, Error> {
+fn json_schema(
+    mut wrapper: Object<'_>,
+    talk: &mut Conversation<'_>,
+    budget: &mut schema::Budget,
+    report: &mut Report,
+) -> Result<Option<OutputFormat>, Error> {
+    const AT: &str = "response_format.json_schema";
+    const PREFIX: &str = "response_format.json_schema.";
+    const SCHEMA: &str = "response_format.json_schema.schema";
+    let schema = wrapper.take("schema").ok_or_else(|| Error::Missing {
+        param: SCHEMA.to_owned(),
+    })?;
+    let value = schema::read(&schema, SCHEMA)?;
+    if !value.is_object() {
+        return Err(Error::wrong_type(SCHEMA, "a JSON Schema object"));
+    }
+    if schema::refers_outside(&value) {
+        return Err(Error::unsupported_value(
+            SCHEMA,
+            "a $ref to another document is not followed; put the schema itself there.",
+        ));
+    }
+    let name: Option<String> = wrapper.read(PREFIX, "name")?;
+    let description: Option<String> = wrapper.read(PREFIX, "description")?;
+    // The provider always holds itself to a schema.
+    wrapper.take("strict");
+    report.left_out(&wrapper, AT);
+    let Some(mut accepted) = schema::accepted(value, budget) else {
+        report.changed.push("response_format".to_owned());
+        let about = description.map(|text| format!(" {text}")).unwrap_or_default();
+        ask(talk, &format!("{about} It must follow this JSON Schema: {schema}"));
+        return Ok(None);
+    };
+    if accepted.changed {
+        report.changed.push(SCHEMA.to_owned());
+    }
+    // The provider has no place for these but the schema.
+    for (own, word, text) in [
+        ("name", "title", name),
+        ("description", "description", description),
+    ] {
+        if let (Some(text), Value::Object(schema)) = (text, &mut accepted.schema) {
+            let list = if schema.contains_key(word) {
+                &mut report.dropped
+            } else {
+                schema.insert(word.to_owned(), Value::String(text));
+                &mut report.changed
+            };
+            list.push(format!("{PREFIX}{own}"));
+        }
+    }
+    Ok(Some(OutputFormat {
+        kind: "json_schema",
+        schema: accepted.schema,
+    }))
+}
+
+fn stop(fields: &mut Object<'_>, report: &mut Report) -> Result<Vec<String>, Error> {
     let Some(stop) = fields.take("stop") else {
         return Ok(Vec::new());
     };
@@ -340,13 +388,13 @@ fn stop(fields: &mut Object<'_>) -> Result<Vec<String>, Error> {
             .map_err(|_| Error::wrong_type("stop", "a string or an array of strings"))?
     };
     // The provider refuses sequences of white space only.
+    let given = list.len();
     list.retain(|sequence| !sequence.trim().is_empty());
-    let mut seen = Vec::new();
-    list.retain(|sequence| {
-        let new = !seen.contains(sequence);
-        seen.push(sequence.clone());
-        new
-    });
+    if list.len() < given {
+        report.dropped.push("stop".to_owned());
+    }
+    let mut seen = HashSet::new();
+    list.retain(|sequence| seen.insert(sequence.clone()));
     Ok(list)
 }
 
@@ -378,7 +426,11 @@ fn user_id<'a>(
         if let Some(id) = metadata.take("user_id") {
             found = Some(("metadata", json::text(&id, &"metadata.user_id")?));
         }
-        if !metadata.fields.is_empty() {
+        if metadata
+            .fields
+            .iter()
+            .any(|field| field.value.get() != "null")
+        {
             report.dropped.push("metadata".to_owned());
         }
     }
@@ -387,6 +439,8 @@ fn user_id<'a>(
             let id = json::text(&id, &name)?;
             if found.is_none() {
                 found = Some((name, id));
+            } else if found.as_ref().is_some_and(|(_, taken)| *taken != id) {
+                report.dropped.push(name.to_owned());
             }
         }
     }

@@ -8,25 +8,29 @@ use super::family::Family;
 use super::replay::{thinking_blocks, verbatim_blocks};
 use super::wire::{Block, ResultContent, Speaker, Turn};
 use crate::codec::json::Object;
+use crate::dialect::Report;
 use crate::dialect::hub::{CallIn, Message, Place, Role};
 use crate::error::Error;
 
-/// The conversation in Anthropic's shape, and what was left out on the way.
+/// The conversation in Anthropic's shape, and what it does not say as the client did.
 #[derive(Debug, Default)]
 pub(super) struct Conversation<'a> {
     pub system: Vec<Block<'a>>,
     pub turns: Vec<Turn<'a>>,
-    pub dropped: Vec<String>,
+    pub report: Report,
     /// Names of the tools that were called, in order of appearance.
     pub called: Vec<String>,
     /// Whether the last assistant turn calls tools without a thinking block before them.
     pub unthought_calls: bool,
 }
 
+#[derive(Default)]
 struct Writer<'a> {
     out: Conversation<'a>,
     calls: Calls<'a>,
-    /// System texts that came between a call and its result.
+    /// Results of calls, with their positions, until all of the turn are there.
+    results: Vec<(usize, Block<'a>)>,
+    /// What came between a call and its result.
     held: Vec<Block<'a>>,
 }
 
@@ -36,20 +40,14 @@ pub(super) fn write<'a>(
     family: &Family,
     thinking: bool,
 ) -> Result<Conversation<'a>, Error> {
-    let mut writer = Writer {
-        out: Conversation::default(),
-        calls: Calls::default(),
-        held: Vec::new(),
-    };
+    let mut writer = Writer::default();
     let mut messages = std::mem::take(messages).into_iter().peekable();
     while let Some(message) = messages.next_if(|m| matches!(m.role, Role::System | Role::Developer))
     {
-        writer.note_name(&message);
-        let blocks = texts(message)?;
+        let blocks = writer.texts(message)?;
         writer.out.system.extend(blocks);
     }
     while let Some(message) = messages.next() {
-        writer.note_name(&message);
         match message.role {
             Role::System | Role::Developer => {
                 let before_answer = messages
@@ -57,31 +55,15 @@ pub(super) fn write<'a>(
                     .is_none_or(|next| next.role == Role::Assistant);
                 writer.system(message, family, before_answer)?;
             }
-            Role::User => {
-                writer.all_answered()?;
-                let blocks = parts(message.content, message.at)?;
-                writer.push(Speaker::User, blocks);
-            }
+            Role::User => writer.user(message)?,
             Role::Assistant => {
-                writer.all_answered()?;
+                // Of what an assistant says in one go the calls need no results in between.
+                if !writer.in_answer() {
+                    writer.all_answered()?;
+                }
                 writer.assistant(message, thinking)?;
             }
-            Role::Tool | Role::Function => {
-                let mut results = vec![writer.result(message)?];
-                while let Some(next) =
-                    messages.next_if(|m| matches!(m.role, Role::Tool | Role::Function))
-                {
-                    results.push(writer.result(next)?);
-                }
-                // The provider wants the results in the order of the calls.
-                results.sort_by_key(|(order, _)| *order);
-                let blocks = results.into_iter().map(|(_, block)| block).collect();
-                writer.push(Speaker::User, blocks);
-                if writer.calls.first_waiting().is_none() {
-                    let held = std::mem::take(&mut writer.held);
-                    writer.push(Speaker::User, held);
-                }
-            }
+            Role::Tool | Role::Function => writer.result(message)?,
         }
     }
     writer.all_answered()?;
@@ -89,10 +71,33 @@ pub(super) fn write<'a>(
 }
 
 impl<'a> Writer<'a> {
-    fn note_name(&mut self, message: &Message<'_>) {
-        if message.name.is_some() && message.role != Role::Function {
-            self.out.dropped.push("messages.name".to_owned());
+    /// Sees to the members of a message that are none of its content.
+    fn members(
+        &mut self,
+        name: Option<&Cow<'_, str>>,
+        mut other: Object<'a>,
+        blocks: &mut [Block<'a>],
+    ) {
+        const MARKER: &str = "messages.cache_control";
+        let report = &mut self.out.report;
+        if name.is_some() {
+            report.dropped.push("messages.name".to_owned());
         }
+        if let Some(marker) = other.take("cache_control") {
+            match blocks.iter_mut().rev().find_map(Block::marker) {
+                Some(place) => {
+                    if place.is_none() {
+                        *place = Some(marker);
+                    }
+                    report.changed.push(MARKER.to_owned());
+                }
+                None => report.dropped.push(MARKER.to_owned()),
+            }
+        }
+        if blocks.is_empty() {
+            report.dropped.push("messages.content".to_owned());
+        }
+        report.left_out(&other, "messages");
     }
 
     fn push(&mut self, role: Speaker, mut blocks: Vec<Block<'a>>) {
@@ -108,6 +113,14 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// Whether the last thing was said by the assistant.
+    fn in_answer(&self) -> bool {
+        let last = self.out.turns.last();
+        self.results.is_empty()
+            && self.held.is_empty()
+            && last.is_some_and(|turn| turn.role == Speaker::Assistant)
+    }
+
     fn all_answered(&self) -> Result<(), Error> {
         match self.calls.first_waiting() {
             Some((param, id)) => Err(Error::invalid(
@@ -116,6 +129,29 @@ impl<'a> Writer<'a> {
             )),
             None => Ok(()),
         }
+    }
+
+    /// Writes what a person says: behind the results where some are still to come.
+    fn say(&mut self, mut blocks: Vec<Block<'a>>) {
+        if self.calls.first_waiting().is_some() {
+            self.out.report.changed.push("messages".to_owned());
+            self.held.append(&mut blocks);
+        } else {
+            self.push(Speaker::User, blocks);
+        }
+    }
+
+    fn user(&mut self, message: Message<'a>) -> Result<(), Error> {
+        let mut blocks = parts(message.content, message.at, &mut self.out.report)?;
+        self.members(message.name.as_ref(), message.other, &mut blocks);
+        self.say(blocks);
+        Ok(())
+    }
+
+    fn texts(&mut self, message: Message<'a>) -> Result<Vec<Block<'a>>, Error> {
+        let mut blocks = texts(message.content, message.at, &mut self.out.report)?;
+        self.members(message.name.as_ref(), message.other, &mut blocks);
+        Ok(blocks)
     }
 
     fn system(
@@ -129,10 +165,13 @@ impl<'a> Writer<'a> {
             .turns
             .last()
             .is_some_and(|turn| turn.role != Speaker::Assistant);
-        let blocks = texts(message)?;
+        let blocks = self.texts(message)?;
         if family.system_inside && after_user && before_answer && self.held.is_empty() {
             self.push(Speaker::System, blocks);
             return Ok(());
+        }
+        if !blocks.is_empty() {
+            self.out.report.changed.push("messages.role".to_owned());
         }
         let marked = blocks.into_iter().map(|block| match block {
             Block::Text {
@@ -144,69 +183,105 @@ impl<'a> Writer<'a> {
             },
             other => other,
         });
-        if self.calls.first_waiting().is_some() {
-            self.held.extend(marked);
-        } else {
-            let marked = marked.collect();
-            self.push(Speaker::User, marked);
-        }
+        let marked = marked.collect();
+        self.say(marked);
         Ok(())
     }
 
     fn assistant(&mut self, mut message: Message<'a>, thinking: bool) -> Result<(), Error> {
         let at = message.at;
-        if let Some(blocks) = verbatim_blocks(&mut message, at)? {
+        if let Some(mut blocks) = verbatim_blocks(&mut message, at, &mut self.out.report)? {
             // The ids in these blocks are the provider's own; the results must find them.
             for (k, call) in message.tool_calls.iter().enumerate() {
                 self.calls.add(call, call_param(call, at, k), true);
+                self.out.report.left_out(&call.other, "messages.tool_calls");
             }
-            self.out.unthought_calls = false;
+            if message.refusal.is_some() {
+                self.out.report.dropped.push("messages.refusal".to_owned());
+            }
+            self.members(message.name.as_ref(), message.other, &mut blocks);
             self.push(Speaker::Assistant, blocks);
             return Ok(());
         }
-        let mut blocks = thinking_blocks(&mut message, at)?;
-        if !thinking {
-            blocks.clear();
-        }
-        let thought = !blocks.is_empty();
-        if message.other.take("audio").is_some() {
-            self.out.dropped.push("messages.audio".to_owned());
-        }
-        let refusal = message.refusal.take();
+        let mut blocks = self.thoughts(&mut message, thinking)?;
         let said = !message.content.is_empty();
-        blocks.append(&mut parts(message.content, at)?);
-        if let Some(text) = refusal
-            && !said
-        {
-            blocks.extend(text_block(text, Object::default()));
+        blocks.append(&mut parts(message.content, at, &mut self.out.report)?);
+        if let Some(text) = message.refusal {
+            let report = &mut self.out.report;
+            // Beside what was said it is the gateway's own word of how the answer ended.
+            if said {
+                report.dropped.push("messages.refusal".to_owned());
+            } else {
+                report.changed.push("messages.refusal".to_owned());
+                blocks.extend(text_block(text, Object::default(), report));
+            }
         }
-        self.out.unthought_calls = !message.tool_calls.is_empty() && !thought;
-        for (k, mut call) in message.tool_calls.into_iter().enumerate() {
-            let id = self.calls.add(&call, call_param(&call, at, k), false);
-            let cache_control = call.other.take("cache_control");
-            blocks.push(Block::ToolUse {
-                id,
-                name: call.name,
-                input: arguments(&call.arguments),
-                cache_control,
-            });
+        for (k, call) in message.tool_calls.into_iter().enumerate() {
+            let block = self.call(call, at, k);
+            blocks.push(block);
         }
+        self.members(message.name.as_ref(), message.other, &mut blocks);
         self.push(Speaker::Assistant, blocks);
         Ok(())
     }
 
-    /// A tool's result, with the position of its call.
-    fn result(&mut self, mut message: Message<'a>) -> Result<(usize, Block<'a>), Error> {
+    /// The thinking that a message brings along, as far as it can be given back.
+    fn thoughts(
+        &mut self,
+        message: &mut Message<'a>,
+        thinking: bool,
+    ) -> Result<Vec<Block<'a>>, Error> {
         let at = message.at;
-        let found = match (message.role, &message.tool_call_id) {
-            (Role::Function, _) => self.calls.answer_latest(),
-            (_, Some(given)) => self.calls.answer(given),
-            (_, None) => None,
+        let mut blocks = thinking_blocks(message, at, &mut self.out.report)?;
+        let report = &mut self.out.report;
+        if !thinking && !blocks.is_empty() {
+            blocks.clear();
+            report
+                .dropped
+                .push("messages.reasoning_details".to_owned());
+        }
+        // Without its signature the provider does not take it.
+        let readable = message.reasoning.take();
+        if blocks.is_empty() && readable.is_some_and(|text| !text.trim().is_empty()) {
+            report.dropped.push("messages.reasoning_content".to_owned());
+        }
+        Ok(blocks)
+    }
+
+    fn call(&mut self, mut call: CallIn<'a>, at: Place, k: usize) -> Block<'a> {
+        let id = self.calls.add(&call, call_param(&call, at, k), false);
+        let report = &mut self.out.report;
+        if id != *call.id {
+            report.changed.push("messages.tool_calls.id".to_owned());
+        }
+        let cache_control = call.other.take("cache_control");
+        report.left_out(&call.other, "messages.tool_calls");
+        Block::ToolUse {
+            id,
+            name: call.name,
+            input: arguments(&call.arguments, report),
+            cache_control,
+        }
+    }
+
+    /// Takes a tool's result; the last one of a turn brings all of them into it.
+    fn result(&mut self, mut message: Message<'a>) -> Result<(), Error> {
+        let at = message.at;
+        let older = message.role == Role::Function;
+        let found = match &message.tool_call_id {
+            _ if older => self.calls.answer_function(message.name.as_deref()),
+            Some(given) => self.calls.answer(given),
+            None => None,
         };
         let Some((order, tool_use_id)) = found else {
+            let (member, what) = if older {
+                ("name", "function")
+            } else {
+                ("tool_call_id", "id")
+            };
             return Err(Error::invalid(
-                format!("{at}.tool_call_id"),
-                "no call before it has this id, or the call has its result already.",
+                format!("{at}.{member}"),
+                format!("no call before it has this {what}, or the call has its result already."),
             ));
         };
         let is_error = message
@@ -215,7 +290,12 @@ impl<'a> Writer<'a> {
             .unwrap_or(false);
         let cache_control = message.other.take("cache_control");
         let plain = message.plain;
-        let mut blocks = parts(message.content, at)?;
+        let report = &mut self.out.report;
+        if message.name.is_some() && !older {
+            report.dropped.push("messages.name".to_owned());
+        }
+        report.left_out(&message.other, "messages");
+        let mut blocks = parts(message.content, at, report)?;
         let content = match blocks.pop() {
             None => None,
             Some(Block::Text {
@@ -233,57 +313,84 @@ impl<'a> Writer<'a> {
             is_error,
             cache_control,
         };
-        Ok((order, block))
+        self.results.push((order, block));
+        if self.calls.first_waiting().is_none() {
+            self.close_results();
+        }
+        Ok(())
     }
 
-    fn finish(mut self, family: &Family) -> Result<Conversation<'a>, Error> {
+    /// Writes the results in the order of their calls, and behind them what had to wait.
+    fn close_results(&mut self) {
+        let mut results = std::mem::take(&mut self.results);
+        results.sort_by_key(|(order, _)| *order);
+        let blocks = results.into_iter().map(|(_, block)| block).collect();
+        self.push(Speaker::User, blocks);
         let held = std::mem::take(&mut self.held);
         self.push(Speaker::User, held);
+    }
+
+    fn finish(self, family: &Family) -> Result<Conversation<'a>, Error> {
         let mut out = self.out;
         out.called = self.calls.into_names();
-        if out.turns.is_empty() {
+        let Some(first) = out.turns.first() else {
             return Err(Error::invalid(
                 "messages",
                 "messages must contain at least one non-empty message.",
             ));
-        }
+        };
         let plain = |text: &'static str| {
             vec![Block::Text {
                 text: Cow::Borrowed(text),
                 cache_control: None,
             }]
         };
-        if out
-            .turns
-            .first()
-            .is_some_and(|turn| turn.role == Speaker::Assistant)
-        {
-            out.turns.insert(
-                0,
-                Turn {
-                    role: Speaker::User,
-                    content: plain("."),
-                },
-            );
+        if first.role == Speaker::Assistant {
+            // The provider wants a person to begin.
+            let content = plain(".");
+            let role = Speaker::User;
+            out.turns.insert(0, Turn { role, content });
+            out.report.changed.push("messages".to_owned());
         }
+        out.unthought_calls = unthought_calls(&out.turns);
         if let Some(last) = out.turns.last_mut()
             && last.role == Speaker::Assistant
         {
             if family.prefill {
                 // The provider refuses white space at the end of what it is to continue.
-                if let Some(Block::Text { text, .. }) = last.content.last_mut() {
+                if let Some(Block::Text { text, .. }) = last.content.last_mut()
+                    && text.trim_end().len() < text.len()
+                {
                     *text = Cow::Owned(text.trim_end().to_owned());
+                    out.report.changed.push("messages.content".to_owned());
                 }
             } else {
                 out.turns.push(Turn {
                     role: Speaker::User,
                     content: plain("Continue."),
                 });
-                out.dropped.push("messages.prefill".to_owned());
+                out.report.dropped.push("messages.prefill".to_owned());
             }
         }
         Ok(out)
     }
+}
+
+/// Whether the last assistant turn calls tools and does not begin with its thinking.
+fn unthought_calls(turns: &[Turn<'_>]) -> bool {
+    let last = turns.iter().rfind(|turn| turn.role == Speaker::Assistant);
+    last.is_some_and(|turn| {
+        let calls = turn
+            .content
+            .iter()
+            .any(|block| matches!(block, Block::ToolUse { .. }));
+        // Blocks that a client kept as they were begin as they did.
+        let begun = matches!(
+            turn.content.first(),
+            Some(Block::Thinking { .. } | Block::RedactedThinking { .. } | Block::Verbatim(_))
+        );
+        calls && !begun
+    })
 }
 
 /// The field that holds a call's id in the client's request.

@@ -7,6 +7,7 @@ mod egress;
 mod error;
 mod family;
 mod messages;
+mod rebuild;
 mod replay;
 mod schema;
 mod stream_in;
@@ -29,12 +30,10 @@ const DETAIL_FORMAT: &str = "anthropic-claude-v1";
 
 impl Egress for MessagesProvider {
     fn request(&self, request: &mut Request<'_>, memory: &dyn Memory) -> Result<Translated, Error> {
-        for message in &mut request.messages {
-            if replay::remember(message, memory) {
-                request
-                    .changed
-                    .push("messages.reasoning_details".to_owned());
-            }
+        if replay::remember(&mut request.messages, memory) {
+            request
+                .changed
+                .push("messages.reasoning_details".to_owned());
         }
         egress::request(request)
     }

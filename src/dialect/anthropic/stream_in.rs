@@ -1,13 +1,15 @@
 //! Messages events -> hub events; one state machine per stream. Pure.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::answer::{annotation, compact, declined, finish, redacted, usage};
+use super::answer::{annotation, compact, declined, finish, redacted, usage, REFUSAL};
+use super::rebuild::{Piece, Rebuild};
 use super::wire::{AnswerBlock, BLOCKS, Citation, WireUsage, read_loosely};
 use super::{DETAIL_FORMAT, error};
 use crate::codec::json::Text;
@@ -57,7 +59,7 @@ struct Delta {
     #[serde(default)]
     partial_json: Option<String>,
     #[serde(default)]
-    citation: Option<Citation>,
+    citation: Option<Box<RawValue>>,
     #[serde(default)]
     stop_reason: Option<String>,
     #[serde(default)]
@@ -135,13 +137,30 @@ enum Block {
     Other,
 }
 
+/// A block that is open, and its position among all.
+struct Open {
+    block: Block,
+    at: usize,
+}
+
+/// Most blocks that are open at once, and longest id of a message: no provider comes near.
+const MAX_OPEN: usize = 1000;
+
 /// Reads the events of one stream.
+#[expect(clippy::struct_excessive_bools, reason = "each was seen or was not")]
 pub(super) struct FromMessages {
     provider: &'static str,
     id: Option<String>,
     started: bool,
     ended: bool,
-    blocks: Vec<(u64, Block)>,
+    /// The open blocks by their index.
+    blocks: BTreeMap<u64, Open>,
+    rebuild: Rebuild,
+    /// How much memory citations take that are told with the end of their block, in bytes.
+    cited: usize,
+    /// Whether there was a block that means nothing here, and one that does.
+    strange: bool,
+    known: bool,
     calls: usize,
     /// Code points of text so far.
     said: usize,
@@ -159,7 +178,11 @@ impl FromMessages {
             id: None,
             started: false,
             ended: false,
-            blocks: Vec::new(),
+            blocks: BTreeMap::new(),
+            rebuild: Rebuild::default(),
+            cited: 0,
+            strange: false,
+            known: false,
             calls: 0,
             said: 0,
             usage: WireUsage::default(),
@@ -196,7 +219,15 @@ impl FromMessages {
         old.iterations = new.iterations.or(old.iterations.take());
     }
 
-    fn open(&mut self, index: u64, block: AnswerBlock, out: &mut Vec<Event>) {
+    fn open(
+        &mut self,
+        index: u64,
+        raw: &RawValue,
+        block: AnswerBlock,
+        out: &mut Vec<Event>,
+    ) {
+        let kind = block.kind.clone();
+        self.known = true;
         let opened = match block.kind.as_str() {
             "text" => {
                 let start = self.said;
@@ -242,41 +273,61 @@ impl FromMessages {
             }
             _ => Block::Other,
         };
-        self.blocks.push((index, opened));
+        let at = self.rebuild.begin(&kind, raw);
+        self.begin(index, opened, at, out);
+    }
+
+    /// A block is open; one of the same index that was not closed ends with that.
+    fn begin(&mut self, index: u64, block: Block, at: usize, out: &mut Vec<Event>) {
+        if self.blocks.contains_key(&index) {
+            self.close(index, out);
+        }
+        if self.blocks.len() >= MAX_OPEN {
+            return self.broken("too many blocks of it are open", out);
+        }
+        self.blocks.insert(index, Open { block, at });
     }
 
     fn delta(&mut self, index: u64, delta: Delta, out: &mut Vec<Event>) {
-        let Some((_, block)) = self.blocks.iter_mut().rev().find(|(i, _)| *i == index) else {
+        let Some(Open { block, at }) = self.blocks.get_mut(&index) else {
             return self.broken("a delta belongs to no open block", out);
         };
+        let (at, rebuild) = (*at, &mut self.rebuild);
         match (delta.kind.as_deref(), block) {
             (Some("text_delta"), Block::Text { .. }) => {
                 if let Some(text) = delta.text.filter(|text| !text.is_empty()) {
+                    rebuild.add(at, &Piece::Text(&text));
                     self.said += text.chars().count();
                     out.push(Event::Text(text));
                 }
             }
             (Some("thinking_delta"), Block::Thinking) => {
                 if let Some(text) = delta.thinking.filter(|text| !text.is_empty()) {
+                    rebuild.add(at, &Piece::Thinking(&text));
                     out.push(Event::Detail(thought(index, Some(text), None)));
                 }
             }
             (Some("signature_delta"), Block::Thinking) => {
                 if let Some(signature) = delta.signature.filter(|text| !text.is_empty()) {
+                    rebuild.add(at, &Piece::Signature(&signature));
                     out.push(Event::Detail(thought(index, None, Some(signature))));
                 }
             }
-            (Some("input_json_delta"), Block::Tool { index, empty, .. }) => {
+            (Some("input_json_delta"), block) => {
                 if let Some(fragment) = delta.partial_json.filter(|text| !text.is_empty()) {
-                    *empty = false;
-                    out.push(Event::Arguments {
-                        index: *index,
-                        fragment,
-                    });
+                    rebuild.add(at, &Piece::Input(&fragment));
+                    if let Block::Tool { index, empty, .. } = block {
+                        *empty = false;
+                        out.push(Event::Arguments { index: *index, fragment });
+                    }
                 }
             }
             (Some("citations_delta"), Block::Text { citations, .. }) => {
-                citations.extend(delta.citation);
+                if let Some(citation) = delta.citation {
+                    rebuild.add(at, &Piece::Citation(&citation));
+                    self.cited += citation.get().len();
+                    citations.extend(read_loosely::<Citation>(&citation));
+                }
             }
             _ => {}
         }
@@ -307,11 +358,15 @@ impl FromMessages {
 
     /// Adds text to an open block; `false` where that is none of text.
     fn text(&mut self, index: u64, text: String, out: &mut Vec<Event>) -> bool {
-        let block = self.blocks.iter().rev().find(|(i, _)| *i == index);
-        if !matches!(block, Some((_, Block::Text { .. }))) {
+        let Some(Open {
+            block: Block::Text { .. },
+            at,
+        }) = self.blocks.get(&index)
+        else {
             return false;
-        }
+        };
         if !text.is_empty() {
+            self.rebuild.add(*at, &Piece::Text(&text));
             self.said += text.chars().count();
             out.push(Event::Text(text));
         }
@@ -319,10 +374,10 @@ impl FromMessages {
     }
 
     fn close(&mut self, index: u64, out: &mut Vec<Event>) {
-        let Some(at) = self.blocks.iter().rposition(|(i, _)| *i == index) else {
+        let Some(Open { block, .. }) = self.blocks.remove(&index) else {
             return self.broken("a block ends that was not open", out);
         };
-        match self.blocks.remove(at).1 {
+        match block {
             Block::Tool {
                 index,
                 input,
@@ -351,13 +406,18 @@ impl FromMessages {
     }
 
     fn complete(&mut self, out: &mut Vec<Event>) {
+        let (reason, native) = finish(self.stop_reason.as_deref());
+        if self.strange && !self.known && reason == Finish::Stop {
+            return self.broken("it has no block of a kind that is known", out);
+        }
         // Blocks that were not closed end with the message.
-        let open: Vec<u64> = self.blocks.iter().map(|(index, _)| *index).collect();
-        for index in open {
+        while let Some((&index, _)) = self.blocks.first_key_value() {
             self.close(index, out);
         }
         self.ended = true;
-        let (reason, native) = finish(self.stop_reason.as_deref());
+        if let Some(blocks) = self.rebuild.finish() {
+            out.push(Event::Blocks(blocks));
+        }
         out.push(Event::Finish { reason, native });
         if self.counted {
             out.push(Event::Usage(usage(&self.usage)));
@@ -379,6 +439,10 @@ fn thought(index: u64, text: Option<String>, signature: Option<String>) -> Detai
 }
 
 impl StreamIn for FromMessages {
+    fn held(&self) -> usize {
+        self.rebuild.size() + self.cited + self.blocks.len() * size_of::<Open>()
+    }
+
     fn push(&mut self, event: &sse::Event<'_>, out: &mut Vec<Event>) {
         if self.ended || self.usual(&event.data, out) {
             return;
@@ -420,12 +484,14 @@ impl StreamIn for FromMessages {
                 let Some(raw) = wire.content_block else {
                     return self.broken("a block begins without one", out);
                 };
-                if kind_of(raw.get()).is_some_and(|kind| !BLOCKS.contains(&kind.as_str())) {
-                    self.blocks.push((index, Block::Other));
-                    return;
+                let kind = kind_of(raw.get());
+                if let Some(kind) = kind.filter(|kind| !BLOCKS.contains(&kind.as_str())) {
+                    self.strange = true;
+                    let at = self.rebuild.begin(&kind, &raw);
+                    return self.begin(index, Block::Other, at, out);
                 }
                 match serde_json::from_str(raw.get()) {
-                    Ok(block) => self.open(index, block, out),
+                    Ok(block) => self.open(index, &raw, block, out),
                     Err(_) => self.broken("a block of its stream cannot be read", out),
                 }
             }
@@ -433,7 +499,10 @@ impl StreamIn for FromMessages {
                 let Some(raw) = wire.delta else {
                     return self.broken("a delta comes without one", out);
                 };
-                if kind_of(raw.get()).is_some_and(|kind| !DELTAS.contains(&kind.as_str())) {
+                if let Some(kind) = kind_of(raw.get()).filter(|kind| !DELTAS.contains(&kind.as_str())) {
+                    if let Some(open) = self.blocks.get(&index) {
+                        self.rebuild.add_other(open.at, &kind, &raw);
+                    }
                     return;
                 }
                 match serde_json::from_str(raw.get()) {
@@ -452,7 +521,7 @@ impl StreamIn for FromMessages {
                 if let Some(Ok(delta)) = delta
                     && delta.stop_reason.is_some()
                 {
-                    if finish(delta.stop_reason.as_deref()).0 == Finish::ContentFilter {
+                    if delta.stop_reason.as_deref() == Some(REFUSAL) {
                         let details = delta.stop_details.as_deref().and_then(read_loosely);
                         out.push(Event::Refusal(declined(details)));
                     }

@@ -30,7 +30,10 @@ pub(super) struct Effort {
     hidden: bool,
 }
 
-pub(super) fn read_effort(fields: &mut Object<'_>) -> Result<Option<Effort>, Error> {
+pub(super) fn read_effort(
+    fields: &mut Object<'_>,
+    report: &mut Report,
+) -> Result<Option<Effort>, Error> {
     const WORDS: [&str; 7] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
     let mut effort = None;
     for name in ["reasoning_effort", "reasoning"] {
@@ -38,6 +41,7 @@ pub(super) fn read_effort(fields: &mut Object<'_>) -> Result<Option<Effort>, Err
             continue;
         };
         if effort.is_some() {
+            report.dropped.push(name.to_owned());
             continue;
         }
         if value.get().starts_with('"') {
@@ -54,6 +58,12 @@ pub(super) fn read_effort(fields: &mut Object<'_>) -> Result<Option<Effort>, Err
             let budget: Option<u64> = object.read(&at, "max_tokens")?;
             let hidden = object.read(&at, "exclude")?.unwrap_or(false);
             let enabled = object.read::<bool>(&at, "enabled")?;
+            let summary: Option<String> = object.read(&at, "summary")?;
+            // A summary is what the provider gives, in one length.
+            if summary.is_some_and(|summary| summary != "auto") {
+                report.changed.push(format!("{name}.summary"));
+            }
+            report.left_out(&object, name);
             let by_budget = budget.map(|n| match n {
                 0..=2048 => "low",
                 2049..=8192 => "medium",
@@ -149,20 +159,27 @@ pub(super) fn plan_thinking<'a>(
                 .then(|| Cow::Owned(raw(&json!({"type": "enabled", "budget_tokens": budget}))));
             if thinking.is_none() {
                 report.dropped.push("reasoning_effort".to_owned());
+            } else if budget < wanted {
+                report.changed.push("reasoning_effort".to_owned());
             }
             Plan {
                 thinking,
                 effort: family.effort(word),
             }
         }
-        Some(word) => Plan {
-            thinking: if family.types.is_empty() {
-                None
-            } else {
-                adaptive()
-            },
-            effort: family.effort(word),
-        },
+        Some(word) => {
+            if effort.is_some_and(|effort| effort.budget.is_some()) {
+                report.changed.push("reasoning_effort".to_owned());
+            }
+            Plan {
+                thinking: if family.types.is_empty() {
+                    None
+                } else {
+                    adaptive()
+                },
+                effort: family.effort(word),
+            }
+        }
     };
     Ok(plan)
 }

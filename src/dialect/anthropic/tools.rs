@@ -1,12 +1,13 @@
 //! Tools and the choice among them. Pure.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
 use super::family::Family;
 use super::messages::Conversation;
-use super::schema;
+use super::schema::{self, Budget};
 use super::wire::ToolChoice;
 use crate::codec::json::{self, Object, Raw, raw};
 use crate::dialect::Report;
@@ -39,29 +40,31 @@ pub(super) fn tools<'a>(
     family: &Family,
     fields: &mut Object<'a>,
     talk: &Conversation<'a>,
+    budget: &mut Budget,
     report: &mut Report,
 ) -> Result<(Vec<Raw<'a>>, Option<ToolChoice<'a>>), Error> {
     let parallel = fields
         .read::<bool>("", "parallel_tool_calls")?
         .unwrap_or(true);
-    let mut choice = request.tool_choice.take();
-    if let Some(Choice::Allowed { names, required }) = &choice {
-        request.tools.retain(|tool| match tool {
-            Tool::Function { name, .. } => names.iter().any(|n| **n == **name),
-            Tool::Other { .. } => false,
-        });
-        choice = Some(if *required {
-            Choice::Required
-        } else {
-            Choice::Auto
-        });
+    let mut listed: Vec<_> = std::mem::take(&mut request.tools)
+        .into_iter()
+        .enumerate()
+        .collect();
+    let choice = match request.tool_choice.take() {
+        Some(Choice::Allowed { required, names }) => {
+            Some(allowed(required, &names, &mut listed, report)?)
+        }
+        choice => choice,
+    };
+    let mut tools = Vec::with_capacity(listed.len());
+    for (i, tool) in listed {
+        tools.push(write_tool(tool, i, budget, report)?);
     }
-    let mut tools = Vec::new();
-    for (i, tool) in std::mem::take(&mut request.tools).into_iter().enumerate() {
-        tools.push(write_tool(tool, i, report)?);
-    }
-    web_search(fields, &mut tools)?;
+    web_search(fields, &mut tools, report)?;
     if tools.is_empty() {
+        if matches!(choice, Some(Choice::Required | Choice::Function(_))) {
+            report.dropped.push("tool_choice".to_owned());
+        }
         // Without tools the provider refuses a history that called some.
         for name in &talk.called {
             let tool = json!({"name": name, "input_schema": {"type": "object"}});
@@ -92,6 +95,43 @@ pub(super) fn tools<'a>(
     Ok((tools, Some(choice)))
 }
 
+/// A choice among some of the tools: the provider has no word for it, the others are not sent.
+fn allowed<'a>(
+    required: bool,
+    names: &[String],
+    listed: &mut Vec<(usize, Tool<'a>)>,
+    report: &mut Report,
+) -> Result<Choice<'a>, Error> {
+    const AT: &str = "tool_choice.allowed_tools.tools";
+    let mut unmet: HashSet<&str> = names.iter().map(String::as_str).collect();
+    let wanted = unmet.clone();
+    let before = listed.len();
+    listed.retain(|(_, tool)| match tool {
+        Tool::Function { name, .. } => {
+            unmet.remove(&**name);
+            wanted.contains(&**name)
+        }
+        Tool::Other { .. } => false,
+    });
+    if required && listed.is_empty() {
+        return Err(Error::invalid(
+            AT,
+            "one of these must be called, and none of them is among 'tools'.",
+        ));
+    }
+    if !unmet.is_empty() {
+        report.dropped.push(AT.to_owned());
+    }
+    if listed.len() < before {
+        report.changed.push("tools".to_owned());
+    }
+    Ok(if required {
+        Choice::Required
+    } else {
+        Choice::Auto
+    })
+}
+
 /// A forced choice, on families that can be forced.
 fn force(kind: &'static str, family: &Family, report: &mut Report) -> &'static str {
     if family.forced_tool {
@@ -101,7 +141,12 @@ fn force(kind: &'static str, family: &Family, report: &mut Report) -> &'static s
     "auto"
 }
 
-fn write_tool<'a>(tool: Tool<'a>, i: usize, report: &mut Report) -> Result<Raw<'a>, Error> {
+fn write_tool<'a>(
+    tool: Tool<'a>,
+    i: usize,
+    budget: &mut Budget,
+    report: &mut Report,
+) -> Result<Raw<'a>, Error> {
     let (name, description, parameters, strict, mut other) = match tool {
         Tool::Function {
             name,
@@ -133,53 +178,86 @@ fn write_tool<'a>(tool: Tool<'a>, i: usize, report: &mut Report) -> Result<Raw<'
     if let Some(description) = description {
         out.push("description", Cow::Owned(raw(&description)));
     }
-    let mut strict = strict == Some(true);
-    let schema: Raw<'_> = match parameters {
-        None => Cow::Owned(raw(&json!({"type": "object", "properties": {}}))),
-        Some(schema) => {
-            let mut object =
-                json::object(&schema, &format_args!("tools[{i}].function.parameters"))?;
-            if strict {
-                let value: Value = serde_json::from_str(schema.get()).unwrap_or_default();
-                match schema::accepted(value) {
-                    Some(schema) => Cow::Owned(raw(&schema)),
-                    None => {
-                        strict = false;
-                        report.dropped.push(format!("tools[{i}].function.strict"));
-                        schema
-                    }
-                }
-            } else if object.get("type").is_none() {
-                object.fields.insert(
-                    0,
-                    json::Field {
-                        name: Cow::Borrowed("type"),
-                        value: Cow::Owned(raw("object")),
-                    },
-                );
-                Cow::Owned(raw(&object))
-            } else {
-                schema
-            }
-        }
-    };
+    let at = format!("tools[{i}].function");
+    let strict = strict == Some(true);
+    let (schema, kept) = input_schema(parameters, strict, &at, budget, report)?;
     out.push("input_schema", schema);
-    if strict {
+    if kept {
         out.push("strict", Cow::Owned(raw(&true)));
+    } else if strict {
+        report.dropped.push(format!("{at}.strict"));
     }
     for name in TOOL_EXTENSIONS {
         if let Some(value) = other.take(name) {
             out.push(name, value);
         }
     }
+    report.left_out(&other, &format!("tools[{i}]"));
     Ok(Cow::Owned(raw(&out)))
 }
 
-fn web_search<'a>(fields: &mut Object<'a>, tools: &mut Vec<Raw<'a>>) -> Result<(), Error> {
-    let Some(options) = fields.take("web_search_options") else {
+/// The schema of a tool's input, and whether calls can be held to it.
+fn input_schema<'a>(
+    parameters: Option<Raw<'a>>,
+    strict: bool,
+    at: &str,
+    budget: &mut Budget,
+    report: &mut Report,
+) -> Result<(Raw<'a>, bool), Error> {
+    let Some(given) = parameters else {
+        let strict = strict && budget.tool();
+        let mut schema = json!({"type": "object", "properties": {}});
+        if let (true, Value::Object(schema)) = (strict, &mut schema) {
+            schema.insert("additionalProperties".to_owned(), Value::Bool(false));
+        }
+        return Ok((Cow::Owned(raw(&schema)), strict));
+    };
+    let at = format!("{at}.parameters");
+    let mut object = json::object(&given, &at)?;
+    let has_union = schema::UNIONS
+        .iter()
+        .any(|word| object.get(word).is_some());
+    let mut loose = if object.get("type").is_none() {
+        let name = Cow::Borrowed("type");
+        let value = Cow::Owned(raw("object"));
+        object.fields.insert(0, json::Field { name, value });
+        Cow::Owned(raw(&object))
+    } else {
+        given.clone()
+    };
+    if !has_union && !strict {
+        return Ok((loose, false));
+    }
+    let mut value = schema::read(&given, &at)?;
+    if schema::without_union(&mut value) {
+        report.changed.push(at.clone());
+        loose = Cow::Owned(raw(&value));
+    }
+    // The count of tools is looked at last: what cannot be strict takes no place.
+    let accepted = strict.then(|| schema::accepted(value, budget)).flatten();
+    match accepted.filter(|_| budget.tool()) {
+        Some(accepted) => {
+            if accepted.changed {
+                report.changed.push(at);
+            }
+            Ok((Cow::Owned(raw(&accepted.schema)), true))
+        }
+        None => Ok((loose, false)),
+    }
+}
+
+fn web_search<'a>(
+    fields: &mut Object<'a>,
+    tools: &mut Vec<Raw<'a>>,
+    report: &mut Report,
+) -> Result<(), Error> {
+    const AT: &str = "web_search_options";
+    let Some(options) = fields.take(AT) else {
         return Ok(());
     };
-    let mut options = json::object(&options, &"web_search_options")?;
+    // How much is read is put in the provider's own terms.
+    report.changed.push(AT.to_owned());
+    let mut options = json::object(&options, &AT)?;
     let size: Option<String> = options.read("web_search_options.", "search_context_size")?;
     let mut tool = json!({
         "type": WEB_SEARCH,
@@ -199,6 +277,7 @@ fn web_search<'a>(fields: &mut Object<'a>, tools: &mut Vec<Raw<'a>>) -> Result<(
         }
     }
     tools.push(Cow::Owned(raw(&tool)));
+    report.left_out(&options, AT);
     Ok(())
 }
 

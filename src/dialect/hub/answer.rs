@@ -175,6 +175,11 @@ impl Keeping {
                     self.extra(id, extra);
                 }
             }
+            Event::Blocks(blocks) => {
+                if self.fits(blocks.get().len()) {
+                    self.kept.raw_blocks = Some(blocks.clone());
+                }
+            }
             _ => {}
         }
     }
@@ -352,6 +357,7 @@ impl Answer {
             });
             out.push(Event::ToolCallEnd { index });
         }
+        out.extend(self.raw_blocks.map(Event::Blocks));
         out.push(Event::Finish {
             reason: self.finish,
             native: self.native_finish,
@@ -407,6 +413,8 @@ pub enum Event {
         /// Position among the calls.
         index: usize,
     },
+    /// All blocks as the provider sent them, where the other steps cannot give them back.
+    Blocks(Box<RawValue>),
     /// Why it ended.
     Finish {
         /// In OpenAI's words.

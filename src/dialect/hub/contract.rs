@@ -23,6 +23,7 @@ impl Contract {
             | Event::Detail(_)
             | Event::Refusal(_)
             | Event::Annotations(_)
+            | Event::Blocks(_)
             | Event::ToolCall { .. }
             | Event::Arguments { .. }
             | Event::ToolCallEnd { .. }

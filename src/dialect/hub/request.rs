@@ -143,7 +143,12 @@ pub enum Part<'a> {
         other: Object<'a>,
     },
     /// An assistant's refusal.
-    Refusal(Cow<'a, str>),
+    Refusal {
+        /// The text.
+        text: Cow<'a, str>,
+        /// Further members.
+        other: Object<'a>,
+    },
     /// Anything else, as written.
     Other {
         /// The part's `type`.

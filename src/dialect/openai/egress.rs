@@ -162,8 +162,10 @@ fn part(part: &Part<'_>) -> Box<RawValue> {
             out.push("file", Cow::Owned(raw(file)));
             other
         }
-        Part::Refusal(text) => {
-            return raw(&serde_json::json!({"type": "refusal", "refusal": text}));
+        Part::Refusal { text, other } => {
+            out.push("type", Cow::Owned(raw("refusal")));
+            out.push("refusal", Cow::Owned(raw(text)));
+            other
         }
         Part::Other { value, .. } => return (**value).to_owned(),
     };

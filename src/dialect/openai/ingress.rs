@@ -24,10 +24,14 @@ pub fn read_request<'a>(mut body: Object<'a>, model: Cow<'a, str>) -> Result<Req
         return Err(Error::invalid("messages", "the list is empty."));
     }
     let stream = body.read("", "stream")?.unwrap_or(false);
+    let (mut dropped, mut changed) = (Vec::new(), Vec::new());
     let include_usage = match body.take("stream_options") {
-        Some(raw) => json::object(&raw, &"stream_options")?
-            .read("stream_options.", "include_usage")?
-            .unwrap_or(false),
+        Some(raw) => {
+            let mut options = json::object(&raw, &"stream_options")?;
+            let usage = options.read("stream_options.", "include_usage")?;
+            left_out(&options, "stream_options", &mut dropped);
+            usage.unwrap_or(false)
+        }
         None => false,
     };
     let mut tools = Vec::new();
@@ -41,7 +45,10 @@ pub fn read_request<'a>(mut body: Object<'a>, model: Cow<'a, str>) -> Result<Req
         let list = json::array(&raw, &"functions")?;
         // A client that knows only these can be told of one call at a time.
         if tools.is_empty() && !list.is_empty() {
-            body.take("parallel_tool_calls");
+            let several = body.take("parallel_tool_calls");
+            if several.is_some_and(|several| several.get() == "true") {
+                changed.push("parallel_tool_calls".to_owned());
+            }
             body.push("parallel_tool_calls", Cow::Owned(json::raw(&false)));
         }
         for (i, raw) in list.iter().enumerate() {
@@ -52,10 +59,10 @@ pub fn read_request<'a>(mut body: Object<'a>, model: Cow<'a, str>) -> Result<Req
     }
     let mut tool_choice = body
         .take("tool_choice")
-        .map(|raw| read_tool_choice(&raw))
+        .map(|raw| read_tool_choice(&raw, &mut dropped))
         .transpose()?;
     if let Some(raw) = body.take("function_call") {
-        tool_choice = Some(read_function_call(&raw)?);
+        tool_choice = Some(read_function_call(&raw, &mut dropped)?);
     }
     Ok(Request {
         model,
@@ -65,8 +72,8 @@ pub fn read_request<'a>(mut body: Object<'a>, model: Cow<'a, str>) -> Result<Req
         tools,
         tool_choice,
         fields: body,
-        dropped: Vec::new(),
-        changed: Vec::new(),
+        dropped,
+        changed,
     })
 }
 
@@ -134,8 +141,10 @@ pub fn read_message<'a>(raw: &Raw<'a>, at: Place) -> Result<Message<'a>, Error> 
     }
     if let Some(raw) = object.take("function_call") {
         let at = format!("{at}.function_call");
-        let mut call = read_called(&mut json::object(&raw, &at)?, &at)?;
+        let mut function = json::object(&raw, &at)?;
+        let mut call = read_called(&mut function, &at)?;
         call.id = Cow::Owned(format!("call_fn_{}", message.at.1));
+        call.other = function;
         message.tool_calls.push(call);
     }
     message.other = object;
@@ -179,7 +188,10 @@ fn read_part<'a>(raw: &Raw<'a>, at: &str) -> Result<Part<'a>, Error> {
         }
         "refusal" => {
             let text = part.take("refusal").ok_or_else(|| missing("refusal"))?;
-            Part::Refusal(json::text(&text, &format_args!("{at}.refusal"))?)
+            Part::Refusal {
+                text: json::text(&text, &format_args!("{at}.refusal"))?,
+                other: part,
+            }
         }
         "image_url" => {
             let image = part.take("image_url").ok_or_else(|| missing("image_url"))?;
@@ -192,14 +204,14 @@ fn read_part<'a>(raw: &Raw<'a>, at: &str) -> Result<Part<'a>, Error> {
             }
             let mut image = json::object(&image, &format_args!("{at}.image_url"))?;
             let url = image.take("url").ok_or_else(|| missing("image_url.url"))?;
-            Part::Image {
-                url: json::text(&url, &format_args!("{at}.image_url.url"))?,
-                detail: image
-                    .take("detail")
-                    .map(|raw| json::text(&raw, &format_args!("{at}.image_url.detail")))
-                    .transpose()?,
-                other: part,
-            }
+            let url = json::text(&url, &format_args!("{at}.image_url.url"))?;
+            let detail = image
+                .take("detail")
+                .map(|raw| json::text(&raw, &format_args!("{at}.image_url.detail")))
+                .transpose()?;
+            let mut other = part;
+            other.fields.append(&mut image.fields);
+            Part::Image { url, detail, other }
         }
         "file" => {
             let file = part.take("file").ok_or_else(|| missing("file"))?;
@@ -233,9 +245,11 @@ fn read_call<'a>(raw: &Raw<'a>, at: &str) -> Result<CallIn<'a>, Error> {
     }
     let function = object.take("function").ok_or_else(|| missing("function"))?;
     let at = format!("{at}.function");
-    let mut call = read_called(&mut json::object(&function, &at)?, &at)?;
+    let mut function = json::object(&function, &at)?;
+    let mut call = read_called(&mut function, &at)?;
     call.id = id;
     call.other = object;
+    call.other.fields.append(&mut function.fields);
     Ok(call)
 }
 
@@ -309,11 +323,14 @@ fn read_function<'a>(
     })
 }
 
-/// Reads `tool_choice`.
+/// Reads `tool_choice`; names in `dropped` what of it means nothing.
 ///
 /// # Errors
 /// Names the member that is missing, has the wrong type or cannot be translated.
-pub fn read_tool_choice<'a>(raw: &Raw<'a>) -> Result<ToolChoice<'a>, Error> {
+pub fn read_tool_choice<'a>(
+    raw: &Raw<'a>,
+    dropped: &mut Vec<String>,
+) -> Result<ToolChoice<'a>, Error> {
     const AT: &str = "tool_choice";
     if raw.get().starts_with('"') {
         let word = json::text(raw, &AT)?;
@@ -341,6 +358,8 @@ pub fn read_tool_choice<'a>(raw: &Raw<'a>) -> Result<ToolChoice<'a>, Error> {
             let name = function
                 .take("name")
                 .ok_or_else(|| missing("function.name"))?;
+            left_out(&choice, AT, dropped);
+            left_out(&function, "tool_choice.function", dropped);
             Ok(ToolChoice::Function(json::text(
                 &name,
                 &"tool_choice.function.name",
@@ -355,6 +374,8 @@ pub fn read_tool_choice<'a>(raw: &Raw<'a>) -> Result<ToolChoice<'a>, Error> {
             let tools = allowed
                 .take("tools")
                 .ok_or_else(|| missing("allowed_tools.tools"))?;
+            left_out(&choice, AT, dropped);
+            left_out(&allowed, "tool_choice.allowed_tools", dropped);
             let mut names = Vec::new();
             for (i, raw) in json::array(&tools, &"tool_choice.allowed_tools.tools")?
                 .iter()
@@ -385,9 +406,12 @@ pub fn read_tool_choice<'a>(raw: &Raw<'a>) -> Result<ToolChoice<'a>, Error> {
     }
 }
 
-fn read_function_call<'a>(raw: &Raw<'a>) -> Result<ToolChoice<'a>, Error> {
+fn read_function_call<'a>(
+    raw: &Raw<'a>,
+    dropped: &mut Vec<String>,
+) -> Result<ToolChoice<'a>, Error> {
     if raw.get().starts_with('"') {
-        return read_tool_choice(raw).map_err(|_| {
+        return read_tool_choice(raw, dropped).map_err(|_| {
             Error::invalid("function_call", "it must be 'auto', 'none' or an object.")
         });
     }
@@ -395,8 +419,15 @@ fn read_function_call<'a>(raw: &Raw<'a>) -> Result<ToolChoice<'a>, Error> {
     let name = choice.take("name").ok_or_else(|| Error::Missing {
         param: "function_call.name".to_owned(),
     })?;
+    left_out(&choice, "function_call", dropped);
     Ok(ToolChoice::Function(json::text(
         &name,
         &"function_call.name",
     )?))
+}
+
+/// Names the members of an object that mean nothing here.
+fn left_out(object: &Object<'_>, path: &str, dropped: &mut Vec<String>) {
+    let said = object.fields.iter().filter(|field| field.value.get() != "null");
+    dropped.extend(said.map(|field| format!("{path}.{}", field.name)));
 }

@@ -126,7 +126,7 @@ fn has_more(message: &Message<'_>) -> bool {
 
 fn is_more(part: &Part<'_>) -> bool {
     match part {
-        Part::Text { .. } | Part::Refusal(_) => false,
+        Part::Text { .. } | Part::Refusal { .. } => false,
         Part::Image { .. } | Part::File { .. } | Part::Other { .. } => true,
     }
 }

@@ -192,6 +192,10 @@ impl StreamOut for ToChat {
                 Detail::join(&mut self.details, detail);
             }
             Event::Refusal(text) => self.delta(&json!({"refusal": text}), out),
+            Event::Blocks(blocks) => {
+                let own = fields!({"anthropic": fields!({"content": blocks})});
+                self.delta(&fields!({"provider_specific_fields": own}), out);
+            }
             Event::Annotations(list) => self.delta(&fields!({"annotations": list}), out),
             Event::ToolCall { index: 0, name, .. } if self.client.functions => {
                 let call = fields!({"name": name, "arguments": ""});

@@ -174,10 +174,11 @@ const CALL_IDS: CallIds = CallIds::UpTo(64);
 fn left_out(message: &Message<'_>) -> Vec<String> {
     let of_message = message.other.fields.iter();
     let of_parts = message.content.iter().flat_map(|part| match part {
-        Part::Text { other, .. } | Part::Image { other, .. } | Part::File { other, .. } => {
-            other.fields.as_slice()
-        }
-        Part::Refusal(_) | Part::Other { .. } => &[],
+        Part::Text { other, .. }
+        | Part::Image { other, .. }
+        | Part::File { other, .. }
+        | Part::Refusal { other, .. } => other.fields.as_slice(),
+        Part::Other { .. } => &[],
     });
     let names = of_message
         .chain(of_parts)
@@ -265,7 +266,7 @@ fn assistant(
             Part::Text { text, .. } => {
                 content.push(raw(&fields!({"type": "output_text", "text": text})));
             }
-            Part::Refusal(text) => {
+            Part::Refusal { text, .. } => {
                 content.push(raw(&fields!({"type": "refusal", "refusal": text})));
             }
             other => content.push(self::part(other)),
@@ -307,7 +308,7 @@ fn part(part: &Part<'_>) -> Box<RawValue> {
             out.fields.extend(file.fields.iter().cloned());
             raw(&out)
         }
-        Part::Refusal(text) => raw(&fields!({"type": "refusal", "refusal": text})),
+        Part::Refusal { text, .. } => raw(&fields!({"type": "refusal", "refusal": text})),
         Part::Other { value, .. } => (**value).to_owned(),
     }
 }

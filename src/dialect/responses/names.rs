@@ -1,7 +1,9 @@
 //! The hub's names of fields -> those of Responses, for errors and reports. Pure.
 
 /// Names that are different words.
-const WORDS: [(&str, &str); 8] = [
+const WORDS: [(&str, &str); 10] = [
+    ("messages.reasoning_content", "input.reasoning"),
+    ("messages.content", "input.content"),
     ("messages.reasoning_details", "input.reasoning"),
     ("max_completion_tokens", "max_output_tokens"),
     ("max_tokens", "max_output_tokens"),
@@ -13,13 +15,15 @@ const WORDS: [(&str, &str); 8] = [
 ];
 
 /// Beginnings that are different.
-const BEGINNINGS: [(&str, &str); 2] = [
+const BEGINNINGS: [(&str, &str); 3] = [
+    ("messages.", "input."),
     ("response_format.json_schema.", "text.format."),
     ("response_format.", "text.format."),
 ];
 
 /// Ends that are different: what Chat Completions nests is flat here.
-const ENDS: [(&str, &str); 5] = [
+const ENDS: [(&str, &str); 6] = [
+    (".image_url.detail", ".detail"),
     (".tool_call_id", ".call_id"),
     (".image_url.url", ".image_url"),
     (".file.file_data", ".file_data"),
@@ -33,20 +37,16 @@ pub fn own_name(name: &str) -> String {
     if let Some((_, own)) = WORDS.iter().find(|(hub, _)| *hub == name) {
         return (*own).to_owned();
     }
-    for (hub, own) in BEGINNINGS {
-        if let Some(rest) = name.strip_prefix(hub) {
-            return format!("{own}{rest}");
-        }
-    }
-    for (hub, own) in ENDS {
-        if let Some(start) = name.strip_suffix(hub) {
-            return format!("{start}{own}");
-        }
-    }
-    if name.starts_with("tools[") || name.starts_with("tool_choice.") {
-        return name.replacen(".function", "", 1);
-    }
-    name.to_owned()
+    let begins = BEGINNINGS.iter().find_map(|(hub, own)| {
+        let rest = name.strip_prefix(hub)?;
+        Some(format!("{own}{rest}"))
+    });
+    let name = begins.unwrap_or_else(|| name.to_owned());
+    let ends = ENDS.iter().find_map(|(hub, own)| {
+        let start = name.strip_suffix(hub)?;
+        Some(format!("{start}{own}"))
+    });
+    ends.unwrap_or(name)
 }
 
 #[cfg(test)]

@@ -577,6 +577,8 @@ impl StreamOut for ToResponses {
             }
             Event::Detail(detail) => self.detail(detail, out),
             Event::Refusal(text) => self.refusal(&text, out),
+            // Its items keep the order themselves.
+            Event::Blocks(_) => {}
             Event::Annotations(list) => self.annotations(&list, out),
             Event::ToolCall {
                 id, name, extra, ..

@@ -284,7 +284,7 @@ fn named<'a>(
 /// Reads `tool_choice`.
 pub(super) fn read_tool_choice<'a>(choice: &Raw<'a>) -> Result<ToolChoice<'a>, Error> {
     if choice.get().starts_with('"') {
-        return crate::dialect::openai::read_tool_choice(choice);
+        return crate::dialect::openai::read_tool_choice(choice, &mut Vec::new());
     }
     let mut object = json::object(choice, &"tool_choice")
         .map_err(|_| Error::wrong_type("tool_choice", "a string or an object"))?;

@@ -1,0 +1,163 @@
+//! The blocks of a stream, put together as the provider would have sent them whole. Pure.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::answer::Order;
+use crate::codec::json::{self, Object, put, raw};
+
+/// Most that is kept of an answer's blocks, in bytes.
+const MAX_BLOCKS: usize = 1 << 20;
+
+/// A block that was begun, and what its deltas added.
+#[derive(Debug)]
+struct Begun {
+    start: Box<RawValue>,
+    text: String,
+    thinking: String,
+    signature: String,
+    input: String,
+    citations: Vec<Box<RawValue>>,
+    /// Members that a delta brought whole.
+    members: Vec<(String, Box<RawValue>)>,
+}
+
+/// What of a block a delta goes on with.
+pub(super) enum Piece<'p> {
+    Text(&'p str),
+    Thinking(&'p str),
+    Signature(&'p str),
+    /// JSON text, cut anywhere.
+    Input(&'p str),
+    Citation(&'p RawValue),
+}
+
+/// All blocks of a stream so far.
+#[derive(Debug, Default)]
+pub(super) struct Rebuild {
+    order: Order,
+    blocks: Vec<Begun>,
+    size: usize,
+    /// Whether there was too much, or something that nobody knows how to put together.
+    lost: bool,
+}
+
+impl Rebuild {
+    /// A block begins; gives its position.
+    pub(super) fn begin(&mut self, kind: &str, start: &RawValue) -> usize {
+        self.order.saw(kind);
+        if self.has_room(start.get().len() + size_of::<Begun>()) {
+            self.blocks.push(Begun {
+                start: start.to_owned(),
+                text: String::new(),
+                thinking: String::new(),
+                signature: String::new(),
+                input: String::new(),
+                citations: Vec::new(),
+                members: Vec::new(),
+            });
+        }
+        self.blocks.len().saturating_sub(1)
+    }
+
+    /// A block goes on.
+    pub(super) fn add(&mut self, at: usize, piece: &Piece<'_>) {
+        let bytes = match piece {
+            Piece::Text(text)
+            | Piece::Thinking(text)
+            | Piece::Signature(text)
+            | Piece::Input(text) => text.len(),
+            Piece::Citation(citation) => citation.get().len(),
+        };
+        if !self.has_room(bytes) {
+            return;
+        }
+        let Some(block) = self.blocks.get_mut(at) else {
+            return;
+        };
+        match piece {
+            Piece::Text(text) => block.text.push_str(text),
+            Piece::Thinking(text) => block.thinking.push_str(text),
+            Piece::Signature(text) => block.signature.push_str(text),
+            Piece::Input(text) => block.input.push_str(text),
+            Piece::Citation(citation) => block.citations.push((*citation).to_owned()),
+        }
+    }
+
+    /// A delta of another kind: what a compaction says comes whole, all else is unknown.
+    pub(super) fn add_other(&mut self, at: usize, kind: &str, delta: &RawValue) {
+        let members = (kind == "compaction_delta" && self.has_room(delta.get().len()))
+            .then(|| serde_json::from_str::<Object<'_>>(delta.get()).ok())
+            .flatten();
+        match (members, self.blocks.get_mut(at)) {
+            (Some(members), Some(block)) => {
+                let members = members.fields.into_iter().filter(|one| one.name != "type");
+                let members = members.map(|one| (one.name.into_owned(), one.value.into_owned()));
+                block.members.extend(members);
+            }
+            _ => self.lose(),
+        }
+    }
+
+    /// How much memory they take, in bytes.
+    pub(super) fn size(&self) -> usize {
+        self.size.min(MAX_BLOCKS)
+    }
+
+    fn has_room(&mut self, bytes: usize) -> bool {
+        self.size = self.size.saturating_add(bytes);
+        if self.size > MAX_BLOCKS {
+            self.lose();
+        }
+        !self.lost
+    }
+
+    fn lose(&mut self) {
+        self.lost = true;
+        self.blocks = Vec::new();
+    }
+
+    /// The blocks, where their order is another than the one in which they are rebuilt.
+    pub(super) fn finish(&mut self) -> Option<Box<RawValue>> {
+        if self.order.holds() || self.lost {
+            return None;
+        }
+        let blocks = std::mem::take(&mut self.blocks);
+        let blocks: Option<Vec<_>> = blocks.into_iter().map(whole).collect();
+        Some(raw(&blocks?))
+    }
+}
+
+/// A block with what its deltas added.
+fn whole(begun: Begun) -> Option<Box<RawValue>> {
+    let start = Cow::Borrowed(&*begun.start);
+    let mut block = json::object(&start, &"content_block").ok()?;
+    for (name, more) in [
+        ("text", begun.text),
+        ("thinking", begun.thinking),
+        ("signature", begun.signature),
+    ] {
+        if more.is_empty() {
+            continue;
+        }
+        let before = block.get(name).map(|text| json::text(text, &name));
+        let before = before.transpose().ok()?.unwrap_or_default();
+        put(&mut block, name, raw(&format!("{before}{more}")));
+    }
+    if !begun.input.trim().is_empty() {
+        put(&mut block, "input", serde_json::from_str(&begun.input).ok()?);
+    }
+    if !begun.citations.is_empty() {
+        let mut list = Vec::new();
+        if let Some(before) = block.get("citations") {
+            list = json::array(before, &"citations").ok()?;
+        }
+        list.extend(begun.citations.into_iter().map(Cow::Owned));
+        put(&mut block, "citations", raw(&list));
+    }
+    for (name, value) in begun.members {
+        put(&mut block, name, value);
+    }
+    Some(raw(&block))
+}
