@@ -434,7 +434,7 @@ impl Error {
 
     /// The same error with the field's name as `own` tells it, where it has one.
     #[must_use]
-    pub fn renamed(mut self, own: fn(&str) -> String) -> Self {
+    pub fn renamed(mut self, own: impl Fn(&str) -> String) -> Self {
         match &mut self {
             Self::InvalidType { param, .. }
             | Self::Missing { param }

@@ -168,7 +168,8 @@ impl Object<'_> {
 }
 
 /// The text of a JSON value without halves of surrogate pairs; `None` where it holds none.
-fn without_halves(text: &str) -> Option<String> {
+#[must_use]
+pub fn without_halves(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let escaped = [&b"\\ud"[..], b"\\uD"];
     if escaped

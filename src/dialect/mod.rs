@@ -199,7 +199,7 @@ impl Report {
     }
 
     /// Gives every name as `own` tells it.
-    pub fn rename(&mut self, own: fn(&str) -> String) {
+    pub fn rename(&mut self, own: impl Fn(&str) -> String) {
         for names in [&mut self.dropped, &mut self.changed] {
             for name in names.iter_mut() {
                 *name = own(name);

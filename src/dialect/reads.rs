@@ -7,6 +7,7 @@ use super::Egress;
 use super::hub::{Answer, Usage};
 use super::openai::{self, ChatProvider};
 use super::responses::{self, ResponsesProvider};
+use crate::codec::json;
 use crate::error::ProviderError;
 
 /// How a provider's answer is read. It follows from what becomes of it.
@@ -94,10 +95,16 @@ impl Reads {
         {
             return Whole::Broken(error);
         }
-        if let Self::Translated(dialect) = self
-            && let Ok(answer) = dialect.answer(body)
-        {
-            return Whole::Read(Box::new(answer));
+        if let Self::Translated(dialect) = self {
+            let text = || std::str::from_utf8(body).ok();
+            let read = dialect.answer(body).ok().or_else(|| {
+                // Half of a character would make all of the answer unreadable.
+                let whole = json::without_halves(text()?)?;
+                dialect.answer(whole.as_bytes()).ok()
+            });
+            if let Some(answer) = read {
+                return Whole::Read(Box::new(answer));
+            }
         }
         if serde_json::from_slice::<IgnoredAny>(body).is_ok() {
             Whole::Json

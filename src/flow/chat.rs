@@ -3,11 +3,13 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use memchr::memmem;
+
 use super::alive::carry_out;
 use super::ask::{Ask, Asked, relayed, rewritten, stamp, target, wants_stream};
 use super::plan::{Answer, Plan};
 use super::{AppState, Refused, Reply};
-use crate::codec::json::{self, Object};
+use crate::codec::json::{self, Object, Raw};
 use crate::dialect::hub::{Memory, Tool};
 use crate::dialect::openai::{ChatClient, read_request};
 use crate::dialect::responses::ResponsesProvider;
@@ -143,6 +145,12 @@ fn bridged(
 /// A relayed body is not taken apart; that it has messages is seen without.
 fn check_messages(object: &Object<'_>) -> Result<(), Error> {
     let Some(messages) = object.get("messages") else {
+        if object.get("input").is_some() {
+            return Err(Error::unsupported(
+                "input",
+                "this is a request of Responses; send it to POST /v1/responses, or send the conversation as 'messages'.",
+            ));
+        }
         return Err(Error::Missing {
             param: "messages".to_owned(),
         });
@@ -157,6 +165,49 @@ fn check_messages(object: &Object<'_>) -> Result<(), Error> {
     // A wrong element is named here, where the provider's own words may not name it.
     if !inside.trim_start().starts_with('{') {
         return Err(Error::wrong_type("messages[0]", "an object"));
+    }
+    // Each of those names has this in it, and hardly anything else.
+    if memmem::find(messages.get().as_bytes(), b"put_").is_some() {
+        check_parts(messages)?;
+    }
+    Ok(())
+}
+
+/// What Responses calls its parts, and Chat Completions.
+const PARTS: [(&str, &str); 4] = [
+    ("input_text", "text"),
+    ("output_text", "text"),
+    ("input_image", "image_url"),
+    ("input_file", "file"),
+];
+
+/// Refuses parts that Responses has and Chat Completions calls otherwise.
+fn check_parts(messages: &Raw<'_>) -> Result<(), Error> {
+    for (i, message) in json::array(messages, &"messages")?.iter().enumerate() {
+        let Ok(message) = json::object(message, &"messages") else {
+            continue;
+        };
+        let Some(Ok(parts)) = message
+            .get("content")
+            .map(|content| json::array(content, &"content"))
+        else {
+            continue;
+        };
+        for (j, part) in parts.iter().enumerate() {
+            let Ok(part) = json::object(part, &"content") else {
+                continue;
+            };
+            let kind = part
+                .get("type")
+                .and_then(|kind| json::text(kind, &"type").ok())
+                .unwrap_or_default();
+            if let Some((word, own)) = PARTS.iter().find(|(word, _)| *word == kind) {
+                return Err(Error::unsupported_value(
+                    format!("messages[{i}].content[{j}].type"),
+                    format!("'{word}' is a part of Responses; in Chat Completions use '{own}'."),
+                ));
+            }
+        }
     }
     Ok(())
 }

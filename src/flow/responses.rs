@@ -29,6 +29,12 @@ fn plan(asked: &Asked) -> Result<Plan, Error> {
     let mut object = Object::from_body(&asked.body)?;
     let (model, target) = target(&object)?;
     let stream = wants_stream(&object)?;
+    if object.get("messages").is_some() && object.get("input").is_none() {
+        return Err(Error::unsupported(
+            "messages",
+            "this is a request of Chat Completions; send it to POST /v1/chat/completions, or send the conversation as 'input'.",
+        ));
+    }
     let provider = target.provider;
     if !provider.responses.native(&target.model) {
         return translated(object, (model, target), stream, &asked.memory(provider));
@@ -87,8 +93,8 @@ fn translated(
     let mut put_otherwise = std::mem::take(&mut request.changed);
     let mut translated = from
         .request(&mut request, memory)
-        .map_err(|error| error.renamed(own_name))?;
-    translated.report.rename(own_name);
+        .map_err(|error| error.renamed(|name| client.own_name(name)))?;
+    translated.report.rename(|name| client.own_name(name));
     translated.report.dropped.append(&mut own);
     translated.report.changed.append(&mut put_otherwise);
     translated.report.settle();

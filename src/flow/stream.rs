@@ -11,7 +11,7 @@ use tokio::time::Sleep;
 
 use super::hide::Hidden;
 use super::plan::Aside;
-use crate::codec::sse;
+use crate::codec::{json, sse};
 use crate::dialect::hub::{Contract, Event, Keeping};
 use crate::dialect::{Relay, StreamIn, StreamOut};
 use crate::error::Error;
@@ -47,7 +47,8 @@ impl Relayed {
         self.done = true;
         self.aside.broken(error.class());
         log::warn!("{}: a stream failed: {error}", self.aside.provider());
-        Poll::Ready(Some(Bytes::from(self.relay.failure(error))))
+        let said = Bytes::from(self.relay.failure(error));
+        Poll::Ready(Some(self.hidden.events(said)))
     }
 
     /// The provider's stream is at its end.
@@ -56,7 +57,10 @@ impl Relayed {
             Ok(rest) => {
                 self.done = true;
                 self.aside.keep(self.relay.kept());
-                Poll::Ready(Some(Bytes::from(rest)).filter(|rest| !rest.is_empty()))
+                if rest.is_empty() {
+                    return Poll::Ready(None);
+                }
+                Poll::Ready(Some(self.hidden.events(Bytes::from(rest))))
             }
             Err(cut) => self.fail(&error.unwrap_or(cut)),
         }
@@ -229,6 +233,10 @@ impl Stream for Translated {
             match polled {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Some(Ok(events))) => {
+                    // Half of a character would make an event unreadable.
+                    let whole = std::str::from_utf8(&events).ok();
+                    let whole = whole.and_then(json::without_halves);
+                    let events = whole.map_or(events, Bytes::from);
                     for event in sse::events(&events) {
                         this.from.push(&event, &mut this.steps);
                     }

@@ -231,7 +231,9 @@ pub(super) fn usage(wire: &WireUsage) -> Usage {
             .fold(top.unwrap_or(0), u64::saturating_add)
     };
     let input = sum(wire.input_tokens, |pass| pass.input_tokens);
-    let cached = sum(wire.cache_read_input_tokens, |pass| pass.cache_read_input_tokens);
+    let cached = sum(wire.cache_read_input_tokens, |pass| {
+        pass.cache_read_input_tokens
+    });
     let cache_write = sum(wire.cache_creation_input_tokens, |pass| {
         pass.cache_creation_input_tokens
     });
@@ -308,13 +310,15 @@ mod tests {
     #[test]
     fn the_passes_of_a_compacted_answer_are_added_up() {
         assert_eq!(
-            counted(json!({"input_tokens": 100, "output_tokens": 50, "cache_read_input_tokens": 10,
+            counted(
+                json!({"input_tokens": 100, "output_tokens": 50, "cache_read_input_tokens": 10,
                 "cache_creation_input_tokens": 5, "iterations": [
                 {"type": "compaction", "input_tokens": 1000, "output_tokens": 200,
                     "cache_read_input_tokens": 7000, "cache_creation_input_tokens": 30},
                 {"type": "advisor", "input_tokens": 7, "output_tokens": 7},
                 {"type": "message", "input_tokens": 100, "output_tokens": 50,
-                    "cache_read_input_tokens": 10, "cache_creation_input_tokens": 5}]})),
+                    "cache_read_input_tokens": 10, "cache_creation_input_tokens": 5}]})
+            ),
             (8145, 250, 8395, 7010, 35)
         );
     }

@@ -176,7 +176,10 @@ mod tests {
             calls.add(&call, String::new(), false);
         }
         assert_eq!(calls.answer("f"), Some((0, "f".to_owned())));
-        assert_eq!(calls.answer_function(Some("f")), Some((2, "f_2".to_owned())));
+        assert_eq!(
+            calls.answer_function(Some("f")),
+            Some((2, "f_2".to_owned()))
+        );
         assert_eq!(calls.answer_function(Some("f")), None);
         assert_eq!(calls.answer_function(Some("g")), Some((1, "g".to_owned())));
     }

@@ -77,7 +77,14 @@ pub(super) fn request(request: &mut Request<'_>) -> Result<Translated, Error> {
 
     let mut budget = schema::Budget::default();
     let format = output_format(&mut fields, &mut talk, &mut budget, &mut report)?;
-    let (mut tools, tool_choice) = tools(request, &family, &mut fields, &talk, &mut budget, &mut report)?;
+    let (mut tools, tool_choice) = tools(
+        request,
+        &family,
+        &mut fields,
+        &talk,
+        &mut budget,
+        &mut report,
+    )?;
     let output_config = (plan.effort.is_some() || format.is_some()).then_some(OutputConfig {
         effort: plan.effort,
         format,
@@ -349,8 +356,13 @@ fn json_schema(
     report.left_out(&wrapper, AT);
     let Some(mut accepted) = schema::accepted(value, budget) else {
         report.changed.push("response_format".to_owned());
-        let about = description.map(|text| format!(" {text}")).unwrap_or_default();
-        ask(talk, &format!("{about} It must follow this JSON Schema: {schema}"));
+        let about = description
+            .map(|text| format!(" {text}"))
+            .unwrap_or_default();
+        ask(
+            talk,
+            &format!("{about} It must follow this JSON Schema: {schema}"),
+        );
         return Ok(None);
     };
     if accepted.changed {

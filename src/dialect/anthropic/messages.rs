@@ -236,9 +236,7 @@ impl<'a> Writer<'a> {
         let report = &mut self.out.report;
         if !thinking && !blocks.is_empty() {
             blocks.clear();
-            report
-                .dropped
-                .push("messages.reasoning_details".to_owned());
+            report.dropped.push("messages.reasoning_details".to_owned());
         }
         // Without its signature the provider does not take it.
         let readable = message.reasoning.take();

@@ -146,7 +146,11 @@ fn whole(begun: Begun) -> Option<Box<RawValue>> {
         put(&mut block, name, raw(&format!("{before}{more}")));
     }
     if !begun.input.trim().is_empty() {
-        put(&mut block, "input", serde_json::from_str(&begun.input).ok()?);
+        put(
+            &mut block,
+            "input",
+            serde_json::from_str(&begun.input).ok()?,
+        );
     }
     if !begun.citations.is_empty() {
         let mut list = Vec::new();

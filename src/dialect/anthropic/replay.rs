@@ -27,8 +27,8 @@ pub(super) fn remember(messages: &mut Vec<Message<'_>>, memory: &dyn Memory) -> 
     let mut recalled = HashSet::new();
     let mut replaced = false;
     // What an assistant says in one go may have come back in several messages.
-    let answers = messages
-        .chunk_by_mut(|a, b| a.role == Role::Assistant && b.role == Role::Assistant);
+    let answers =
+        messages.chunk_by_mut(|a, b| a.role == Role::Assistant && b.role == Role::Assistant);
     for answer in answers {
         replaced |= remember_answer(answer, memory, &mut recalled);
     }
@@ -141,7 +141,11 @@ impl Brought {
         };
         let (brought, kept) = (ours(&brought), ours(kept));
         if !brought.is_empty() {
-            return if brought == kept { Self::Same } else { Self::Own };
+            return if brought == kept {
+                Self::Same
+            } else {
+                Self::Own
+            };
         }
         if any { Self::Unusable } else { Self::Nothing }
     }
@@ -201,7 +205,9 @@ fn say_the_same<'m, 'a: 'm>(
     let said: String = parts
         .filter_map(|part| match part {
             Part::Text { text, .. } => Some(text.as_ref()),
-            Part::Image { .. } | Part::File { .. } | Part::Refusal { .. } | Part::Other { .. } => None,
+            Part::Image { .. } | Part::File { .. } | Part::Refusal { .. } | Part::Other { .. } => {
+                None
+            }
         })
         .collect();
     said == text && calls.next().is_none()
@@ -287,9 +293,7 @@ pub(super) fn thinking_blocks<'a>(
             }
         }
         if lost {
-            report
-                .dropped
-                .push("messages.reasoning_details".to_owned());
+            report.dropped.push("messages.reasoning_details".to_owned());
         }
         return Ok(blocks);
     }

@@ -244,7 +244,9 @@ fn rewrite(node: &mut Value, changed: &mut bool) -> Option<()> {
         }
     }
     if is_object(object)
-        && object.insert("additionalProperties".to_owned(), Value::Bool(false)) .is_none()
+        && object
+            .insert("additionalProperties".to_owned(), Value::Bool(false))
+            .is_none()
     {
         *changed = true;
     }
@@ -542,7 +544,10 @@ mod tests {
     #[test]
     fn a_property_named_like_a_keyword_stays() {
         let schema = json!({"type": "object", "properties": {"not": {"type": "string"}}});
-        assert!(accepted(schema, &mut Budget::default()).unwrap().schema["properties"]["not"].is_object());
+        assert!(
+            accepted(schema, &mut Budget::default()).unwrap().schema["properties"]["not"]
+                .is_object()
+        );
     }
 
     #[test]
@@ -552,7 +557,10 @@ mod tests {
             json!({"type": "object", "properties": {"a": {"type": "object", "additionalProperties": true, "properties": {"b": {}}}}}),
             json!({"type": "array", "items": {"type": ["object", "null"]}}),
         ] {
-            assert!(accepted(schema.clone(), &mut Budget::default()).is_none(), "{schema}");
+            assert!(
+                accepted(schema.clone(), &mut Budget::default()).is_none(),
+                "{schema}"
+            );
         }
     }
 
@@ -577,7 +585,10 @@ mod tests {
         // A long chain is no deep recursion.
         let mut defs = Map::new();
         for n in 0..50_000 {
-            defs.insert(format!("d{n}"), json!({"type": "array", "items": {"$ref": format!("#/$defs/d{}", n + 1)}}));
+            defs.insert(
+                format!("d{n}"),
+                json!({"type": "array", "items": {"$ref": format!("#/$defs/d{}", n + 1)}}),
+            );
         }
         assert!(!turns_back(&json!({"$ref": "#/$defs/d0", "$defs": defs})));
     }
@@ -591,14 +602,19 @@ mod tests {
             "allOf": [{"properties": {"kind": {"minLength": 1}}, "required": ["kind"]}],
             "$defs": {"a": {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}}});
         assert!(without_union(&mut schema));
-        assert_eq!(schema["properties"], json!({
+        assert_eq!(
+            schema["properties"],
+            json!({
             "kind": {"allOf": [{"type": "string"}, {"minLength": 1}]},
             "id": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
-            "size": {"type": "integer"}}));
+            "size": {"type": "integer"}})
+        );
         assert_eq!(schema["required"], json!(["kind", "id"]));
         assert!(schema.get("oneOf").is_none() && schema.get("allOf").is_none());
         assert!(schema["description"].as_str().unwrap().contains("oneOf: ["));
-        assert!(!without_union(&mut json!({"type": "object", "properties": {"anyOf": {}}})));
+        assert!(!without_union(
+            &mut json!({"type": "object", "properties": {"anyOf": {}}})
+        ));
     }
 
     #[test]

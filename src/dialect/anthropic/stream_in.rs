@@ -8,7 +8,7 @@ use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::answer::{annotation, compact, declined, finish, redacted, usage, REFUSAL};
+use super::answer::{REFUSAL, annotation, compact, declined, finish, redacted, usage};
 use super::rebuild::{Piece, Rebuild};
 use super::wire::{AnswerBlock, BLOCKS, Citation, WireUsage, read_loosely};
 use super::{DETAIL_FORMAT, error};
@@ -219,13 +219,7 @@ impl FromMessages {
         old.iterations = new.iterations.or(old.iterations.take());
     }
 
-    fn open(
-        &mut self,
-        index: u64,
-        raw: &RawValue,
-        block: AnswerBlock,
-        out: &mut Vec<Event>,
-    ) {
+    fn open(&mut self, index: u64, raw: &RawValue, block: AnswerBlock, out: &mut Vec<Event>) {
         let kind = block.kind.clone();
         self.known = true;
         let opened = match block.kind.as_str() {
@@ -318,7 +312,10 @@ impl FromMessages {
                     rebuild.add(at, &Piece::Input(&fragment));
                     if let Block::Tool { index, empty, .. } = block {
                         *empty = false;
-                        out.push(Event::Arguments { index: *index, fragment });
+                        out.push(Event::Arguments {
+                            index: *index,
+                            fragment,
+                        });
                     }
                 }
             }
@@ -499,7 +496,9 @@ impl StreamIn for FromMessages {
                 let Some(raw) = wire.delta else {
                     return self.broken("a delta comes without one", out);
                 };
-                if let Some(kind) = kind_of(raw.get()).filter(|kind| !DELTAS.contains(&kind.as_str())) {
+                if let Some(kind) =
+                    kind_of(raw.get()).filter(|kind| !DELTAS.contains(&kind.as_str()))
+                {
                     if let Some(open) = self.blocks.get(&index) {
                         self.rebuild.add_other(open.at, &kind, &raw);
                     }

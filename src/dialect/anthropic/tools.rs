@@ -214,9 +214,7 @@ fn input_schema<'a>(
     };
     let at = format!("{at}.parameters");
     let mut object = json::object(&given, &at)?;
-    let has_union = schema::UNIONS
-        .iter()
-        .any(|word| object.get(word).is_some());
+    let has_union = schema::UNIONS.iter().any(|word| object.get(word).is_some());
     let mut loose = if object.get("type").is_none() {
         let name = Cow::Borrowed("type");
         let value = Cow::Owned(raw("object"));

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::calls::is_position;
+use super::conversation::{DETAILS, joined};
 use super::loose::{Content, Function, call_id};
 use super::provider::{ChatProvider, WantsBack};
 use super::read_usage;
@@ -13,7 +14,7 @@ use super::results::{results_of_calls, text_only};
 use super::tags::Tags;
 use crate::codec::json::{self, Object, raw};
 use crate::dialect::hub::{
-    Answer, CallIn, Finish, Memory, Message, Part, Request, Role, Tool, ToolCall, ToolChoice,
+    Answer, CallIn, Finish, Memory, Message, Part, Request, Tool, ToolCall, ToolChoice,
 };
 use crate::dialect::{Report, Translated, place_of, provider_error};
 use crate::error::Error;
@@ -31,8 +32,17 @@ pub(super) fn request(
     if !provider.functions {
         results_of_calls(&mut request.messages);
     }
+    request.messages = joined(std::mem::take(&mut request.messages));
     text_only(request);
     let wants = (provider.wants_back)(&request.model);
+    let has = |what: fn(&Message<'_>) -> bool| request.messages.iter().any(what);
+    if wants != WantsBack::Reasoning && has(|message| message.reasoning.is_some()) {
+        let name = "messages.reasoning_content";
+        request.dropped.push(name.to_owned());
+    }
+    if wants == WantsBack::Nothing && has(|message| message.other.get(DETAILS).is_some()) {
+        request.dropped.push(format!("messages.{DETAILS}"));
+    }
     let messages: Vec<_> = request
         .messages
         .iter()
@@ -101,7 +111,7 @@ fn message(message: &Message<'_>, wants: WantsBack) -> Box<RawValue> {
     let mut out = Object::default();
     out.push("role", Cow::Owned(raw(message.role.name())));
     match message.content.as_slice() {
-        [] if message.role == Role::Assistant => {
+        [] if !message.tool_calls.is_empty() || message.refusal.is_some() => {
             out.push("content", Cow::Owned(raw(&None::<()>)));
         }
         [] => out.push("content", Cow::Owned(raw(""))),

@@ -428,6 +428,9 @@ fn read_function_call<'a>(
 
 /// Names the members of an object that mean nothing here.
 fn left_out(object: &Object<'_>, path: &str, dropped: &mut Vec<String>) {
-    let said = object.fields.iter().filter(|field| field.value.get() != "null");
+    let said = object
+        .fields
+        .iter()
+        .filter(|field| field.value.get() != "null");
     dropped.extend(said.map(|field| format!("{path}.{}", field.name)));
 }

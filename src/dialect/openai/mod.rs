@@ -2,6 +2,7 @@
 
 mod answer_out;
 mod calls;
+mod conversation;
 mod edits;
 mod egress;
 mod error;

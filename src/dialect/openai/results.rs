@@ -112,7 +112,13 @@ pub(super) fn text_only<'a>(request: &mut Request<'a>) {
                 message.plain = true;
                 message.content = vec![Part::text("The result is in the next message.")];
             }
-            request.changed.push("messages.content".to_owned());
+            let of_items = message.at.0 == "input";
+            let name = if of_items {
+                "input.output"
+            } else {
+                "messages.content"
+            };
+            request.changed.push(name.to_owned());
         }
         out.push(message);
     }

@@ -145,8 +145,13 @@ fn parameters<'a>(
             report.dropped.push(name.to_owned());
         }
     }
+    let ours = out.fields.len();
     for field in std::mem::take(&mut fields.fields) {
-        if field.value.get() != "null" {
+        let mut own = out.fields.iter().take(ours);
+        if own.any(|own| own.name == field.name) {
+            // The provider would get it twice, and take either.
+            report.dropped.push(field.name.into_owned());
+        } else if field.value.get() != "null" {
             out.fields.push(field);
         }
     }

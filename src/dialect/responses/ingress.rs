@@ -6,12 +6,13 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::ResponsesClient;
+use super::choice::read_tool_choice;
 use super::items::read_input;
-use super::tools::{Tools, read_tool_choice, read_tools};
+use super::tools::{Tools, read_tools};
 use super::wire::Echo;
 use crate::codec::json::{self, Object, Raw, raw};
 use crate::dialect::hub::{Message, Part, Place, Request, Role};
-use crate::dialect::{Egress, Stamp};
+use crate::dialect::{Egress, Report, Stamp};
 use crate::error::Error;
 
 /// Parameters that need something the gateway does not have; refused unless null.
@@ -74,7 +75,9 @@ pub fn read_request<'a>(
     let input = body.take("input").ok_or_else(|| Error::Missing {
         param: "input".to_owned(),
     })?;
-    read_input(&input, &mut messages, &mut dropped)?;
+    let mut items = Report::default();
+    read_input(&input, &mut messages, &mut items)?;
+    dropped.append(&mut items.dropped);
 
     let max_output_tokens: Option<u64> = body.read("", "max_output_tokens")?;
     if let Some(limit) = max_output_tokens {
@@ -92,14 +95,32 @@ pub fn read_request<'a>(
     let (top_logprobs, encrypted) = read_include(&mut body, &mut fields, stream, &mut dropped)?;
     let text = read_text(&mut body, &mut fields)?;
     let (effort, summary) = read_reasoning(&mut body, &mut fields, &mut dropped)?;
+    let read = read_tools(&mut body, provider, to)?;
+    let choice = body.take("tool_choice");
+    let tool_choice = match &choice {
+        Some(choice) => read_tool_choice(choice, &read, provider, &mut dropped)?,
+        None => None,
+    };
+    // Providers refuse what is said of calls where there is nothing to call.
+    if read.left_out.is_some()
+        && read.tools.is_empty()
+        && fields
+            .take("parallel_tool_calls")
+            .is_some_and(|value| value.get() == "false")
+    {
+        dropped.push("parallel_tool_calls".to_owned());
+    }
     let Tools {
         tools,
+        places,
         flat,
         names,
-        changed,
-    } = read_tools(&mut body, provider, to)?;
-    let choice = body.take("tool_choice");
-    let tool_choice = choice.as_ref().map(read_tool_choice).transpose()?;
+        mut changed,
+        dropped: mut lost,
+        ..
+    } = read;
+    dropped.append(&mut lost);
+    changed.append(&mut items.changed);
     let max_tool_calls = body.read("", "max_tool_calls")?;
     if max_tool_calls.is_some() {
         dropped.push("max_tool_calls".to_owned());
@@ -123,6 +144,7 @@ pub fn read_request<'a>(
         encrypted,
         json_object: text.get().contains("\"json_object\""),
         names,
+        places,
         echo: Echo {
             instructions: instructions.map(Cow::into_owned),
             max_output_tokens,

@@ -3,10 +3,13 @@
 
 mod answer;
 mod answer_in;
+mod choice;
 mod egress;
 mod ingress;
 mod items;
 mod names;
+mod order;
+mod parts;
 mod relay;
 mod stream_in;
 mod stream_out;
@@ -74,7 +77,26 @@ pub struct ResponsesClient {
     /// Whether it asked for a JSON object that the provider was only told to write.
     pub json_object: bool,
     names: tools::Names,
+    /// Where the client wrote each of the hub's tools.
+    places: Vec<String>,
     echo: wire::Echo,
+}
+
+impl ResponsesClient {
+    /// The client's own name of a field that a translation to a provider named. Tools have other
+    /// places in the provider's list where some are of a namespace or were left out.
+    #[must_use]
+    pub fn own_name(&self, name: &str) -> String {
+        let own = own_name(name);
+        let place = own.strip_prefix("tools[").and_then(|rest| {
+            let (at, member) = rest.split_once(']')?;
+            Some((self.places.get(at.parse::<usize>().ok()?)?, member))
+        });
+        match place {
+            Some((place, member)) => format!("{place}{member}"),
+            None => own,
+        }
+    }
 }
 
 impl Ingress for ResponsesClient {

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::answer::{error_fields, failure_code};
@@ -18,6 +19,35 @@ use crate::dialect::hub::{Kept, Usage};
 use crate::dialect::openai::whole_error;
 use crate::dialect::{Relay, place_of};
 use crate::error::Error;
+
+/// Longest id of an item, in bytes: it is repeated in each of its events.
+const MAX_ID: usize = 4096;
+
+/// What an `error` event says.
+struct Told {
+    code: String,
+    message: String,
+}
+
+impl Told {
+    /// Reads an `error` event: its members stand in `error`, or in the event itself.
+    fn read(data: &str) -> Self {
+        let event: Value = serde_json::from_str(data).unwrap_or_default();
+        let inner = event.get("error").filter(|inner| inner.is_object());
+        let text = |name: &str| {
+            let member = inner.unwrap_or(&event).get(name)?;
+            member
+                .as_str()
+                .filter(|text| !text.is_empty())
+                .map(str::to_owned)
+        };
+        Self {
+            code: text("code").unwrap_or_else(|| "server_error".to_owned()),
+            message: text("message")
+                .unwrap_or_else(|| "The provider ended its stream with an error.".to_owned()),
+        }
+    }
+}
 
 /// The contract of a streamed response: one id, items with dense indexes that keep their ids, are
 /// opened once and closed, numbers without a gap, one last event.
@@ -31,8 +61,12 @@ pub struct ResponsesRelay {
     items: Vec<Item>,
     by_index: HashMap<u64, usize>,
     complete: bool,
-    /// Whether an error was told, which one more event may follow.
-    erred: bool,
+    /// Where the items of these ids are.
+    by_id: HashMap<String, usize>,
+    /// How much memory the ids take, in bytes.
+    names: usize,
+    /// An error that the provider told; the response that failed by it may follow.
+    erred: Option<Told>,
     failed: Option<&'static str>,
     /// The code of an error that the provider told itself.
     told: Option<&'static str>,
@@ -103,9 +137,14 @@ impl ResponsesRelay {
         let data = data.trim();
         if data == "[DONE]" {
             if self.complete {
-                return Verdict::Same;
+                // Clients stop reading there.
+                let mut before = self.closing();
+                if before.is_empty() {
+                    return Verdict::Same;
+                }
+                sse::write(&mut before, None, data);
+                return Verdict::Instead(before);
             }
-            // Clients stop reading there.
             return self.fail(&Error::Truncated);
         }
         if data.is_empty() {
@@ -123,7 +162,7 @@ impl ResponsesRelay {
         };
         let kind = probe.kind.get().unwrap_or_default();
         // One event is the last, but that an error may be followed by what it did.
-        if self.complete && !(self.erred && kind == "response.failed") {
+        if self.complete && !(self.erred.is_some() && kind == FAILED) {
             self.repaired += 1;
             return Verdict::Instead(Vec::new());
         }
@@ -158,12 +197,12 @@ impl ResponsesRelay {
             }
             "response.failed" => {
                 self.complete = true;
-                self.erred = false;
+                self.erred = None;
                 self.told = Some("provider_error");
             }
             "error" => {
                 self.complete = true;
-                self.erred = true;
+                self.erred = Some(Told::read(data));
                 self.told = Some("provider_error");
             }
             _ => {}
@@ -184,6 +223,36 @@ impl ResponsesRelay {
         let text = self.apply(data, &fixes);
         sse::write(&mut before, Some(&name), &text);
         Verdict::Instead(before)
+    }
+
+    /// The end of a stream that the provider ended with an error only: clients wait for the
+    /// response that failed, and some pass over the error itself.
+    fn closing(&mut self) -> Vec<u8> {
+        let mut out = Vec::new();
+        if let Some(Told { code, message }) = self.erred.take() {
+            self.repaired += 1;
+            self.failed_response(&code, &message, &mut out);
+        }
+        out
+    }
+
+    /// The response as it began, failed.
+    fn failed_response(&mut self, code: &str, message: &str, out: &mut Vec<u8>) {
+        let Some(begun) = self.begun.take() else {
+            return;
+        };
+        let Ok(mut response) = serde_json::from_str::<Object<'_>>(begun.get()) else {
+            return;
+        };
+        put(&mut response, "status", raw("failed"));
+        put(
+            &mut response,
+            "error",
+            raw(&fields!({"code": code, "message": message})),
+        );
+        let number = self.number(None);
+        let event = fields!({"type": FAILED, "sequence_number": number, "response": response});
+        sse::write(out, Some(FAILED), raw(&event).get());
     }
 
     /// The number of the next event. A stream may begin with any.
@@ -209,7 +278,7 @@ impl ResponsesRelay {
         }
         for (item, own) in output.iter().zip(&self.items) {
             let (theirs, own) = (item.id.get(), own.id.as_deref());
-            let known = self.items.iter().any(|item| item.id.as_deref() == theirs);
+            let known = theirs.is_some_and(|id| self.by_id.contains_key(id));
             fixes.output |= own.is_some() && theirs.is_some() && theirs != own && !known;
         }
     }
@@ -230,10 +299,10 @@ impl ResponsesRelay {
         let item_id = probe.item.as_ref().and_then(|item| item.id.get());
         let id = probe.item_id.get().or(item_id);
         let adds = kind == "response.output_item.added";
-        let by_id = id.and_then(|id| {
-            let own = |item: &Item| item.id.as_deref() == Some(id);
-            self.items.iter().position(own)
-        });
+        if id.is_some_and(|id| id.len() > MAX_ID) {
+            return Err(self.breach("an id in it is too long"));
+        }
+        let by_id = id.and_then(|id| self.by_id.get(id).copied());
         // An item is told by its id; where that is not known, ids change from event to event, and
         // the place tells.
         let at = match by_id.or_else(|| self.by_index.get(&index).copied().filter(|_| !adds)) {
@@ -247,6 +316,10 @@ impl ResponsesRelay {
                     return Err(self.breach("it has too many items"));
                 }
                 self.by_index.insert(index, at);
+                if let Some(id) = id {
+                    self.names += id.len();
+                    self.by_id.insert(id.to_owned(), at);
+                }
                 self.items.push(Item {
                     id: id.map(str::to_owned),
                     open: true,
@@ -267,7 +340,11 @@ impl ResponsesRelay {
             item.open = false;
         }
         match (&item.id, id) {
-            (None, Some(id)) => item.id = Some(id.to_owned()),
+            (None, Some(id)) => {
+                item.id = Some(id.to_owned());
+                self.names += id.len();
+                self.by_id.insert(id.to_owned(), at);
+            }
             (Some(own), Some(id)) if own != id => {
                 if probe.item_id.get().is_some() {
                     fixes.item_id = Some(own.clone());
@@ -322,17 +399,20 @@ impl ResponsesRelay {
             .and_then(|response| member(response.get(), "output"))
             .unwrap_or_else(|| raw::<[(); 0]>(&[]));
         let list = json::array(&Cow::Borrowed(&*output), &"output").unwrap_or_default();
+        // Of two with one id the first counts.
+        let by_id: HashMap<String, usize> = list
+            .iter()
+            .enumerate()
+            .rev()
+            .filter_map(|(at, item)| Some((id_of(item)?, at)))
+            .collect();
+        let whole = list.len() == self.items.len();
         for at in open {
-            let own = self.items.get(at).and_then(|item| item.id.clone());
-            let named = |item: &&Raw<'_>| {
-                let id = json::loose(item, &"output")
-                    .ok()
-                    .and_then(|item| json::text(item.get("id")?, &"id").ok().map(Cow::into_owned));
-                id.is_some() && id == own
-            };
             // By its id, or by its place where all items are there.
-            let place = || list.get(at).filter(|_| list.len() == self.items.len());
-            let found = list.iter().find(named).or_else(place).cloned();
+            let own = self.items.get(at).and_then(|item| item.id.as_deref());
+            let named = own.and_then(|own| by_id.get(own)).copied();
+            let place = named.or(whole.then_some(at));
+            let found = place.and_then(|place| list.get(place)).cloned();
             if let Some(item) = found {
                 self.emit("response.output_item.done", at, &item, before);
             }
@@ -476,29 +556,29 @@ impl Relay for ResponsesRelay {
 
     fn end(&mut self, _clean: bool) -> Result<Vec<u8>, Error> {
         if self.complete {
-            Ok(Vec::new())
+            Ok(self.closing())
         } else {
             Err(Error::Truncated)
         }
     }
 
     fn failure(&mut self, error: &Error) -> Vec<u8> {
+        // What the provider told says more than that nothing came after it.
+        let told = self.closing();
+        if !told.is_empty() {
+            return told;
+        }
         let mut out = Vec::new();
         let mut event = fields!({"type": "error", "sequence_number": self.number(None)});
         event.fields.append(&mut error_fields(error).fields);
         sse::write(&mut out, Some("error"), raw(&event).get());
-        let begun = self.begun.take();
-        if let Some(begun) = &begun
-            && let Ok(mut response) = serde_json::from_str::<Object<'_>>(begun.get())
-        {
-            put(&mut response, "status", raw("failed"));
-            let why = fields!({"code": failure_code(error), "message": error.to_string()});
-            put(&mut response, "error", raw(&why));
-            let number = self.number(None);
-            let event = fields!({"type": FAILED, "sequence_number": number, "response": response});
-            sse::write(&mut out, Some(FAILED), raw(&event).get());
-        }
+        self.failed_response(failure_code(error), &error.to_string(), &mut out);
         out
+    }
+
+    fn held(&self) -> usize {
+        let begun = self.begun.as_ref().map_or(0, |begun| begun.get().len());
+        2 * self.names + self.items.len() * size_of::<Item>() + begun
     }
 
     fn told(&self) -> Option<&'static str> {
@@ -516,4 +596,10 @@ impl Relay for ResponsesRelay {
     fn kept(&mut self) -> Option<(Vec<String>, Kept)> {
         None
     }
+}
+
+/// The id of an item that is there as text.
+fn id_of(item: &Raw<'_>) -> Option<String> {
+    let item = json::loose(item, &"output").ok()?;
+    Some(json::text(item.get("id")?, &"id").ok()?.into_owned())
 }

@@ -9,11 +9,41 @@ use serde_json::value::RawValue;
 
 use crate::codec::json::{self, Object, Raw, fields, raw};
 use crate::dialect::Egress;
-use crate::dialect::hub::{Tool, ToolChoice};
+use crate::dialect::hub::Tool;
 use crate::error::Error;
 
 /// Longest name of a function that every provider takes.
 const MAX_NAME: usize = 64;
+
+/// Tools that OpenAI itself runs or describes to its models. Newer ones have a date behind the name.
+const HOSTED: [&str; 12] = [
+    "apply_patch",
+    "code_interpreter",
+    "computer",
+    "file_search",
+    "image_generation",
+    "local_shell",
+    "mcp",
+    "programmatic_tool_calling",
+    "shell",
+    "tool_search",
+    "web_search",
+    "x_search",
+];
+
+/// Whether a type is that of a tool which needs more than the model.
+pub(super) fn is_hosted(kind: &str) -> bool {
+    HOSTED.iter().any(|hosted| {
+        kind.strip_prefix(hosted)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+    })
+}
+
+/// Longest name of a namespace, in bytes: it is part of the name of each of its tools.
+const MAX_NAMESPACE: usize = 256;
+
+/// Members of a function that mean something beside hosted tools only.
+const OF_HOSTED: [&str; 3] = ["allowed_callers", "defer_loading", "output_schema"];
 
 /// What a client calls its tools, by the name of the function that stands for each.
 #[derive(Debug, Clone, Default)]
@@ -39,11 +69,26 @@ impl Names {
 #[derive(Default)]
 pub(super) struct Tools<'a> {
     pub tools: Vec<Tool<'a>>,
+    /// Where the client wrote each of them.
+    pub places: Vec<String>,
     /// As a response repeats them.
     pub flat: Vec<Box<RawValue>>,
     pub names: Names,
     /// Those that are put otherwise.
     pub changed: Vec<String>,
+    /// What is left out: tools, and members of tools.
+    pub dropped: Vec<String>,
+    /// The type of the first tool that is left out.
+    pub left_out: Option<String>,
+    /// Whether the provider searches the web itself.
+    pub searches: bool,
+}
+
+impl<'a> Tools<'a> {
+    fn offer(&mut self, tool: Tool<'a>, at: &str) {
+        self.tools.push(tool);
+        self.places.push(at.to_owned());
+    }
 }
 
 /// The function that stands for a tool of a namespace.
@@ -77,16 +122,19 @@ pub(super) fn read_tools<'a>(
         return Ok(out);
     };
     let reader = Reader { provider, to };
+    let mut seen = HashSet::new();
     for (i, entry) in json::array(&list, &"tools")?.iter().enumerate() {
+        let known = out.tools.len();
         reader.tool(entry, &format!("tools[{i}]"), None, &mut out)?;
         // A call could not be told to be of one or the other.
-        let names: Vec<&str> = out.tools.iter().filter_map(tool_name).collect();
-        let mut seen = HashSet::new();
-        if let Some(twice) = names.into_iter().find(|name| !seen.insert(*name)) {
-            return Err(Error::invalid(
-                format!("tools[{i}].name"),
-                format!("two tools are called '{twice}' once their namespaces are written out."),
-            ));
+        let names = out.tools.iter().skip(known).filter_map(tool_name);
+        for name in names {
+            if !seen.insert(name.to_owned()) {
+                return Err(Error::invalid(
+                    format!("tools[{i}].name"),
+                    format!("two tools are called '{name}' once their namespaces are written out."),
+                ));
+            }
         }
     }
     Ok(out)
@@ -121,35 +169,53 @@ impl Reader<'_> {
         match (kind.as_str(), namespace) {
             ("function", _) => function(tool, at, namespace, out),
             ("custom", _) => custom(tool, entry, at, namespace, out),
-            ("namespace", None) => {
-                let name = text(&mut tool, at, "name")?;
-                let list = tool.take("tools").ok_or_else(|| Error::Missing {
-                    param: format!("{at}.tools"),
-                })?;
-                out.flat.push((**entry).to_owned());
-                out.changed.push(at.to_owned());
-                let echoed = out.flat.len();
-                for (j, entry) in json::array(&list, &format_args!("{at}.tools"))?
-                    .iter()
-                    .enumerate()
-                {
-                    self.tool(entry, &format!("{at}.tools[{j}]"), Some(&name), out)?;
-                }
-                // They are repeated inside their namespace.
-                out.flat.truncate(echoed);
-                Ok(())
-            }
+            ("namespace", None) => self.namespace(tool, entry, at, out),
             (kind, None) if kind.starts_with("web_search") => {
                 let Some(tool) = self.to.web_search(&tool) else {
-                    return Err(self.refused(at, kind));
+                    leave_out(kind, at, out);
+                    return Ok(());
                 };
                 out.flat.push((**entry).to_owned());
                 out.changed.push(at.to_owned());
-                out.tools.push(tool);
+                out.searches = true;
+                out.offer(tool, at);
+                Ok(())
+            }
+            (kind, _) if is_hosted(kind) => {
+                leave_out(kind, at, out);
                 Ok(())
             }
             (kind, _) => Err(self.refused(at, kind)),
         }
+    }
+
+    fn namespace<'a>(
+        &self,
+        mut tool: Object<'a>,
+        entry: &Raw<'a>,
+        at: &str,
+        out: &mut Tools<'a>,
+    ) -> Result<(), Error> {
+        let name = text(&mut tool, at, "name")?;
+        if name.len() > MAX_NAMESPACE {
+            return Err(Error::invalid(
+                format!("{at}.name"),
+                format!("the name of a namespace can have {MAX_NAMESPACE} bytes at most."),
+            ));
+        }
+        let list = tool.take("tools").ok_or_else(|| Error::Missing {
+            param: format!("{at}.tools"),
+        })?;
+        out.flat.push((**entry).to_owned());
+        out.changed.push(at.to_owned());
+        let echoed = out.flat.len();
+        let list = json::array(&list, &format_args!("{at}.tools"))?;
+        for (j, entry) in list.iter().enumerate() {
+            self.tool(entry, &format!("{at}.tools[{j}]"), Some(&name), out)?;
+        }
+        // They are repeated inside their namespace.
+        out.flat.truncate(echoed);
+        Ok(())
     }
 
     fn refused(&self, at: &str, kind: &str) -> Error {
@@ -157,13 +223,19 @@ impl Reader<'_> {
         Error::unsupported_value(
             format!("{at}.type"),
             format!(
-                "tool type '{kind}' is not available for provider '{provider}'; supported: function, custom, namespace."
+                "'{kind}' is no type of tool that can be given to provider '{provider}'; use function, custom or namespace."
             ),
         )
     }
 }
 
-fn text<'a>(tool: &mut Object<'a>, at: &str, name: &str) -> Result<Cow<'a, str>, Error> {
+/// A tool that the provider lacks: the model answers without it.
+fn leave_out(kind: &str, at: &str, out: &mut Tools<'_>) {
+    out.dropped.push(at.to_owned());
+    out.left_out.get_or_insert_with(|| kind.to_owned());
+}
+
+pub(super) fn text<'a>(tool: &mut Object<'a>, at: &str, name: &str) -> Result<Cow<'a, str>, Error> {
     let param = format!("{at}.{name}");
     let value = tool.take(name).ok_or_else(|| Error::Missing {
         param: param.clone(),
@@ -194,6 +266,13 @@ fn function<'a>(
     // Absent means true to Responses and false to Chat Completions, where few schemas that were
     // not written for it qualify: nothing is said then, and the echo says what was done.
     let strict: Option<bool> = tool.read(&format!("{at}."), "strict")?;
+    for member in OF_HOSTED {
+        if let Some(value) = tool.take(member)
+            && !matches!(value.get(), "false" | "[]")
+        {
+            out.dropped.push(format!("{at}.{member}"));
+        }
+    }
     out.flat.push(raw(&fields!({
         "type": "function",
         "name": name,
@@ -202,13 +281,14 @@ fn function<'a>(
         "strict": strict.unwrap_or(false),
     })));
     let name = named(name, namespace, false, &mut out.names);
-    out.tools.push(Tool::Function {
+    let function = Tool::Function {
         name,
         description,
         parameters,
         strict,
         other: tool,
-    });
+    };
+    out.offer(function, at);
     Ok(())
 }
 
@@ -251,13 +331,14 @@ fn custom<'a>(
         "required": ["input"],
         "additionalProperties": false,
     });
-    out.tools.push(Tool::Function {
+    let function = Tool::Function {
         name,
         description: (!told.is_empty()).then_some(Cow::Owned(told)),
         parameters: Some(Cow::Owned(raw(&parameters))),
         strict: None,
         other: Object::default(),
-    });
+    };
+    out.offer(function, at);
     Ok(())
 }
 
@@ -279,56 +360,6 @@ fn named<'a>(
     };
     names.0.insert(function.clone(), own);
     Cow::Owned(function)
-}
-
-/// Reads `tool_choice`.
-pub(super) fn read_tool_choice<'a>(choice: &Raw<'a>) -> Result<ToolChoice<'a>, Error> {
-    if choice.get().starts_with('"') {
-        return crate::dialect::openai::read_tool_choice(choice, &mut Vec::new());
-    }
-    let mut object = json::object(choice, &"tool_choice")
-        .map_err(|_| Error::wrong_type("tool_choice", "a string or an object"))?;
-    let kind: Option<String> = object.read("tool_choice.", "type")?;
-    let missing = |name: &str| Error::Missing {
-        param: format!("tool_choice.{name}"),
-    };
-    match kind.as_deref() {
-        Some("function" | "custom") => {
-            let name = text(&mut object, "tool_choice", "name")?;
-            let namespace: Option<String> = object.read("tool_choice.", "namespace")?;
-            Ok(ToolChoice::Function(match namespace {
-                Some(namespace) => Cow::Owned(function_name(Some(&namespace), &name)),
-                None => name,
-            }))
-        }
-        Some("allowed_tools") => {
-            let mode: Option<String> = object.read("tool_choice.", "mode")?;
-            let tools = object.take("tools").ok_or_else(|| missing("tools"))?;
-            let mut names = Vec::new();
-            for (i, raw) in json::array(&tools, &"tool_choice.tools")?
-                .iter()
-                .enumerate()
-            {
-                let at = format!("tool_choice.tools[{i}].");
-                let mut tool = json::object(raw, &at)?;
-                let name: Option<String> = tool.read(&at, "name")?;
-                let name = name.ok_or_else(|| missing(&format!("tools[{i}].name")))?;
-                let namespace: Option<String> = tool.read(&at, "namespace")?;
-                names.push(function_name(namespace.as_deref(), &name));
-            }
-            Ok(ToolChoice::Allowed {
-                required: mode.as_deref() == Some("required"),
-                names,
-            })
-        }
-        Some(other) => Err(Error::unsupported_value(
-            "tool_choice.type",
-            format!(
-                "'{other}' is not available for this provider; use function, custom or allowed_tools."
-            ),
-        )),
-        None => Err(missing("type")),
-    }
 }
 
 #[cfg(test)]

@@ -6,39 +6,46 @@ use serde_json::{Map, Value, json};
 
 use super::kimi::kind_of;
 
-/// Keywords that Gemini's schema does not have; a request with one of them is refused.
-const NOT_IN_GEMINI: [&str; 22] = [
-    "$schema",
-    "$id",
-    "$comment",
-    "$anchor",
-    "additionalProperties",
-    "unevaluatedProperties",
-    "unevaluatedItems",
-    "patternProperties",
-    "propertyNames",
-    "dependentRequired",
-    "dependentSchemas",
-    "contains",
-    "minContains",
-    "maxContains",
-    "uniqueItems",
-    "multipleOf",
-    "if",
-    "then",
-    "else",
-    "not",
-    "contentEncoding",
-    "contentMediaType",
+/// Keywords of Google's `Schema` (ai.google.dev/api/caching, August 2026). A request with any other is
+/// refused as "Unknown name".
+const IN_GEMINI: [&str; 22] = [
+    "type",
+    "format",
+    "title",
+    "description",
+    "nullable",
+    "enum",
+    "maxItems",
+    "minItems",
+    "properties",
+    "required",
+    "minProperties",
+    "maxProperties",
+    "minLength",
+    "maxLength",
+    "pattern",
+    "example",
+    "anyOf",
+    "propertyOrdering",
+    "default",
+    "items",
+    "minimum",
+    "maximum",
 ];
 
 /// Keywords that say nothing about what is allowed.
-const SILENT: [&str; 5] = [
+const SILENT: [&str; 11] = [
     "$schema",
     "$id",
     "$comment",
     "$anchor",
+    "$defs",
     "additionalProperties",
+    "definitions",
+    "deprecated",
+    "examples",
+    "readOnly",
+    "writeOnly",
 ];
 
 /// Takes out of a schema what Gemini refuses, and says it otherwise where that can be done. `room` is
@@ -155,8 +162,6 @@ fn rewrite(node: &mut Value) {
         object.entry("anyOf").or_insert(one);
     }
     nullable(object);
-    // Examples allow and forbid nothing.
-    object.shift_remove("examples");
     let mut notes = Vec::new();
     only_texts(object, &mut notes);
     for (exclusive, bound) in [
@@ -168,19 +173,22 @@ fn rewrite(node: &mut Value) {
             object.entry(bound).or_insert(value);
         }
     }
-    for keyword in NOT_IN_GEMINI {
-        if let Some(value) = object.shift_remove(keyword)
-            && (!SILENT.contains(&keyword) || value.is_object())
-        {
-            notes.push(format!("{keyword}: {value}"));
-        }
-    }
     if let Some(Value::Array(items)) = object.shift_remove("prefixItems") {
         // They are written once, where they stand now.
         notes.push("prefixItems: in the order of anyOf".to_owned());
         object
             .entry("items")
             .or_insert_with(|| json!({"anyOf": items}));
+    }
+    let members = std::mem::take(object);
+    for (keyword, value) in members {
+        if IN_GEMINI.contains(&keyword.as_str()) {
+            object.insert(keyword, value);
+        } else if !SILENT.contains(&keyword.as_str())
+            || (keyword == "additionalProperties" && value.is_object())
+        {
+            notes.push(format!("{keyword}: {value}"));
+        }
     }
     note(object, &notes);
     for (name, value) in object.iter_mut() {

@@ -1,0 +1,126 @@
+//! `tool_choice` -> the hub's, as far as there is a tool to choose. Pure.
+
+use std::borrow::Cow;
+
+use super::tools::{Tools, function_name, is_hosted, text};
+use crate::codec::json::{self, Object, Raw};
+use crate::dialect::hub::ToolChoice;
+use crate::error::Error;
+
+/// Reads `tool_choice` beside the tools that the provider is given; what of it is left out is named
+/// in `dropped`.
+pub(super) fn read_tool_choice<'a>(
+    choice: &Raw<'a>,
+    tools: &Tools<'_>,
+    provider: &str,
+    dropped: &mut Vec<String>,
+) -> Result<Option<ToolChoice<'a>>, Error> {
+    let choice = read(choice, tools, provider, dropped)?;
+    if !tools.tools.is_empty() {
+        return Ok(Some(choice));
+    }
+    match (choice, &tools.left_out) {
+        // Where there is no tool there is nothing to choose; providers refuse to be told.
+        (
+            ToolChoice::Auto
+            | ToolChoice::None
+            | ToolChoice::Allowed {
+                required: false, ..
+            },
+            _,
+        ) => Ok(None),
+        (
+            ToolChoice::Required
+            | ToolChoice::Function(_)
+            | ToolChoice::Allowed { required: true, .. },
+            Some(kind),
+        ) => Err(forced("tool_choice", kind, provider)),
+        (choice, None) => Ok(Some(choice)),
+    }
+}
+
+/// A choice that asks for a tool which the provider lacks.
+fn forced(param: &str, kind: &str, provider: &str) -> Error {
+    Error::unsupported_value(
+        param,
+        format!(
+            "a call is asked for, but the tool '{kind}' is not available for provider '{provider}'; use 'auto', or offer a function."
+        ),
+    )
+}
+
+fn read<'a>(
+    choice: &Raw<'a>,
+    tools: &Tools<'_>,
+    provider: &str,
+    dropped: &mut Vec<String>,
+) -> Result<ToolChoice<'a>, Error> {
+    if choice.get().starts_with('"') {
+        return crate::dialect::openai::read_tool_choice(choice, dropped);
+    }
+    let mut object = json::object(choice, &"tool_choice")
+        .map_err(|_| Error::wrong_type("tool_choice", "a string or an object"))?;
+    let kind: Option<String> = object.read("tool_choice.", "type")?;
+    match kind.as_deref() {
+        Some("function" | "custom") => {
+            let name = text(&mut object, "tool_choice", "name")?;
+            let namespace: Option<String> = object.read("tool_choice.", "namespace")?;
+            Ok(ToolChoice::Function(match namespace {
+                Some(namespace) => Cow::Owned(function_name(Some(&namespace), &name)),
+                None => name,
+            }))
+        }
+        Some("allowed_tools") => allowed(&mut object, tools, provider, dropped),
+        Some(kind) if is_hosted(kind) => Err(forced("tool_choice.type", kind, provider)),
+        Some(other) => Err(Error::unsupported_value(
+            "tool_choice.type",
+            format!(
+                "'{other}' is not available for this provider; use function, custom or allowed_tools."
+            ),
+        )),
+        None => Err(Error::Missing {
+            param: "tool_choice.type".to_owned(),
+        }),
+    }
+}
+
+fn allowed<'a>(
+    object: &mut Object<'a>,
+    tools: &Tools<'_>,
+    provider: &str,
+    dropped: &mut Vec<String>,
+) -> Result<ToolChoice<'a>, Error> {
+    let mode: Option<String> = object.read("tool_choice.", "mode")?;
+    let required = mode.as_deref() == Some("required");
+    let list = object.take("tools").ok_or_else(|| Error::Missing {
+        param: "tool_choice.tools".to_owned(),
+    })?;
+    let mut names = Vec::new();
+    let mut lacking = None;
+    for (i, raw) in json::array(&list, &"tool_choice.tools")?.iter().enumerate() {
+        let at = format!("tool_choice.tools[{i}].");
+        let mut tool = json::object(raw, &at)?;
+        let kind: Option<String> = tool.read(&at, "type")?;
+        if let Some(kind) = kind.filter(|kind| is_hosted(kind)) {
+            if tools.searches && kind.starts_with("web_search") {
+                names.push("web_search".to_owned());
+            } else {
+                dropped.push(format!("tool_choice.tools[{i}]"));
+                lacking.get_or_insert(kind);
+            }
+            continue;
+        }
+        let name: Option<String> = tool.read(&at, "name")?;
+        let name = name.ok_or_else(|| Error::Missing {
+            param: format!("{at}name"),
+        })?;
+        let namespace: Option<String> = tool.read(&at, "namespace")?;
+        names.push(function_name(namespace.as_deref(), &name));
+    }
+    match lacking {
+        Some(kind) if names.is_empty() && required => Err(forced("tool_choice", &kind, provider)),
+        // None of those that may be called is there.
+        Some(_) if names.is_empty() => Ok(ToolChoice::None),
+        _ => Ok(ToolChoice::Allowed { required, names }),
+    }
+}

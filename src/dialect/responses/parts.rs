@@ -1,0 +1,172 @@
+//! Content of items -> parts of messages. Pure.
+
+use std::borrow::Cow;
+
+use crate::codec::json::{self, Object, Raw};
+use crate::dialect::Report;
+use crate::dialect::hub::{Message, Part};
+use crate::error::Error;
+
+/// Members that say nothing to another provider: it knows no such ids, and a history is complete.
+const SILENT: [&str; 3] = ["id", "status", "object"];
+
+/// Names what is left of an object after all was taken out that can be told.
+pub(super) fn note_rest(object: &Object<'_>, at: &str, report: &mut Report) {
+    let says = |value: &str| !matches!(value, "null" | "[]" | "{}" | "\"\"");
+    let rest = object
+        .fields
+        .iter()
+        .filter(|field| !SILENT.contains(&&*field.name) && says(field.value.get()));
+    report
+        .dropped
+        .extend(rest.map(|field| format!("{at}.{}", field.name)));
+}
+
+/// What a message or a result holds.
+pub(super) struct Content<'a> {
+    pub parts: Vec<Part<'a>>,
+    pub refusal: Option<Cow<'a, str>>,
+}
+
+/// Text parts of a message become one string, which every provider takes.
+pub(super) fn join_texts(message: &mut Message<'_>) {
+    if message
+        .content
+        .iter()
+        .all(|part| matches!(part, Part::Text { .. }))
+    {
+        let joined: String = message
+            .content
+            .iter()
+            .filter_map(|part| match part {
+                Part::Text { text, .. } => Some(text.as_ref()),
+                _ => None,
+            })
+            .collect();
+        message.plain = true;
+        message.content = if joined.is_empty() {
+            Vec::new()
+        } else {
+            vec![Part::text(joined)]
+        };
+    }
+}
+
+pub(super) fn read_content<'a>(
+    content: &Raw<'a>,
+    at: &str,
+    report: &mut Report,
+) -> Result<Content<'a>, Error> {
+    if content.get().starts_with('"') {
+        return Ok(Content {
+            parts: vec![Part::text(json::text(content, &at)?)],
+            refusal: None,
+        });
+    }
+    let list = json::array(content, &at)
+        .map_err(|_| Error::wrong_type(at, "a string or an array of parts"))?;
+    let mut parts = Vec::with_capacity(list.len());
+    let mut refusal: Option<Cow<'a, str>> = None;
+    for (j, raw) in list.iter().enumerate() {
+        match read_part(raw, &format!("{at}[{j}]"), report)? {
+            // One message declines once, however many parts say it.
+            Part::Refusal { text, .. } => match &mut refusal {
+                Some(all) => all.to_mut().push_str(&text),
+                None => refusal = Some(text),
+            },
+            part => parts.push(part),
+        }
+    }
+    Ok(Content { parts, refusal })
+}
+
+fn read_part<'a>(raw: &Raw<'a>, at: &str, report: &mut Report) -> Result<Part<'a>, Error> {
+    let mut part = json::object(raw, &at)?;
+    let optional = |part: &mut Object<'a>, name: &str| {
+        part.take(name)
+            .map(|raw| json::text(&raw, &format_args!("{at}.{name}")))
+            .transpose()
+    };
+    let missing = |name: &str| Error::Missing {
+        param: format!("{at}.{name}"),
+    };
+    let kind = optional(&mut part, "type")?.ok_or_else(|| missing("type"))?;
+    let read = match &*kind {
+        "input_text" | "output_text" | "text" => {
+            Part::text(optional(&mut part, "text")?.ok_or_else(|| missing("text"))?)
+        }
+        "refusal" => {
+            let text = optional(&mut part, "refusal")?.ok_or_else(|| missing("refusal"))?;
+            Part::Refusal {
+                text,
+                other: Object::default(),
+            }
+        }
+        "input_image" => image(&mut part, at, report)?,
+        "input_file" => file(&mut part, at)?,
+        "input_audio" => {
+            return Ok(Part::Other {
+                kind,
+                value: raw.clone(),
+            });
+        }
+        other => {
+            let own = match other {
+                "image_url" => "use 'input_image'.",
+                "file" => "use 'input_file'.",
+                _ => "they cannot be sent to this provider.",
+            };
+            return Err(Error::unsupported_value(
+                format!("{at}.type"),
+                format!("Responses with this provider have no parts of type '{other}': {own}"),
+            ));
+        }
+    };
+    note_rest(&part, "input.content", report);
+    Ok(read)
+}
+
+fn image<'a>(part: &mut Object<'a>, at: &str, report: &mut Report) -> Result<Part<'a>, Error> {
+    let url = part.take("image_url").ok_or_else(|| {
+        Error::unsupported_value(
+            format!("{at}.file_id"),
+            "this provider does not know OpenAI's files; send an image_url.",
+        )
+    })?;
+    let url = json::text(&url, &format_args!("{at}.image_url"))?;
+    let detail = part
+        .take("detail")
+        .map(|raw| json::text(&raw, &format_args!("{at}.detail")))
+        .transpose()?
+        .map(|detail| match &*detail {
+            "original" => {
+                report.changed.push("input.content.detail".to_owned());
+                Cow::Borrowed("high")
+            }
+            _ => detail,
+        });
+    Ok(Part::Image {
+        url,
+        detail,
+        other: Object::default(),
+    })
+}
+
+fn file<'a>(part: &mut Object<'a>, at: &str) -> Result<Part<'a>, Error> {
+    if part.take("file_id").is_some() {
+        return Err(Error::unsupported_value(
+            format!("{at}.file_id"),
+            "this provider does not know OpenAI's files; send file_data.",
+        ));
+    }
+    let mut file = Object::default();
+    for name in ["file_data", "filename", "file_url"] {
+        if let Some(value) = part.take(name) {
+            file.push(name, value);
+        }
+    }
+    Ok(Part::File {
+        file,
+        other: Object::default(),
+    })
+}
