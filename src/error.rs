@@ -56,9 +56,25 @@ pub enum Error {
     /// No bearer was sent.
     #[display("No API key was sent. Send it as 'Authorization: Bearer <key>'.")]
     NoKey,
+    /// A key was sent, but not as a bearer.
+    #[display(
+        "No API key was sent as a bearer: there is one in {place}. Send it as 'Authorization: Bearer <key>'."
+    )]
+    KeyElsewhere {
+        /// Where it is, as in "the header 'x-api-key'".
+        place: &'static str,
+    },
     /// The bearer is not one of the gateway's keys.
-    #[display("Incorrect API key.")]
+    #[display("Incorrect API key. This gateway has keys of its own; ask whoever runs it for one.")]
     WrongKey,
+    /// The bearer is not one of the gateway's keys, but has a provider's documented format.
+    #[display(
+        "Incorrect API key. The key looks like one of {title}, and this gateway needs one of its own keys; ask whoever runs it for one."
+    )]
+    ProviderKeySent {
+        /// The provider's name for people.
+        title: &'static str,
+    },
     /// The caller's key has the documented format of another provider than the one it would be sent
     /// to.
     #[display(
@@ -75,7 +91,9 @@ pub enum Error {
         model: String,
     },
     /// Gateway keys are on, and this provider has no key of its own.
-    #[display("Provider '{provider}' has no key here: set {variable} where the gateway runs.")]
+    #[display(
+        "Provider '{provider}' has no key on this gateway. Ask whoever runs it to set {variable}, or use a model of another provider."
+    )]
     ProviderKeyMissing {
         /// The provider's name.
         provider: &'static str,
@@ -83,7 +101,9 @@ pub enum Error {
         variable: &'static str,
     },
     /// The provider's base URL is still the example of the table: a key must not be sent there.
-    #[display("Provider '{provider}' is not set up here: set {variable} where the gateway runs.")]
+    #[display(
+        "Provider '{provider}' is not set up on this gateway. Ask whoever runs it to set {variable}, or use a model of another provider."
+    )]
     ProviderUnplaced {
         /// The provider's name.
         provider: &'static str,
@@ -91,15 +111,17 @@ pub enum Error {
         variable: &'static str,
     },
     /// Nothing is served at this path.
-    #[display("Unknown request URL: {method} {path}.")]
+    #[display("Unknown request URL: {method} {path}. {hint}")]
     UnknownPath {
         /// The method of the request.
         method: String,
         /// The path of the request, without its query.
         path: String,
+        /// What to ask for instead, as a sentence.
+        hint: String,
     },
     /// The path is served, but not with this method.
-    #[display("Method {method} is not allowed for {path}; allowed: {allow}.")]
+    #[display("Method {method} is not allowed for {path}; use {allow}.")]
     MethodNotAllowed {
         /// The method of the request.
         method: String,
@@ -112,13 +134,15 @@ pub enum Error {
     #[display("The request body must be sent with 'Content-Type: application/json'.")]
     NotJson,
     /// The body is larger than the limit.
-    #[display("The request body is larger than the limit of {limit} bytes.")]
+    #[display(
+        "The request body is larger than the limit of {limit} bytes. Send less, or ask whoever runs the gateway to raise MAX_BODY_BYTES."
+    )]
     TooLarge {
         /// The limit, in bytes.
         limit: usize,
     },
     /// The body did not arrive in time, or its sender broke off.
-    #[display("The request body did not arrive completely.")]
+    #[display("The request body did not arrive completely in its time. Send the request again.")]
     IncompleteBody,
     /// The request breaks HTTP in a way that leaves open what is meant.
     #[display("The request cannot be read: {reason}.")]
@@ -130,7 +154,7 @@ pub enum Error {
     #[display("The request body must be sent without 'Content-Encoding'.")]
     Encoded,
     /// The head of a request did not arrive in time.
-    #[display("The head of the request did not arrive in time.")]
+    #[display("The head of the request did not arrive in time. Send the request again.")]
     LateHead,
     /// All slots and all places in the provider's line are taken.
     #[display("Too many requests are under way to '{provider}'; try again shortly.")]
@@ -170,7 +194,9 @@ pub enum Error {
     #[display("The gateway is shutting down; send the request again.")]
     ShuttingDown,
     /// No connection, or it broke before an answer came.
-    #[display("'{provider}' cannot be reached: {reason}.")]
+    #[display(
+        "'{provider}' cannot be reached: {reason}. Try again; where it stays so, tell whoever runs the gateway."
+    )]
     Unreachable {
         /// The provider's name.
         provider: &'static str,
@@ -178,7 +204,7 @@ pub enum Error {
         reason: &'static str,
     },
     /// An answer came that is not one.
-    #[display("'{provider}' sent an answer that cannot be used: {reason}.")]
+    #[display("'{provider}' sent an answer that cannot be used: {reason}. Try again.")]
     BadAnswer {
         /// The provider's name.
         provider: &'static str,
@@ -186,10 +212,15 @@ pub enum Error {
         reason: String,
     },
     /// A stream ended before its terminal event.
-    #[display("The upstream stream ended before it was complete.")]
+    #[display("The upstream stream ended before it was complete. Send the request again.")]
     Truncated,
     /// A phase took too long.
-    #[display("'{provider}' {} within {} s.", phase.missed(), after.as_secs_f32())]
+    #[display(
+        "'{provider}' {} within {} s. Try again{}.",
+        phase.missed(),
+        after.as_secs_f32(),
+        phase.instead()
+    )]
     TimedOut {
         /// The provider's name.
         provider: &'static str,
@@ -199,7 +230,9 @@ pub enum Error {
         after: Duration,
     },
     /// The provider rejected the key that the gateway holds for it. The caller's key was right.
-    #[display("'{provider}' rejected the gateway's credential.")]
+    #[display(
+        "'{provider}' rejected the gateway's credential. Ask whoever runs the gateway to renew its key."
+    )]
     CredentialRejected {
         /// The provider's name.
         provider: &'static str,
@@ -229,6 +262,14 @@ impl Phase {
             Self::Answer => "did not answer",
             Self::FirstEvent => "did not begin its stream",
             Self::Silence => "sent nothing more of its stream",
+        }
+    }
+
+    /// What to try, behind "Try again".
+    fn instead(self) -> &'static str {
+        match self {
+            Self::Answer => ", or ask for a stream",
+            Self::Connect | Self::FirstEvent | Self::Silence => "",
         }
     }
 
@@ -275,8 +316,12 @@ impl Error {
             | Self::UnsupportedValue { .. }
             | Self::Malformed { .. }
             | Self::ForeignKey { .. }
+            | Self::ProviderKeyMissing { .. }
             | Self::ProviderUnplaced { .. } => 400,
-            Self::NoKey | Self::WrongKey | Self::ProviderKeyMissing { .. } => 401,
+            Self::NoKey
+            | Self::KeyElsewhere { .. }
+            | Self::WrongKey
+            | Self::ProviderKeySent { .. } => 401,
             Self::UnknownPath { .. } => 404,
             Self::MethodNotAllowed { .. } => 405,
             Self::IncompleteBody | Self::LateHead => 408,
@@ -312,6 +357,8 @@ impl Error {
             | Self::UnsupportedValue { .. }
             | Self::NoKey
             | Self::WrongKey
+            | Self::KeyElsewhere { .. }
+            | Self::ProviderKeySent { .. }
             | Self::ForeignKey { .. }
             | Self::ProviderKeyMissing { .. }
             | Self::ProviderUnplaced { .. }
@@ -357,7 +404,10 @@ impl Error {
             Self::InvalidValue { .. } => "invalid_value",
             Self::UnsupportedParameter { .. } => "unsupported_parameter",
             Self::UnsupportedValue { .. } => "unsupported_value",
-            Self::NoKey | Self::WrongKey => "invalid_api_key",
+            Self::NoKey
+            | Self::KeyElsewhere { .. }
+            | Self::WrongKey
+            | Self::ProviderKeySent { .. } => "invalid_api_key",
             Self::ForeignKey { .. } => "key_of_another_provider",
             Self::ProviderKeyMissing { .. } => "provider_key_missing",
             Self::ProviderUnplaced { .. } => "provider_not_configured",
@@ -407,6 +457,8 @@ impl Error {
             Self::Provider(error) => error.param.as_deref(),
             Self::NoKey
             | Self::WrongKey
+            | Self::KeyElsewhere { .. }
+            | Self::ProviderKeySent { .. }
             | Self::ForeignKey { .. }
             | Self::ProviderKeyMissing { .. }
             | Self::ProviderUnplaced { .. }

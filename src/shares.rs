@@ -2,13 +2,13 @@
 //!
 //! A caller alone may take all of it. Once it is taken, whoever has less than an equal share may
 //! still take something, so that nobody can shut out the others by taking everything first. What is
-//! taken so beyond the limit is at most a sixteenth of it.
+//! taken so beyond the limit is at most a sixteenth of it; limits below 16 are too small to be shared so.
 
 use std::collections::HashMap;
 
 use crate::secret::CallerId;
 
-/// What a sixteenth of a limit is; of any limit but none at least this part of 1.
+/// The part of a limit that may be taken beyond it; of a limit below 16 that is nothing.
 const BEYOND: usize = 16;
 
 /// How much of a limit is taken, and by whom.
@@ -38,7 +38,7 @@ impl Shares {
         if all > self.limit {
             let callers = self.of.len() + usize::from(mine == 0);
             let share = (self.limit / callers.max(1)).max(1);
-            let beyond = (self.limit / BEYOND).max(usize::from(self.limit > 0));
+            let beyond = self.limit / BEYOND;
             let is_fair = mine.saturating_add(amount) <= share && callers > 1;
             if !is_fair || all > self.limit.saturating_add(beyond) {
                 return false;
@@ -91,11 +91,11 @@ mod tests {
 
     #[test]
     fn who_has_less_than_a_share_gets_something_after_all_was_taken() {
-        for (limit, beyond) in [(1, 1), (8, 1), (64, 4), (1000, 62)] {
+        for (limit, beyond) in [(1, 0), (15, 0), (16, 1), (64, 4), (1000, 62)] {
             let mut shares = Shares::new(limit);
             while shares.take(who("greedy"), 1) {}
             let taken = (0..limit).filter(|_| shares.take(who("b"), 1)).count();
-            assert_eq!(taken, beyond.min(limit / 2).max(1), "of {limit}");
+            assert_eq!(taken, beyond, "of {limit}");
             assert!(!shares.take(who("greedy"), 1));
             assert!(shares.taken() <= limit + beyond);
         }

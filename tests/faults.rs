@@ -85,7 +85,6 @@ async fn what_would_fail_again_or_was_billed_is_not() {
         ("no JSON", Script::whole(200, &json, "<html>"), 502),
         ("another type", Script::whole(200, &[("content-type", "text/html")], "<html>"), 502),
         ("a compressed body", Script::whole(200, &[("content-encoding", "gzip"), ("content-type", "application/json")], "x"), 502),
-        ("no length", Script::raw("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{}").then(Step::Close), 502),
         (
             "a body that is cut",
             Script::raw("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n{\"id\":\"c\",\"choices\":[]}").then(Step::Close),
@@ -105,7 +104,6 @@ async fn what_would_fail_again_or_was_billed_is_not() {
             Some(false)
         );
         assert_eq!(answer.status, expected, "{what}: {}", answer.text());
-        assert!(what != "no length" || answer.text().contains("its length is not told"));
         assert_eq!(server.counts().requests, 1, "{what}");
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::providers::Provider;
+use crate::providers::{Provider, by_key};
 use crate::secret::{CallerId, Secret};
 
 /// What a caller may do.
@@ -74,7 +74,12 @@ fn admit(config: &Config, bearer: Option<&str>) -> Result<Caller, Error> {
             known = Some(place);
         }
     }
-    known.map(Caller::Team).ok_or(Error::WrongKey)
+    known.map(Caller::Team).ok_or_else(|| match by_key(bearer) {
+        Some(provider) => Error::ProviderKeySent {
+            title: provider.title,
+        },
+        None => Error::WrongKey,
+    })
 }
 
 impl Caller {

@@ -1,6 +1,7 @@
 //! `ai-gateway check`: reads the configuration and prints what would be served.
 
 use std::fmt::Write;
+use std::net::ToSocketAddrs;
 use std::process::ExitCode;
 
 use super::{UNUSABLE, complain, configuration, say};
@@ -20,7 +21,23 @@ pub(super) fn run() -> ExitCode {
         complain(&wrong);
         return ExitCode::from(UNUSABLE);
     }
+    if let Err(wrong) = resolve(&config) {
+        complain(&wrong);
+        return ExitCode::from(UNUSABLE);
+    }
     ExitCode::SUCCESS
+}
+
+/// Looks up the address to listen on.
+fn resolve(config: &Config) -> Result<(), String> {
+    let host = config.host.as_str();
+    let addresses = (host, config.port).to_socket_addrs();
+    match addresses.ok().and_then(|mut addresses| addresses.next()) {
+        Some(_) => Ok(()),
+        None => Err(format!(
+            "HOST: '{host}' has no address on this machine's network"
+        )),
+    }
 }
 
 /// The configuration for people. Of a key it says only that it is there.

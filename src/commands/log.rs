@@ -65,6 +65,37 @@ fn without(text: &str, secrets: &[Secret]) -> String {
     redact(&text, None).into_owned()
 }
 
+/// JSON lets these stand as they are, and readers of lines take them for line ends.
+fn ascii_controls(json: &str) -> Cow<'_, str> {
+    let ends = |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}');
+    if !json.contains(ends) {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if ends(c) {
+            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// One record is one line, and moves no cursor, whatever a provider's text holds: line ends become spaces,
+/// and other control characters are written out.
+fn one_line(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\r' | '\t' | '\u{85}' | '\u{2028}' | '\u{2029}' => out.push(' '),
+            c if c.is_control() => out.extend(c.escape_unicode()),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 /// Writes a line. Whatever got into it, no key leaves with it.
 fn write(
     out: &mut Formatter,
@@ -76,8 +107,7 @@ fn write(
     let access = record.target() == ACCESS;
     match format {
         LogFormat::Text => {
-            // One record is one line, whatever a provider's text holds.
-            let message = message.replace(['\n', '\r'], " ");
+            let message = one_line(&message);
             let (time, style) = (
                 out.timestamp_millis(),
                 out.default_level_style(record.level()),
@@ -95,6 +125,7 @@ fn write(
             } else {
                 format!("\"message\":{}", raw(&message).get())
             };
+            let rest = ascii_controls(&rest);
             let time = out.timestamp_millis();
             writeln!(
                 out,

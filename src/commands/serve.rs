@@ -26,9 +26,17 @@ fn keep_large_blocks() {
     drop(std::hint::black_box(Vec::<u8>::with_capacity(KEPT)));
 }
 
+/// Takes as many file descriptors as the system lets the process have. The limit that is set at first
+/// is often 1024, for programs that use `select`; each stream takes two.
+pub(super) fn take_descriptors() {
+    // Where it cannot be raised, what there is must do: requests beyond it are answered 503.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+}
+
 /// Serves until told to stop.
 pub(super) fn run() -> ExitCode {
     keep_large_blocks();
+    take_descriptors();
     let config = match configuration(from_environment) {
         Ok(config) => config,
         Err(code) => return code,

@@ -41,6 +41,18 @@ impl BaseUrl {
             None => return Err("names no host"),
         };
         let path = url.path().trim_end_matches('/');
+        let of_endpoint = [
+            "/chat/completions",
+            "/completions",
+            "/responses",
+            "/messages",
+            "/models",
+        ];
+        if of_endpoint.iter().any(|end| path.ends_with(end)) {
+            return Err(
+                "must be the address before the endpoint, without /chat/completions or the like",
+            );
+        }
         let path = path.strip_suffix(version).unwrap_or(path);
         Ok(Self {
             tls,

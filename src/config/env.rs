@@ -1,12 +1,14 @@
 //! Reads the configuration from environment variables; the only place that does.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::hints::{self, GATEWAY_KEYS};
 use super::traces::{Texts, Traces};
-use super::{BaseUrl, Config, LogFormat, Proxy};
+use super::{AccessLog, BaseUrl, Config, LogFormat, Proxy};
 use crate::secret::Secret;
 
 /// Everything that is wrong with the environment, one line each. Holds no value of a variable
@@ -52,7 +54,7 @@ fn read_environment(wanted: &dyn Fn(&str) -> bool) -> Result<Config, Mistakes> {
             Vec::new()
         }
     };
-    let read = from_lookup(&|name| {
+    let (read, known) = read(&|name| {
         if !wanted(name) {
             return None;
         }
@@ -61,8 +63,16 @@ fn read_environment(wanted: &dyn Fn(&str) -> bool) -> Result<Config, Mistakes> {
             Some(Ok(value.clone()))
         })
     });
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let of_file = file.iter().map(|(name, _)| name.clone());
+    let names: BTreeSet<String> = names.chain(of_file).filter(|name| wanted(name)).collect();
+    let hints = hints::of(&known, &names.into_iter().collect::<Vec<_>>());
+    mistakes.extend(hints.mistakes);
     match read {
-        Ok(config) if mistakes.is_empty() => Ok(config),
+        Ok(mut config) if mistakes.is_empty() => {
+            config.hints = hints.warnings;
+            Ok(config)
+        }
         Ok(_) => Err(Mistakes(mistakes)),
         Err(Mistakes(more)) => {
             mistakes.extend(more);
@@ -131,10 +141,13 @@ pub type Lookup<'l> = dyn Fn(&str) -> Option<Result<String, ()>> + 'l;
 struct Reader<'l> {
     lookup: &'l Lookup<'l>,
     mistakes: Vec<String>,
+    /// The names that were looked up.
+    known: BTreeSet<String>,
 }
 
 impl Reader<'_> {
     fn raw(&mut self, name: &str) -> Option<String> {
+        self.known.insert(name.to_owned());
         match (self.lookup)(name)? {
             Ok(value) => Some(value),
             Err(()) => {
@@ -173,6 +186,11 @@ impl Reader<'_> {
     }
 
     fn switch(&mut self, name: &str, default: bool) -> bool {
+        self.switch_or(name, default, "true or false")
+    }
+
+    /// `words` is what an error says the variable may be.
+    fn switch_or(&mut self, name: &str, default: bool, words: &str) -> bool {
         let Some(text) = self.text(name) else {
             return default;
         };
@@ -180,7 +198,7 @@ impl Reader<'_> {
             "true" | "1" | "on" => true,
             "false" | "0" | "off" => false,
             _ => {
-                self.mistakes.push(format!("{name} must be true or false"));
+                self.mistakes.push(format!("{name} must be {words}"));
                 default
             }
         }
@@ -217,9 +235,15 @@ impl Reader<'_> {
 /// # Errors
 /// All mistakes at once.
 pub fn from_lookup(lookup: &Lookup<'_>) -> Result<Config, Mistakes> {
+    read(lookup).0
+}
+
+/// Reads the configuration; beside it the names of all variables that there are.
+fn read(lookup: &Lookup<'_>) -> (Result<Config, Mistakes>, BTreeSet<String>) {
     let mut read = Reader {
         lookup,
         mistakes: Vec::new(),
+        known: BTreeSet::new(),
     };
     let mut config = Config::default();
     if let Some(host) = read.text("HOST") {
@@ -272,6 +296,17 @@ pub fn from_lookup(lookup: &Lookup<'_>) -> Result<Config, Mistakes> {
     );
     read_gateway_keys(&mut read, &mut config);
     config.metrics_key = read.secret("METRICS_KEY");
+    if let Some(key) = &config.metrics_key
+        && config
+            .gateway_keys
+            .iter()
+            .any(|own| bool::from(own.matches(key.expose())))
+    {
+        read.mistakes.push(
+            "METRICS_KEY must not be one of GATEWAY_API_KEYS: it opens /metrics and nothing else"
+                .to_owned(),
+        );
+    }
     config.serve_docs = read.switch("SERVE_DOCS", config.serve_docs);
     for entry in &mut config.providers {
         let provider = entry.provider;
@@ -290,6 +325,16 @@ pub fn from_lookup(lookup: &Lookup<'_>) -> Result<Config, Mistakes> {
     }
     config.cert_file = read.text("SSL_CERT_FILE").map(PathBuf::from);
     config.cert_dir = read.text("SSL_CERT_DIR").map(PathBuf::from);
+    read_proxy(&mut read, &mut config);
+    let known = std::mem::take(&mut read.known);
+    if read.mistakes.is_empty() {
+        (Ok(config), known)
+    } else {
+        (Err(Mistakes(read.mistakes)), known)
+    }
+}
+
+fn read_proxy(read: &mut Reader<'_>, config: &mut Config) {
     let except = read.text("NO_PROXY").or_else(|| read.text("no_proxy"));
     for name in ["HTTPS_PROXY", "https_proxy"] {
         if let Some(url) = read.text(name) {
@@ -299,11 +344,6 @@ pub fn from_lookup(lookup: &Lookup<'_>) -> Result<Config, Mistakes> {
             }
             break;
         }
-    }
-    if read.mistakes.is_empty() {
-        Ok(config)
-    } else {
-        Err(Mistakes(read.mistakes))
     }
 }
 
@@ -339,8 +379,17 @@ fn read_breaker(read: &mut Reader<'_>, config: &mut Config) {
 }
 
 fn read_log(read: &mut Reader<'_>, config: &mut Config) {
-    config.access_log = read.switch("ACCESS_LOG", config.access_log);
+    config.access_log = match read.text("ACCESS_LOG").as_deref() {
+        Some(word) if word.eq_ignore_ascii_case("all") => AccessLog::All,
+        _ if read.switch_or("ACCESS_LOG", true, "true, false or all") => AccessLog::Calls,
+        _ => AccessLog::Off,
+    };
     config.log_filter = read.text("RUST_LOG");
+    if let Some(word) = config.log_filter.as_deref().and_then(no_level) {
+        read.mistakes.push(format!(
+            "RUST_LOG: '{word}' is no level; use error, warn, info, debug, trace or off"
+        ));
+    }
     match read.text("LOG_FORMAT").as_deref() {
         None | Some("text") => {}
         Some("json") => config.log_format = LogFormat::Json,
@@ -361,8 +410,24 @@ fn read_log(read: &mut Reader<'_>, config: &mut Config) {
     }
 }
 
+/// The word of a filter that stands where a level must. A lone word is a level, or a part of the program
+/// whose every line is wanted; a word that is neither would silence the log.
+fn no_level(filter: &str) -> Option<&str> {
+    let is_level = |word: &str| word.parse::<log::LevelFilter>().is_ok();
+    let filter = filter.split('/').next().unwrap_or_default();
+    filter.split(',').map(str::trim).find_map(|directive| {
+        let (target, level) = match directive.split_once('=') {
+            Some((target, level)) => (Some(target), level),
+            None => (None, directive),
+        };
+        let is_part = target.is_none() && level.starts_with(env!("CARGO_CRATE_NAME"));
+        let other = target.is_none() && level.contains("::");
+        (!level.is_empty() && !is_level(level) && !is_part && !other).then_some(level)
+    })
+}
+
 fn read_gateway_keys(read: &mut Reader<'_>, config: &mut Config) {
-    const NAME: &str = "GATEWAY_API_KEYS";
+    const NAME: &str = GATEWAY_KEYS;
     let Some(list) = read.raw(NAME) else {
         return;
     };

@@ -2,6 +2,7 @@
 
 mod base;
 mod env;
+mod hints;
 mod proxy;
 mod traces;
 
@@ -90,8 +91,8 @@ pub struct Config {
     pub shutdown_timeout: Duration,
     /// What is logged, in the words of `env_logger`; `None`: `info`.
     pub log_filter: Option<String>,
-    /// Whether each request is logged.
-    pub access_log: bool,
+    /// Which requests are logged.
+    pub access_log: AccessLog,
     /// How log lines are written.
     pub log_format: LogFormat,
     /// Where traces go; `None`: nowhere.
@@ -107,6 +108,8 @@ pub struct Config {
     pub cert_dir: Option<PathBuf>,
     /// The proxy for `https:` base URLs.
     pub proxy: Option<Proxy>,
+    /// Variables that are set and look as if they were to be read, one sentence each.
+    pub hints: Vec<String>,
 }
 
 /// When a provider is left alone: an error rate over a window, then one call at a time to see
@@ -121,6 +124,17 @@ pub struct Breaker {
     pub window: Duration,
     /// How long the provider is left alone before each call that tries it.
     pub open: Duration,
+}
+
+/// Which requests leave a line in the log, and a span where traces are collected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessLog {
+    /// None leaves a line; all that are no probes leave a span.
+    Off,
+    /// All but those that ask how the gateway is doing, of which a monitor makes thousands a day.
+    Calls,
+    /// All.
+    All,
 }
 
 /// How log lines are written.
@@ -214,7 +228,7 @@ impl Config {
     /// What an operator should know about the configuration, one sentence each.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let mut out = Vec::new();
+        let mut out = self.hints.clone();
         if !self.keyed() {
             let ignored: Vec<_> = self
                 .providers
@@ -231,6 +245,11 @@ impl Config {
         }
         if self.gateway_keys.iter().any(|key| key.expose().len() < 16) {
             out.push("a key in GATEWAY_API_KEYS is shorter than 16 characters".to_owned());
+        }
+        let mut keys: Vec<&str> = self.gateway_keys.iter().map(Secret::expose).collect();
+        keys.sort_unstable();
+        if keys.windows(2).any(|pair| pair.first() == pair.last()) {
+            out.push("GATEWAY_API_KEYS holds the same key twice".to_owned());
         }
         for config in &self.providers {
             let Provider {
@@ -315,7 +334,7 @@ impl Default for Config {
                 window: Duration::from_secs(10),
                 open: Duration::from_secs(1),
             },
-            max_in_flight: 1024,
+            max_in_flight: 4096,
             max_waiting: 1024,
             wait_timeout: Duration::from_secs(1),
             models_cache: Duration::from_secs(60),
@@ -323,7 +342,7 @@ impl Default for Config {
             shutdown_delay: Duration::ZERO,
             shutdown_timeout: Duration::from_secs(30),
             log_filter: None,
-            access_log: true,
+            access_log: AccessLog::Calls,
             log_format: LogFormat::Text,
             traces: None,
             strict_translation: false,
@@ -331,6 +350,7 @@ impl Default for Config {
             cert_file: None,
             cert_dir: None,
             proxy: None,
+            hints: Vec::new(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Every variable that is a number, a switch or a word of a few: the field it sets, and no other.
 
+use crate::config::AccessLog;
 use std::time::Duration;
 
 use super::{Config, LogFormat, from_lookup};
@@ -57,7 +58,7 @@ fn rows() -> Vec<Row> {
         "SHUTDOWN_DELAY_SECS", "0", "109" => shutdown_delay = secs(109);
         "SHUTDOWN_TIMEOUT_SECS", "30", "110" => shutdown_timeout = secs(110);
         "LOG_FORMAT", "text", "json" => log_format = LogFormat::Json;
-        "ACCESS_LOG", "true", "false" => access_log = false;
+        "ACCESS_LOG", "true", "false" => access_log = AccessLog::Off;
         "REQUEST_TIMEOUT_SECS", "120", "112" => request_timeout = secs(112);
         "FIRST_EVENT_TIMEOUT_SECS", "", "113" => first_event_timeout = Some(secs(113));
         "IDLE_TIMEOUT_SECS", "", "114" => idle_timeout = Some(secs(114));
@@ -70,7 +71,7 @@ fn rows() -> Vec<Row> {
         "UPSTREAM_BREAKER_MIN_ATTEMPTS", "20", "121" => breaker.min_attempts = 121;
         "UPSTREAM_BREAKER_WINDOW_SECS", "10", "122" => breaker.window = secs(122);
         "UPSTREAM_BREAKER_OPEN_MS", "1000", "123" => breaker.open = millis(123);
-        "UPSTREAM_MAX_IN_FLIGHT", "1024", "124" => max_in_flight = 124;
+        "UPSTREAM_MAX_IN_FLIGHT", "4096", "124" => max_in_flight = 124;
         "UPSTREAM_MAX_WAITING", "1024", "125" => max_waiting = 125;
         "UPSTREAM_WAIT_TIMEOUT_MS", "1000", "126" => wait_timeout = millis(126);
         "STRICT_TRANSLATION", "false", "true" => strict_translation = true;

@@ -137,6 +137,9 @@ pub trait Relay {
     /// The event that tells the client that its stream failed. Nothing follows it.
     fn failure(&mut self, error: &Error) -> Vec<u8>;
 
+    /// Whether the answer is complete: nothing that may follow belongs to it.
+    fn is_complete(&self) -> bool;
+
     /// The code of an error that the provider told in the stream itself.
     fn told(&self) -> Option<&'static str> {
         None

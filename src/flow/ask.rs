@@ -19,7 +19,7 @@ use crate::dialect::{Reads, Report, Stamp};
 use crate::error::{Error, Phase};
 use crate::meter::{Tally, seed};
 use crate::providers::{ALWAYS_FORWARDED, Provider, by_key};
-use crate::routing::{Target, route};
+use crate::routing::{Target, mistyped, route};
 use crate::secret::{CallerId, Secret};
 use crate::store::Store;
 use crate::upstream::{Deadline, Method};
@@ -243,7 +243,7 @@ impl Ask {
         };
         match state.worker(provider).call(&call).await {
             Ok(reply) => Ok((reply, key)),
-            Err(failed) => Err(refused(failed, provider, &self.caller)),
+            Err(failed) => Err(refused(failed, provider, &self.caller, model)),
         }
     }
 
@@ -298,7 +298,12 @@ impl Ask {
 }
 
 /// A failed call in the caller's terms.
-pub(super) fn refused(failed: Failed, provider: &'static Provider, caller: &Caller) -> Refused {
+pub(super) fn refused(
+    failed: Failed,
+    provider: &'static Provider,
+    caller: &Caller,
+    model: &str,
+) -> Refused {
     let mut error = failed.error;
     if let (Caller::Team(_), Error::Provider(theirs)) = (caller, &error)
         && matches!(theirs.status, 401 | 403)
@@ -307,6 +312,18 @@ pub(super) fn refused(failed: Failed, provider: &'static Provider, caller: &Call
         log::error!("{} rejected {}: {theirs}", provider.name, provider.key_env);
         let provider = provider.name;
         error = Error::CredentialRejected { provider };
+    }
+    if let Error::Provider(theirs) = &mut error
+        && theirs.status == 404
+    {
+        if theirs.code.is_none() {
+            // Nothing says that it is about the model: the address may be wrong.
+            theirs.message = format!("'{}' answered 404: {}", provider.name, theirs.message);
+        }
+        if let Some(meant) = mistyped(model) {
+            let prefix = meant.name;
+            theirs.message = format!("{} Did you mean '{prefix}/...'?", theirs.message);
+        }
     }
     Refused {
         error,

@@ -30,8 +30,7 @@ pub(super) fn whole(body: Bytes, key: &Secret) -> Bytes {
         body
     };
     // An escape spells it otherwise; written anew, a text has one spelling.
-    let escapes = || ESCAPE.find(&body).is_some() || SLASH.find(&body).is_some();
-    if ERROR.find(&body).is_none() || !says_error(&body) && !escapes() {
+    if !(key.is_telling() && may_spell(&body, key)) && !says_error(&body) {
         return body;
     }
     match serde_json::from_slice(&body) {
@@ -40,14 +39,17 @@ pub(super) fn whole(body: Bytes, key: &Secret) -> Bytes {
     }
 }
 
-/// What the gateway wrote itself, without the key of the call: it has one spelling there.
-pub(super) fn written(out: Bytes, key: &Secret) -> Bytes {
-    let exposed = key.expose().as_bytes();
-    if !key.is_telling() || memmem::find(&out, exposed).is_none() {
-        return out;
-    }
-    let text = String::from_utf8_lossy(&out);
-    Bytes::from(without_key(&text, key).into_owned())
+/// Whether a JSON text may spell the key with escapes, as no one does without need.
+fn may_spell(text: &[u8], key: &Secret) -> bool {
+    let key = key.expose().as_bytes();
+    let spelt = ESCAPE.find_iter(text).any(|at| {
+        let digits = text
+            .get(at + 2..at + 6)
+            .and_then(|digits| std::str::from_utf8(digits).ok());
+        let code = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        code.is_some_and(|code| key.contains(&code))
+    });
+    spelt || (key.contains(&b'/') && SLASH.find(text).is_some())
 }
 
 /// The key of a stream's call, prepared to be looked for in every chunk.
@@ -67,16 +69,6 @@ impl Hidden {
         }
     }
 
-    /// Events that the gateway wrote itself, without the key.
-    pub(super) fn written(&self, events: Bytes) -> Bytes {
-        let has_key = |finder: &Finder<'_>| finder.find(&events).is_some();
-        if self.finder.as_ref().is_some_and(has_key) {
-            written(events, &self.key)
-        } else {
-            events
-        }
-    }
-
     /// Takes everything shaped like a key out of an error.
     pub(super) fn error(&self, error: &mut ProviderError) {
         crate::dialect::clean(error, &self.key);
@@ -86,7 +78,8 @@ impl Hidden {
     pub(super) fn events(&self, events: Bytes) -> Bytes {
         // The name of an event has no quotes.
         let has_key = |finder: &Finder<'_>| finder.find(&events).is_some();
-        if WORD.find(&events).is_none() && !self.finder.as_ref().is_some_and(has_key) {
+        let spells = || self.key.is_telling() && may_spell(&events, &self.key);
+        if WORD.find(&events).is_none() && !self.finder.as_ref().is_some_and(has_key) && !spells() {
             return events;
         }
         clean_events(events, &self.key)

@@ -8,6 +8,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::ask::refused;
+use super::hide;
 use super::{AppState, Refused};
 use crate::access::Caller;
 use crate::codec::Spliced;
@@ -142,24 +143,24 @@ async fn kept(
     if cache.keep.is_zero() {
         return live(state, caller, provider, key).await.map(Arc::new);
     }
-    // Held while asking: others who want the same list wait for this one.
+    let came = Instant::now();
+    // Held while asking: others who want the same list wait for this one, whatever comes of it.
     let mut slot = slot.lock().await;
     if let Some((at, listed)) = &*slot {
+        // That it was not asked says nothing about the provider.
+        let unasked =
+            |error: &Error| matches!(error, Error::Overloaded { .. } | Error::CircuitOpen { .. });
         let keep = match listed {
             Ok(_) => cache.keep,
+            Err(refused) if unasked(&refused.error) => Duration::ZERO,
             Err(_) => cache.keep.min(FAILURE_KEPT),
         };
-        if at.elapsed() < keep {
+        if at.elapsed() < keep || *at >= came {
             return listed.clone();
         }
     }
     let listed = live(state, caller, provider, key).await.map(Arc::new);
-    // That it was not asked says nothing about the provider.
-    let unasked =
-        |error: &Error| matches!(error, Error::Overloaded { .. } | Error::CircuitOpen { .. });
-    if !matches!(&listed, Err(refused) if unasked(&refused.error)) {
-        *slot = Some((Instant::now(), listed.clone()));
-    }
+    *slot = Some((Instant::now(), listed.clone()));
     listed
 }
 
@@ -172,10 +173,12 @@ async fn live(
 ) -> Result<Vec<Entry>, Refused> {
     match pages(state, provider, &key, caller.id()).await {
         Ok(entries) => Ok(entries),
-        Err(failed) if failed.error.status() == 404 => Ok(bundled(provider)),
+        Err(failed) if failed.error.status() == 404 && !provider.lists_models => {
+            Ok(bundled(provider))
+        }
         Err(failed) => {
             log::warn!("{} gave no list of models: {}", provider.name, failed.error);
-            Err(refused(failed, provider, caller))
+            Err(refused(failed, provider, caller, ""))
         }
     }
 }
@@ -218,7 +221,7 @@ async fn pages(
         let reply = state.worker(provider).call(&call).await?;
         let page = match &reply.content {
             Content::Whole(body, _) => read(
-                body,
+                &hide::whole(body.clone(), key),
                 provider.name,
                 provider.list_prefix,
                 provider.list_type,

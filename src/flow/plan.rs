@@ -362,11 +362,16 @@ fn whole(
     stream: bool,
     key: &Secret,
 ) -> Result<Made, String> {
+    // The key must not get into what is made of the answer, as sealed reasoning is.
+    let hidden = hide::whole(body.clone(), key);
+    let same = (hidden.as_ptr(), hidden.len()) == (body.as_ptr(), body.len());
+    let found = if same { found } else { Whole::Json };
+    let body = hidden;
     match (stream, answer) {
         (false, Answer::Chat { chat, client }) => {
             if let Whole::InOrder(InOrder { usage }) = found {
                 return Ok(Made {
-                    out: hide::whole(body, key),
+                    out: body,
                     usage,
                     kept: None,
                     repaired: false,
@@ -375,7 +380,7 @@ fn whole(
             let mended = mend(&body, chat, &client)?;
             let repaired = mended.body.is_some();
             Ok(Made {
-                out: hide::whole(mended.body.map_or(body, Bytes::from), key),
+                out: mended.body.map_or(body, Bytes::from),
                 usage: mended.usage,
                 kept: mended.kept,
                 repaired,
@@ -390,7 +395,7 @@ fn whole(
                 _ => responses::usage(&body),
             };
             Ok(Made {
-                out: hide::whole(body, key),
+                out: body,
                 usage,
                 kept: None,
                 repaired: false,
@@ -408,7 +413,7 @@ fn whole(
             Ok(Made {
                 usage: answer.usage,
                 kept: keeps.then(|| answer.kept()).flatten(),
-                out: hide::written(client.answer(answer).into(), key),
+                out: client.answer(answer).into(),
                 repaired: false,
             })
         }
@@ -418,7 +423,7 @@ fn whole(
                 return Err(reason.to_owned());
             }
             let keeps = chat.wants_back(&client.model);
-            Ok(as_stream(&*client, chat.answer(&body)?, keeps, key))
+            Ok(as_stream(&*client, chat.answer(&body)?, keeps))
         }
         (
             true,
@@ -427,7 +432,7 @@ fn whole(
                 client,
                 keeps,
             },
-        ) => Ok(as_stream(&*client, read(from, &body, found)?, keeps, key)),
+        ) => Ok(as_stream(&*client, read(from, &body, found)?, keeps)),
         (true, Answer::Responses) => {
             Err("it is one object, where a stream was asked for".to_owned())
         }
@@ -453,7 +458,7 @@ fn choices(body: &[u8]) -> usize {
 }
 
 /// One whole answer as the stream that was asked for.
-fn as_stream(client: &dyn Ingress, answer: hub::Answer, keeps: bool, key: &Secret) -> Made {
+fn as_stream(client: &dyn Ingress, answer: hub::Answer, keeps: bool) -> Made {
     let mut out = Vec::new();
     let mut writer = client.stream();
     let usage = answer.usage;
@@ -462,7 +467,7 @@ fn as_stream(client: &dyn Ingress, answer: hub::Answer, keeps: bool, key: &Secre
         writer.push(event, &mut out);
     }
     Made {
-        out: hide::written(out.into(), key),
+        out: out.into(),
         usage,
         kept,
         repaired: true,

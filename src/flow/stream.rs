@@ -25,6 +25,7 @@ pub(super) struct Relayed {
     hidden: Hidden,
     aside: Aside,
     done: bool,
+    linger: Option<Pin<Box<Sleep>>>,
 }
 
 impl Relayed {
@@ -40,7 +41,20 @@ impl Relayed {
             hidden: Hidden::new(key),
             aside,
             done: false,
+            linger: None,
         }
+    }
+
+    /// Whether the answer is complete and its provider has had the time to end the body too.
+    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.relay.is_complete() {
+            return false;
+        }
+        self.events.leave_slot();
+        let linger = self
+            .linger
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
+        linger.as_mut().poll(cx).is_ready()
     }
 
     fn fail(&mut self, error: &Error) -> Poll<Option<Bytes>> {
@@ -77,12 +91,13 @@ impl Stream for Relayed {
                 return this.finish(false, Some(Error::ShuttingDown));
             }
             let events = match Pin::new(&mut *this.events).poll_next(cx) {
+                Poll::Pending if this.is_over(cx) => return this.finish(true, None),
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Some(Ok(events))) => events,
                 Poll::Ready(Some(Err(error))) => return this.finish(false, Some(error)),
                 Poll::Ready(None) => return this.finish(true, None),
             };
-            let out = this.relay.pass(events);
+            let out = this.relay.pass(this.hidden.events(events));
             if this.relay.ended().is_none()
                 && let Some(error) = this.aside.too_much(this.relay.held())
             {
@@ -96,7 +111,7 @@ impl Stream for Relayed {
                 log::warn!("{}: a stream failed: {code}", this.aside.provider());
             }
             if !out.is_empty() {
-                return Poll::Ready(Some(this.hidden.events(out)));
+                return Poll::Ready(Some(out));
             }
         }
         Poll::Ready(None)
@@ -215,7 +230,7 @@ impl Translated {
                 break;
             }
         }
-        self.hidden.written(out.into())
+        out.into()
     }
 }
 
@@ -237,6 +252,8 @@ impl Stream for Translated {
                     let whole = std::str::from_utf8(&events).ok();
                     let whole = whole.and_then(json::without_halves);
                     let events = whole.map_or(events, Bytes::from);
+                    // The key must not get into what is made of them, as sealed reasoning is.
+                    let events = this.hidden.events(events);
                     for event in sse::events(&events) {
                         this.from.push(&event, &mut this.steps);
                     }

@@ -7,6 +7,7 @@ use super::reply;
 use crate::dialect::openai::envelope;
 use crate::error::Error;
 use crate::flow::Refused;
+use crate::meter::Tally;
 
 /// An error on its way to the client.
 #[derive(Debug, derive_more::Display)]
@@ -17,6 +18,22 @@ impl Failure {
     /// The reason, for counting.
     pub(super) fn class(&self) -> &'static str {
         self.0.error.class()
+    }
+
+    /// Says in the log what the gateway or a provider is at fault for, and in which request.
+    pub(super) fn log(&self, tally: &Tally) {
+        let (error, status) = (&self.0.error, self.status_code());
+        if !status.is_server_error() {
+            return;
+        }
+        // That a circuit is open was said when it opened.
+        let level = match error {
+            Error::CircuitOpen { .. } => log::Level::Debug,
+            _ => log::Level::Warn,
+        };
+        let code = error.code().unwrap_or("-");
+        let label = tally.label();
+        log::log!(level, "{} {code}: {error} ({label})", status.as_u16());
     }
 }
 
@@ -39,22 +56,16 @@ impl ResponseError for Failure {
             headers,
         } = &self.0;
         let status = self.status_code();
-        if status.is_server_error() {
-            // That a circuit is open was said when it opened.
-            let level = match error {
-                Error::CircuitOpen { .. } => log::Level::Debug,
-                _ => log::Level::Warn,
-            };
-            let code = error.code().unwrap_or("-");
-            log::log!(level, "{} {code}: {error}", status.as_u16());
-        }
         let mut builder = reply::json(status);
         reply::headers(&mut builder, headers);
         if let Some(provider) = provider {
             reply::ours(&mut builder, provider.name, *attempts);
         }
         match error {
-            Error::NoKey | Error::WrongKey => {
+            Error::NoKey
+            | Error::KeyElsewhere { .. }
+            | Error::WrongKey
+            | Error::ProviderKeySent { .. } => {
                 builder.insert_header(("www-authenticate", "Bearer"));
             }
             Error::MethodNotAllowed { allow, .. } => {

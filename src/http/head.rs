@@ -11,6 +11,8 @@ use crate::access;
 pub(super) struct Head<'r> {
     /// The token of the bearer. Of two none counts: whoever stands between may read the other.
     pub bearer: Option<&'r str>,
+    /// Where a key is that is no bearer.
+    pub key_elsewhere: Option<&'static str>,
     /// `x-request-id`.
     pub id: Option<&'r str>,
     /// `traceparent`.
@@ -57,7 +59,14 @@ pub(super) fn read(headers: &HeaderMap) -> (Head<'_>, Told) {
             "authorization" => {
                 bearers += 1;
                 head.bearer = text().and_then(access::bearer);
+                if head.bearer.is_none() {
+                    head.key_elsewhere =
+                        Some("the header 'Authorization', without the word Bearer");
+                }
             }
+            "x-api-key" => head.key_elsewhere = Some("the header 'x-api-key'"),
+            "api-key" => head.key_elsewhere = Some("the header 'api-key'"),
+            "x-goog-api-key" => head.key_elsewhere = Some("the header 'x-goog-api-key'"),
             "x-request-id" => head.id = head.id.or_else(text),
             "traceparent" => head.traceparent = head.traceparent.or_else(text),
             "host" => _ = host.get_or_insert(value),
@@ -73,6 +82,7 @@ pub(super) fn read(headers: &HeaderMap) -> (Head<'_>, Told) {
     }
     if bearers > 1 {
         head.bearer = None;
+        head.key_elsewhere = Some("two headers 'Authorization', of which it must be one");
     }
     let bytes = length.and_then(|length| length.to_str().ok()?.parse().ok());
     told.length = match bytes {

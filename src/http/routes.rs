@@ -17,6 +17,8 @@ pub struct Route {
     pub allow: &'static str,
     /// Whom it answers. Nobody else comes to the handler, and nothing with another method.
     pub audience: Audience,
+    /// Whether it only tells how the gateway is doing, and is asked by monitors all the time.
+    pub(super) is_probe: bool,
     /// Whether it is a page for people, which `SERVE_DOCS` turns off.
     page: bool,
     /// Adds the handler.
@@ -45,8 +47,17 @@ const fn open(path: &'static str, handler: fn(Resource) -> Resource) -> Route {
         path,
         allow: GET,
         audience: Audience::Everyone,
+        is_probe: false,
         page: false,
         handler,
+    }
+}
+
+/// A path for monitors, which answers everyone.
+const fn probe(path: &'static str, handler: fn(Resource) -> Resource) -> Route {
+    Route {
+        is_probe: true,
+        ..open(path, handler)
     }
 }
 
@@ -75,7 +86,7 @@ const fn keyed(
 const fn watched(path: &'static str, handler: fn(Resource) -> Resource) -> Route {
     Route {
         audience: Audience::Watchers,
-        ..open(path, handler)
+        ..probe(path, handler)
     }
 }
 
@@ -89,8 +100,8 @@ pub const ROUTES: [Route; 13] = [
     }),
     page("/", |resource| resource.to(ui::index)),
     page("/static/{file}", |resource| resource.to(ui::file)),
-    open("/healthz", |resource| resource.to(health::check)),
-    open("/readyz", |resource| resource.to(health::ready)),
+    probe("/healthz", |resource| resource.to(health::check)),
+    probe("/readyz", |resource| resource.to(health::ready)),
     page("/doc", |resource| resource.to(openapi::serve)),
     page("/docs", |resource| resource.to(ui::to_swagger)),
     page("/swagger-ui", |resource| resource.to(ui::to_swagger)),
@@ -132,5 +143,32 @@ pub(super) fn unknown(request: &HttpRequest) -> Error {
     Error::UnknownPath {
         method: request.method().to_string(),
         path: request.path().to_owned(),
+        hint: hint(request.path()),
     }
+}
+
+/// What to ask for instead of a path that is not served.
+fn hint(path: &str) -> String {
+    let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let joined = segments.join("/");
+    let nearest = ROUTES.iter().find_map(|route| {
+        let own = route.path.trim_start_matches('/');
+        let without_version = own.strip_prefix("v1/");
+        // A version may be missing, or stand there twice; something may stand before it.
+        let means = !own.is_empty()
+            && !own.contains('{')
+            && (joined == own
+                || without_version == Some(joined.as_str())
+                || joined.ends_with(&format!("/{own}")));
+        means.then_some(route.path)
+    });
+    if let Some(path) = nearest {
+        return format!("Did you mean {path}?");
+    }
+    let served: Vec<&str> = ROUTES
+        .iter()
+        .filter(|route| route.audience == Audience::Callers)
+        .map(|route| route.path)
+        .collect();
+    format!("Served are {}.", served.join(", "))
 }

@@ -22,6 +22,8 @@ pub struct Signals {
     terminate: unix::Signal,
     #[cfg(unix)]
     interrupt: unix::Signal,
+    #[cfg(unix)]
+    hangup: unix::Signal,
 }
 
 impl Signals {
@@ -34,15 +36,22 @@ impl Signals {
         Ok(Self {
             terminate: unix::signal(SignalKind::terminate())?,
             interrupt: unix::signal(SignalKind::interrupt())?,
+            hangup: unix::signal(SignalKind::hangup())?,
         })
     }
 
     /// The next one.
     #[cfg(unix)]
     pub async fn next(&mut self) -> Signal {
-        tokio::select! {
-            _ = self.terminate.recv() => Signal::Terminate,
-            _ = self.interrupt.recv() => Signal::Interrupt,
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return Signal::Terminate,
+                _ = self.interrupt.recv() => return Signal::Interrupt,
+                // Others read their configuration anew then, or end with their terminal.
+                _ = self.hangup.recv() => {
+                    log::info!("SIGHUP is ignored; restart the gateway to read its configuration anew");
+                }
+            }
         }
     }
 

@@ -45,6 +45,35 @@ fn too_slow() -> Vec<u8> {
     .into_bytes()
 }
 
+/// How a client begins that speaks TLS, and one that speaks HTTP/2 without asking: RFC 8446, section 5.1,
+/// and RFC 9113, section 3.4.
+const TLS: &[u8] = &[0x16, 0x03];
+const HTTP_2: &[u8] = b"PRI * HTTP/2.0";
+
+/// What is spoken by a client that begins so, where the server does not speak it.
+fn foreign(begin: &[u8]) -> Option<&'static str> {
+    if begin.starts_with(TLS) {
+        Some("TLS (https://)")
+    } else if begin.starts_with(HTTP_2) {
+        Some("HTTP/2")
+    } else {
+        None
+    }
+}
+
+/// The answer to a client that speaks something else, as far as it can read it.
+fn misunderstood() -> Vec<u8> {
+    let body = envelope(&Error::Malformed {
+        reason: "this port speaks HTTP/1.1 without TLS; use http:// and HTTP/1.1",
+    });
+    format!(
+        "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n\
+         x-content-type-options: nosniff\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
 /// A head, or a connection at rest, and when it has taken its time.
 struct Wait {
     due: Instant,
@@ -71,6 +100,8 @@ pub struct Socket {
     in_a_row: usize,
     /// Whether the server has asked for bytes since it last wrote: after an error it does not.
     was_read: bool,
+    /// Whether anything came yet.
+    was_greeted: bool,
 }
 
 impl Socket {
@@ -91,6 +122,7 @@ impl Socket {
             discarded: 0,
             in_a_row: 0,
             was_read: false,
+            was_greeted: false,
         }
     }
 
@@ -203,6 +235,14 @@ impl AsyncRead for Socket {
         let read = buf.filled().get(before..).unwrap_or_default();
         if read.is_empty() {
             this.connection.at_end.set(true);
+        }
+        if !std::mem::replace(&mut this.was_greeted, true)
+            && let Some(spoken) = foreign(read)
+        {
+            this.meter.misunderstood(spoken);
+            let _ = this.io.try_write(&misunderstood());
+            buf.set_filled(before);
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
         this.in_a_row += read.len();
         this.connection.seen.borrow_mut().read(read);

@@ -9,7 +9,7 @@ use actix_http::ConnectionType;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{Method, StatusCode, Version};
 use actix_web::{HttpMessage, HttpRequest};
 use bytes::Bytes;
 
@@ -60,12 +60,18 @@ pub(super) fn open(request: &ServiceRequest) -> Rc<Open> {
         endpoint: route.map_or("", |route| route.path),
         id: head.id,
         traceparent: head.traceparent,
+        is_probe: route.is_some_and(|route| route.is_probe),
     };
     let last = http.head().connection_type() == ConnectionType::Close;
     let open = Rc::new(Open {
         tally: Tally::open(&state.meter, &arrival),
         under_way: connection(http).begin(told.length, last),
-        entry: access::enter(&state.config, audience, head.bearer),
+        entry: access::enter(&state.config, audience, head.bearer).map_err(|error| {
+            match (error, head.key_elsewhere) {
+                (Error::NoKey, Some(place)) => Error::KeyElsewhere { place },
+                (error, _) => error,
+            }
+        }),
         route,
         told,
     });
@@ -124,6 +130,7 @@ pub(super) fn close(answer: ServiceResponse<BoxBody>, open: Rc<Open>) -> Service
         .and_then(|error| error.as_error::<Failure>())
     {
         tally.failed(failure.class());
+        failure.log(tally);
     }
     if let Ok(id) = HeaderValue::from_maybe_shared(tally.id_bytes().clone()) {
         answer.headers_mut().insert(REQUEST_ID.clone(), id);
@@ -135,6 +142,18 @@ pub(super) fn close(answer: ServiceResponse<BoxBody>, open: Rc<Open>) -> Service
     if state(answer.request()).drain.is_at(Stage::Stopping) {
         let head = answer.response_mut().head_mut();
         head.set_connection_type(ConnectionType::Close);
+    }
+    if answer.request().version() < Version::HTTP_11 {
+        // RFC 9112, section 6.1: such a client knows no chunks, so the end of the connection ends the body.
+        let sized = matches!(
+            answer.response().body().size(),
+            BodySize::Sized(_) | BodySize::None
+        );
+        let head = answer.response_mut().head_mut();
+        if !sized {
+            head.no_chunking(true);
+            head.set_connection_type(ConnectionType::Close);
+        }
     }
     if answer.response().head().connection_type() == ConnectionType::Close {
         open.under_way.is_last();

@@ -8,7 +8,8 @@ mod spans;
 mod tally;
 
 use std::hash::{Hash, Hasher};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
@@ -24,7 +25,7 @@ pub use id::seed;
 pub use spans::{Span, export};
 pub use tally::{Arrival, CLIENT_LEFT, CLIENT_LEFT_REASON, Tally};
 
-use crate::config::{Config, LogFormat};
+use crate::config::{AccessLog, Config, LogFormat};
 use crate::dialect::Report;
 use crate::dialect::hub::Usage;
 use line::{Line, Value};
@@ -33,6 +34,9 @@ use spans::Trace;
 
 /// Under which the log knows the lines of requests.
 pub const ACCESS: &str = "access";
+
+/// How often it is said at most that clients speak something else than HTTP/1.1.
+const SELDOM: Duration = Duration::from_secs(60);
 
 /// Spans that may wait to be sent; more are let go and counted.
 const MAX_SPANS: usize = 4096;
@@ -53,7 +57,9 @@ pub struct Meter {
     tokens: Family<Tokens, Counter>,
     doing: Doing,
     spans_lost: Counter,
-    access_log: bool,
+    /// When it was last said that a client spoke something else.
+    told: Mutex<Option<Instant>>,
+    access_log: AccessLog,
     format: LogFormat,
     ratio: f64,
     spans: Option<mpsc::Sender<Span>>,
@@ -214,6 +220,7 @@ impl Meter {
             tokens: Family::default(),
             doing: Doing::default(),
             spans_lost: Counter::default(),
+            told: Mutex::new(None),
             access_log: config.access_log,
             format: config.log_format,
             ratio: config.traces.as_ref().map_or(0.0, |traces| traces.ratio),
@@ -335,9 +342,18 @@ impl Meter {
         self.in_flight.get()
     }
 
-    /// Whether requests are logged.
-    fn logs(&self) -> bool {
-        self.access_log
+    /// Whether a request leaves a line in the log.
+    fn logs(&self, is_probe: bool) -> bool {
+        match self.access_log {
+            AccessLog::Off => false,
+            AccessLog::Calls => !is_probe,
+            AccessLog::All => true,
+        }
+    }
+
+    /// Whether a request leaves a span, where traces are collected.
+    fn traces(&self, is_probe: bool) -> bool {
+        !is_probe || self.access_log == AccessLog::All
     }
 
     fn begin_trace(&self, traceparent: Option<&str>) -> Option<Trace> {
@@ -462,11 +478,31 @@ impl Meter {
         };
         self.requests.get_or_create(&request).inc();
         self.error(provider, reason);
-        if self.access_log {
+        if self.logs(false) {
             let mut line = Line::default();
             line.push("status", Value::Number(status.into()));
             line.push("error", Value::Word(reason.into()));
             self.log(&line);
+        }
+    }
+
+    /// A client spoke something else than HTTP/1.1; said in the log at most once in a while, as anyone can
+    /// do it as often as they like.
+    pub fn misunderstood(&self, spoken: &str) {
+        let (status, reason) = (400, "malformed_request");
+        let request = Request {
+            endpoint: "",
+            provider: "",
+            status,
+        };
+        self.requests.get_or_create(&request).inc();
+        self.error("", reason);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|at| at.elapsed() >= SELDOM) {
+            *told = Some(Instant::now());
+            log::warn!(
+                "a client spoke {spoken} to the port, which speaks HTTP/1.1 without TLS; put a proxy with TLS in front, or use http://"
+            );
         }
     }
 

@@ -33,6 +33,8 @@ pub struct Tally {
     begun: Instant,
     method: &'static str,
     /// For the log; empty where nothing is logged.
+    /// Whether it leaves a line in the log.
+    logged: bool,
     path: String,
     endpoint: &'static str,
     /// Of ASCII alone.
@@ -80,6 +82,8 @@ pub struct Arrival<'r> {
     pub id: Option<&'r str>,
     /// The client's `traceparent`.
     pub traceparent: Option<&'r str>,
+    /// Whether it only asks how the gateway is doing.
+    pub is_probe: bool,
 }
 
 impl Tally {
@@ -87,12 +91,17 @@ impl Tally {
     #[must_use]
     pub fn open(meter: &Arc<Meter>, arrival: &Arrival<'_>) -> Rc<Self> {
         meter.in_flight.inc();
-        let trace = meter.begin_trace(arrival.traceparent);
+        let logged = meter.logs(arrival.is_probe);
+        let trace = meter
+            .traces(arrival.is_probe)
+            .then(|| meter.begin_trace(arrival.traceparent))
+            .flatten();
         Rc::new(Self {
             meter: Arc::clone(meter),
             begun: Instant::now(),
             method: arrival.method,
-            path: if meter.logs() {
+            logged,
+            path: if logged {
                 short(arrival.path)
             } else {
                 String::new()
@@ -108,6 +117,16 @@ impl Tally {
                 ..Seen::default()
             }),
         })
+    }
+
+    /// What tells this request in a line of the log: its id, and the model and provider that it is for.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let seen = self.seen.borrow();
+        let model = seen.model.as_deref().map(|model| format!(" model={model}"));
+        let provider = seen.provider.map(|row| format!(" provider={}", row.name));
+        let (model, provider) = (model.unwrap_or_default(), provider.unwrap_or_default());
+        format!("request_id={}{model}{provider}", self.id())
     }
 
     /// The request's id: the client's, where that is one, else one of our own.
@@ -308,7 +327,7 @@ impl Drop for Tally {
         if let Some(usage) = &seen.usage {
             self.meter.tokens(provider, usage);
         }
-        if self.meter.logs() {
+        if self.logged {
             self.meter.log(&self.line(&self.seen.borrow(), total));
         }
         let seen = self.seen.get_mut();

@@ -62,6 +62,8 @@ pub struct Provider {
     pub account_headers: &'static [&'static str],
     /// Whether a 429 that says no time means that the money is spent.
     pub bare_429_is_final: bool,
+    /// Whether it has a list of models: of one that has none the catalogue stands in where it answers 404.
+    pub lists_models: bool,
     /// Whether its list of models comes in pages.
     pub list_is_paged: bool,
     /// What its list of models writes before each id.

@@ -29,6 +29,7 @@ const OPENAI_COMPATIBLE: Provider = Provider {
     forwards: &[],
     account_headers: &[],
     bare_429_is_final: false,
+    lists_models: true,
     list_is_paged: false,
     list_prefix: "",
     list_type: None,
@@ -189,6 +190,7 @@ pub static PROVIDERS: [Provider; 14] = [
     },
     Provider {
         name: "bedrock",
+        lists_models: false,
         title: "AWS Bedrock",
         gen_ai_name: Some("aws.bedrock"),
         speaks: Speaks::Chat(&chat::BEDROCK),
@@ -201,6 +203,7 @@ pub static PROVIDERS: [Provider; 14] = [
     },
     Provider {
         name: "vertex",
+        lists_models: false,
         title: "Vertex AI",
         gen_ai_name: Some("gcp.vertex_ai"),
         speaks: Speaks::Chat(&chat::VERTEX),

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use strsim::damerau_levenshtein;
+
 use crate::error::Error;
 use crate::providers::{PROVIDERS, Provider, by_name};
 
@@ -65,6 +67,23 @@ pub fn route(model: &str) -> Result<Target<'_>, Error> {
         provider,
         model: provider.model_name(name),
     })
+}
+
+/// The provider whose prefix the name of a model nearly has. Such a name goes where names without a
+/// prefix go; where it is not known there, this is why.
+#[must_use]
+pub fn mistyped(model: &str) -> Option<&'static Provider> {
+    /// How many letters may be wrong.
+    const NEAR: usize = 2;
+    let (prefix, _) = model.split_once('/')?;
+    if by_name(prefix).is_some() || prefix.len() <= NEAR || prefix.len() > MAX_MODEL {
+        return None;
+    }
+    let near = PROVIDERS
+        .iter()
+        .map(|row| (damerau_levenshtein(row.name, prefix), row))
+        .min_by_key(|(distance, _)| *distance)?;
+    (near.0 <= NEAR).then_some(near.1)
 }
 
 fn by_pattern(model: &str) -> &'static Provider {
@@ -180,6 +199,20 @@ mod tests {
                     prop_assert!(id.trim().is_empty(), "{} cannot name {:?}", provider.name, id);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_prefix_that_is_nearly_a_providers_is_known_as_one() {
+        for (model, meant) in [
+            ("gorq/llama-3", Some("groq")),
+            ("antropic/claude-x", Some("anthropic")),
+            ("groq/llama-3", None),
+            ("meta-llama/llama-3", None),
+            ("xi/y", None),
+            ("gpt-4o", None),
+        ] {
+            assert_eq!(mistyped(model).map(|row| row.name), meant, "{model}");
         }
     }
 }

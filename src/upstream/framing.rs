@@ -27,6 +27,8 @@ pub(super) struct Framing {
     /// The part of a head that came so far. Mostly a head comes at once, and this stays empty.
     head: Vec<u8>,
     interim: usize,
+    /// Whether the connection ends with this answer, though the answer has an end of its own.
+    is_last: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -72,8 +74,10 @@ const SIZE: Chunk = Chunk::Size {
 /// What the head of an answer says about its body.
 struct Head {
     status: u16,
-    /// Where the digit of the minor version stands.
+    /// Whether the version is HTTP/1.1, and not HTTP/1.0.
     is_1_1: bool,
+    /// Whether it says `Connection: keep-alive`, which HTTP/1.0 has to say: RFC 9112, section 9.3.
+    keeps_alive: bool,
     body: State,
 }
 
@@ -84,12 +88,13 @@ impl Framing {
     /// Where something came that no request asked for: the connection cannot be used again.
     pub(super) fn sending(&mut self) -> io::Result<()> {
         match self.state {
-            State::Ended => {
+            State::Ended if !self.is_last => {
                 self.state = State::Head;
                 self.interim = 0;
                 Ok(())
             }
             State::Head => Ok(()),
+            State::Ended => Err(spoiled()),
             State::Spoiled | State::Length(_) | State::Chunked(_) | State::UntilClose => {
                 Err(spoiled())
             }
@@ -137,16 +142,23 @@ impl Framing {
 
     /// Whether what came so far is of no answer, so that nothing may be asked for any more.
     pub(super) fn is_spoiled(&self) -> bool {
-        self.state == State::Spoiled
+        self.state == State::Spoiled || (self.state == State::Ended && self.is_last)
     }
 
-    /// Whether an interim answer came: the provider has begun to work.
+    /// Whether an interim answer came and the final one is awaited: the provider has begun to work.
     pub(super) fn has_begun(&self) -> bool {
-        self.interim > 0
+        self.interim > 0 && self.state == State::Head
     }
 
     /// Reads a head; gives how many bytes it took.
     fn head(&mut self, bytes: &[u8], pass: &mut impl FnMut(&[u8])) -> io::Result<usize> {
+        if !self.may_be_http(bytes) {
+            // The client says what is wrong with it, and at once.
+            self.state = State::UntilClose;
+            pass(&std::mem::take(&mut self.head));
+            pass(bytes);
+            return Ok(bytes.len());
+        }
         if self.head.is_empty()
             && let Some(end) = end_of_head(bytes, 0)
         {
@@ -169,8 +181,17 @@ impl Framing {
         Ok(end - before)
     }
 
+    /// Whether what came of a head so far, and these bytes, begin as one.
+    fn may_be_http(&self, bytes: &[u8]) -> bool {
+        let mut begin = self.head.iter().chain(bytes).zip(VERSION);
+        begin
+            .by_ref()
+            .take(VERSION.len() - 1)
+            .all(|(byte, own)| byte == own)
+    }
+
     fn passed_head(&mut self, bytes: &[u8], pass: &mut impl FnMut(&[u8])) -> io::Result<()> {
-        let Some(head) = read(bytes) else {
+        let Some(head) = read(bytes)? else {
             // The client says what is wrong with it, and nothing behind it is believed.
             self.state = State::UntilClose;
             pass(bytes);
@@ -186,7 +207,10 @@ impl Framing {
                     Ok(())
                 };
             }
-            _ => self.state = head.body,
+            _ => {
+                self.state = head.body;
+                self.is_last = !head.is_1_1 && !head.keeps_alive;
+            }
         }
         // To the client only an answer of HTTP/1.0 may end with its connection.
         let (version, rest) = bytes.split_at(bytes.len().min(VERSION.len()));
@@ -302,15 +326,18 @@ fn end_of_head(bytes: &[u8], seen: usize) -> Option<usize> {
 }
 
 /// What a whole head says of its body; `None` for what is no head.
-fn read(head: &[u8]) -> Option<Head> {
+///
+/// # Errors
+/// Where the body is written in a way that nobody asked for.
+fn read(head: &[u8]) -> io::Result<Option<Head>> {
     let mut lines = head.split(|byte| *byte == b'\n');
-    let first = lines.next()?;
-    let minor = first.strip_prefix(b"HTTP/1.")?.first()?;
-    let status = std::str::from_utf8(first.get(9..12)?).ok()?;
-    let status: u16 = status.parse().ok()?;
-    let (mut length, mut coding): (Option<u64>, Option<bool>) = (None, None);
+    let Some((minor, status)) = lines.next().and_then(status_line) else {
+        return Ok(None);
+    };
+    let (mut length, mut coding): (Option<u64>, Option<&[u8]>) = (None, None);
+    let mut keeps_alive = false;
     for line in lines {
-        // Of all headers two count here, and they begin with these letters.
+        // Of all headers three count here, and they begin with these letters.
         if !matches!(line.first(), Some(b'c' | b'C' | b't' | b'T')) {
             continue;
         }
@@ -320,30 +347,43 @@ fn read(head: &[u8]) -> Option<Head> {
         let (name, value) = line.split_at(colon);
         let value = value.get(1..).unwrap_or_default().trim_ascii();
         if name.eq_ignore_ascii_case(b"content-length") {
-            let value = std::str::from_utf8(value).ok();
-            length = Some(value.and_then(|value| value.parse().ok())?);
-        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            let last = value.rsplit(|byte| *byte == b',').next();
-            let last = last.unwrap_or_default().trim_ascii();
-            coding = Some(last.eq_ignore_ascii_case(b"chunked"));
+            let number = std::str::from_utf8(value)
+                .ok()
+                .and_then(|text| text.parse().ok());
+            let Some(number) = number else {
+                return Ok(None);
+            };
+            length = Some(number);
+        } else if name.eq_ignore_ascii_case(b"connection") {
+            let mut words = value.split(|byte| *byte == b',');
+            keeps_alive |= words.any(|word| word.trim_ascii().eq_ignore_ascii_case(b"keep-alive"));
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding")
+            && !value.eq_ignore_ascii_case(b"identity")
+        {
+            coding = Some(value);
         }
     }
     let body = match (status, coding, length) {
+        (101, _, _) => State::UntilClose,
         (100..=199 | 204 | 304, _, _) | (_, None, Some(0)) => State::Ended,
-        (_, Some(true), _) => State::Chunked(SIZE),
-        (_, Some(false), _) | (_, None, None) => State::UntilClose,
+        (_, Some(coding), _) if coding.eq_ignore_ascii_case(b"chunked") => State::Chunked(SIZE),
+        (_, Some(_), _) => return Err(wrong("a transfer coding that was not asked for")),
+        (_, None, None) => State::UntilClose,
         (_, None, Some(length)) => State::Length(length),
     };
-    let body = if status == 101 {
-        State::UntilClose
-    } else {
-        body
-    };
-    Some(Head {
+    Ok(Some(Head {
         status,
-        is_1_1: *minor == b'1',
+        is_1_1: minor == b'1',
+        keeps_alive,
         body,
-    })
+    }))
+}
+
+/// The minor version, as its digit, and the status.
+fn status_line(line: &[u8]) -> Option<(u8, u16)> {
+    let minor = line.strip_prefix(b"HTTP/1.")?.first()?;
+    let status = std::str::from_utf8(line.get(9..12)?).ok()?;
+    Some((*minor, status.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -378,7 +418,6 @@ mod tests {
         for pieces in [vec![1], vec![7, 3], vec![1000]] {
             let (out, framing) = seen(&format!("{early}{last}"), &pieces).unwrap();
             assert_eq!(out, last);
-            assert!(framing.has_begun());
             assert_eq!(framing.state, State::Ended);
         }
         let many = "HTTP/1.1 102 Processing\r\n\r\n".repeat(MAX_INTERIM + 1);
@@ -471,6 +510,17 @@ mod tests {
             }
             prop_assert_eq!(String::from_utf8(out).unwrap(), answer);
             prop_assert_eq!(framing.is_spoiled(), !rest.is_empty());
+        }
+    }
+
+    #[test]
+    fn an_answer_of_the_old_version_is_the_last_unless_it_says_otherwise() {
+        for (header, reused) in [("", false), ("Connection: Keep-Alive\r\n", true)] {
+            let answer = format!("HTTP/1.0 200 OK\r\n{header}Content-Length: 2\r\n\r\nok");
+            let (out, mut framing) = seen(&answer, &[1000]).unwrap();
+            assert_eq!(out, answer);
+            assert_eq!(framing.is_spoiled(), !reused);
+            assert_eq!(framing.sending().is_ok(), reused);
         }
     }
 }

@@ -30,11 +30,16 @@ pub struct Events {
     framer: Framer,
     first: Bytes,
     idle: Duration,
-    /// When the last byte came.
+    /// When the last byte came, and whether any did.
     alive: Instant,
+    heard: bool,
     alarm: Alarm,
     /// Whether the first event was there: until then another deadline counts.
     begun: bool,
+    /// When the first byte must be there, or any more where the longest silence is over as well.
+    deadline: Option<Instant>,
+    /// Whether that was missed.
+    late: bool,
     ended: bool,
     permit: Option<Permit>,
 }
@@ -53,20 +58,32 @@ impl Events {
             first: Bytes::new(),
             idle,
             alive: Instant::now(),
+            heard: false,
             alarm: Alarm::default(),
             begun: false,
+            deadline: None,
+            late: false,
             ended: false,
             permit: Some(permit),
         }
     }
 
-    /// Reads until the first event with data is there; comments before it are kept. The longest
-    /// silence counts from then on.
-    pub(super) async fn fill(&mut self) -> Result<(), Error> {
+    /// Reads until the first event with data is there; comments before it are kept. Any byte counts as
+    /// life: after the first, the deadline is as far away as the longest silence within the stream. The
+    /// longest silence counts from then on.
+    ///
+    /// # Errors
+    /// `None` where nothing came in time, else why the stream did not begin.
+    pub(super) async fn fill(&mut self, deadline: Instant) -> Result<(), Option<Error>> {
+        self.deadline = Some(deadline);
         let filled = self.fill_first().await;
+        self.deadline = None;
         self.begun = true;
         self.alive = Instant::now();
-        filled
+        match filled {
+            Err(_) if self.late => Err(None),
+            filled => filled.map_err(Some),
+        }
     }
 
     async fn fill_first(&mut self) -> Result<(), Error> {
@@ -106,6 +123,19 @@ impl Events {
         self.permit = None;
     }
 
+    /// Whether nothing came in time of a stream that has not begun.
+    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(deadline) = self.deadline else {
+            return false;
+        };
+        let due = if self.heard {
+            deadline.max(self.alive + self.idle)
+        } else {
+            deadline
+        };
+        self.alarm.is_due(due, cx)
+    }
+
     /// What is left when the provider closed without a blank line: passed on where it is whole.
     fn last(&mut self) -> Option<Result<Bytes, Error>> {
         if !self.framer.has_partial() {
@@ -139,6 +169,7 @@ impl Stream for Events {
             match Pin::new(&mut this.body).poll_next(cx) {
                 Poll::Ready(Some(Ok(bytes))) => {
                     this.alive = Instant::now();
+                    this.heard = true;
                     match this.framer.push(bytes) {
                         Ok(events) if events.is_empty() => {}
                         Ok(events) => return Poll::Ready(Some(Ok(events))),
@@ -156,6 +187,10 @@ impl Stream for Events {
                     break Some(Err(Error::Truncated));
                 }
                 Poll::Ready(None) => break this.last(),
+                Poll::Pending if this.is_late(cx) => {
+                    this.late = true;
+                    break Some(Err(Error::Truncated));
+                }
                 Poll::Pending if this.begun && this.alarm.is_due(this.alive + this.idle, cx) => {
                     break Some(Err(Error::TimedOut {
                         provider: this.provider.name,

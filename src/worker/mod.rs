@@ -391,13 +391,13 @@ impl Worker {
         permit: Permit,
     ) -> Result<Events, Failure> {
         let mut events = Events::new(self.provider, body, permit, self.config.idle_timeout());
-        match timeout_at(call.deadline.at, events.fill()).await {
-            Err(_) => {
+        match events.fill(call.deadline.at).await {
+            Err(None) => {
                 let error = call.deadline.missed(self.provider.name);
                 Err(Failure::new(error, Again::Never))
             }
-            Ok(Err(error)) => Err(Failure::new(error, Again::Never)),
-            Ok(Ok(())) => match call.reads.stream_error(events.first()) {
+            Err(Some(error)) => Err(Failure::new(error, Again::Never)),
+            Ok(()) => match call.reads.stream_error(events.first()) {
                 Some(error) => Err(hidden(error, &call.key)),
                 None => Ok(events),
             },

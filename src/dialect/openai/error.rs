@@ -492,7 +492,7 @@ mod tests {
         );
         assert_eq!(
             envelope(&Error::Truncated),
-            r#"{"error":{"message":"The upstream stream ended before it was complete.","type":"server_error","param":null,"code":"upstream_stream_truncated"}}"#
+            r#"{"error":{"message":"The upstream stream ended before it was complete. Send the request again.","type":"server_error","param":null,"code":"upstream_stream_truncated"}}"#
         );
     }
 

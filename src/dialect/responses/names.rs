@@ -37,6 +37,9 @@ pub fn own_name(name: &str) -> String {
     if let Some((_, own)) = WORDS.iter().find(|(hub, _)| *hub == name) {
         return (*own).to_owned();
     }
+    if name.starts_with("tools[") || name.starts_with("tool_choice.") {
+        return name.replacen(".function", "", 1);
+    }
     let begins = BEGINNINGS.iter().find_map(|(hub, own)| {
         let rest = name.strip_prefix(hub)?;
         Some(format!("{own}{rest}"))

@@ -541,6 +541,10 @@ fn tokens(response: &RawValue) -> Option<Usage> {
 }
 
 impl Relay for ResponsesRelay {
+    fn is_complete(&self) -> bool {
+        self.complete
+    }
+
     fn pass(&mut self, events: Bytes) -> Bytes {
         sse::pass(events, |event| {
             if self.failed.is_some() {

@@ -633,6 +633,10 @@ impl Who {
 }
 
 impl Relay for ChatRelay {
+    fn is_complete(&self) -> bool {
+        self.done && self.failed.is_none()
+    }
+
     fn held(&self) -> usize {
         let calls = self.choices.iter().map(|choice| choice.calls.held());
         let members = self
