@@ -267,7 +267,7 @@ test("Swagger UI asks GET /v1/models", async () => {
   const block = await unfold("listModels");
   const { request } = await execute(block, "/v1/models");
   assert.equal(await request.headerValue("authorization"), `Bearer ${KEY}`);
-  await block.locator(".live-responses-table", { hasText: "gpt-4o-mini" }).waitFor();
+  await block.locator(".live-responses-table", { hasText: "gpt-5.4-mini" }).waitFor();
   await shot("swagger-models", block);
   await nothingWrong();
 });

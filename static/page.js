@@ -15,12 +15,28 @@ function code(text) {
   return element;
 }
 
+// What a caller sends as the key depends on how the gateway was started.
+const MODES = {
+  gateway_keys: ["$GATEWAY_API_KEY", "This gateway has keys of its own: send the one that its operator gave you as the bearer."],
+  pass_through: ["$OPENAI_API_KEY", "Send the key of the provider that the model belongs to as the bearer."],
+  demo: ["demo-key-0123456789", "This is a demo: its providers are scripted and take any key."],
+};
+
+function tell(mode) {
+  const [key, sentence] = MODES[mode];
+  example.textContent = example.textContent.replace("$OPENAI_API_KEY", key);
+  document.getElementById("key").textContent = sentence;
+  document.getElementById("set-up").hidden = mode !== "gateway_keys";
+}
+
 async function show() {
   const rows = document.getElementById("rows");
   try {
     const answer = await fetch("/providers");
     if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
-    const { data } = await answer.json();
+    const { data, mode, catalogue_date } = await answer.json();
+    tell(mode);
+    document.getElementById("date").textContent = catalogue_date;
     rows.replaceChildren();
     for (const provider of data) {
       const row = rows.insertRow();

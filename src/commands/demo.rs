@@ -42,6 +42,7 @@ async fn demo(asked: &Config) -> Result<(), String> {
     let mut config = Config {
         host: "127.0.0.1".to_owned(),
         port: asked.port,
+        demo: true,
         ..Config::default()
     };
     for entry in &mut config.providers {
@@ -95,7 +96,7 @@ fn calls() -> [(&'static str, &'static str, Value); 3] {
             "2. Responses, streamed (OpenAI)",
             "/v1/responses",
             json!({
-                "model": "gpt-4o-mini",
+                "model": "gpt-5.4-mini",
                 "stream": true,
                 "input": "Write a Rust function to parse CSV lines.",
             }),
@@ -104,7 +105,7 @@ fn calls() -> [(&'static str, &'static str, Value); 3] {
             "3. Chat Completions, whole (OpenAI)",
             "/v1/chat/completions",
             json!({
-                "model": "gpt-4o-mini",
+                "model": "gpt-5.4-mini",
                 "messages": [{"role": "user", "content": "Hello"}],
             }),
         ),

@@ -108,6 +108,8 @@ pub struct Config {
     pub cert_dir: Option<PathBuf>,
     /// The proxy for `https:` base URLs.
     pub proxy: Option<Proxy>,
+    /// Whether the providers are the scripted ones of the demo, which take any key.
+    pub demo: bool,
     /// Variables that are set and look as if they were to be read, one sentence each.
     pub hints: Vec<String>,
 }
@@ -350,6 +352,7 @@ impl Default for Config {
             cert_file: None,
             cert_dir: None,
             proxy: None,
+            demo: false,
             hints: Vec::new(),
         }
     }

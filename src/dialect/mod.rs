@@ -220,11 +220,17 @@ impl Report {
         let Some(first) = names.next() else {
             return Ok(());
         };
+        /// Most other names that an error repeats.
+        const MOST: usize = 50;
         let others: Vec<_> = names.map(String::as_str).collect();
-        let others = if others.is_empty() {
-            String::new()
-        } else {
-            format!(" The same holds for {}.", others.join(", "))
+        let others = match others.get(..MOST) {
+            _ if others.is_empty() => String::new(),
+            Some(some) if others.len() > MOST => format!(
+                " The same holds for {} and {} more.",
+                some.join(", "),
+                others.len() - MOST
+            ),
+            _ => format!(" The same holds for {}.", others.join(", ")),
         };
         Err(Error::unsupported(
             first.as_str(),

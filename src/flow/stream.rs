@@ -90,8 +90,10 @@ impl Stream for Relayed {
             if this.aside.is_over() {
                 return this.finish(false, Some(Error::ShuttingDown));
             }
+            if this.is_over(cx) {
+                return this.finish(true, None);
+            }
             let events = match Pin::new(&mut *this.events).poll_next(cx) {
-                Poll::Pending if this.is_over(cx) => return this.finish(true, None),
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Some(Ok(events))) => events,
                 Poll::Ready(Some(Err(error))) => return this.finish(false, Some(error)),
@@ -176,10 +178,10 @@ impl Translated {
         let linger = self
             .linger
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
-        if linger.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(None);
-        }
         loop {
+            if linger.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(None);
+            }
             match Pin::new(&mut *self.events).poll_next(cx) {
                 Poll::Pending => return Poll::Pending,
                 // Whatever else comes is no part of the answer.

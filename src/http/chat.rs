@@ -16,12 +16,13 @@ use crate::flow;
     path = "/v1/chat/completions",
     tag = "Models",
     operation_id = "createChatCompletion",
+    summary = "Chat Completions",
     request_body(
         content = ChatRequest,
         description = "OpenAI Chat Completions. Fields that are not listed here are passed on to providers that speak this dialect; where a translation has to leave one out, the answer's `x-gateway-dropped-params` header names it.",
         examples(
             ("1-whole" = (summary = "A whole answer", value = json!({
-                "model": "gpt-4o-mini",
+                "model": "gpt-5.4-mini",
                 "messages": [{"role": "user", "content": "Hello"}]
             }))),
             ("2-streamed" = (summary = "A streamed answer from Kimi", value = json!({
@@ -47,11 +48,11 @@ use crate::flow;
     responses(
         (status = 200, description = "The answer; with `stream: true` as `chat.completion.chunk` events that end with `data: [DONE]`.", content(
             (ChatCompletion = "application/json", example = json!({
-                "id": "chatcmpl-1", "object": "chat.completion", "created": 1_700_000_000, "model": "gpt-4o-mini",
+                "id": "chatcmpl-1", "object": "chat.completion", "created": 1_700_000_000, "model": "gpt-5.4-mini",
                 "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello! How can I help?", "refusal": null}, "logprobs": null, "finish_reason": "stop"}],
                 "usage": {"prompt_tokens": 8, "completion_tokens": 7, "total_tokens": 15}
             })),
-            (String = "text/event-stream", example = "data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"gpt-4o-mini\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hello\"},\"finish_reason\":null}]}\n\ndata: [DONE]\n\n")
+            (String = "text/event-stream", example = "data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"gpt-5.4-mini\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hello\"},\"finish_reason\":null}]}\n\ndata: [DONE]\n\n")
         )),
         Errors
     ),

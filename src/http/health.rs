@@ -16,6 +16,7 @@ use crate::drain::Stage;
     path = "/healthz",
     tag = "Gateway",
     operation_id = "health",
+    summary = "Liveness",
     responses((status = 200, description = "It answers.", body = Health, example = json!({"status": "ok"})))
 )]
 pub async fn check() -> HttpResponse {
@@ -29,6 +30,7 @@ pub async fn check() -> HttpResponse {
     path = "/readyz",
     tag = "Gateway",
     operation_id = "ready",
+    summary = "Readiness",
     responses(
         (status = 200, description = "Send requests.", body = Health, example = json!({"status": "ready"})),
         (status = 503, description = "It stops: send requests elsewhere.", body = Health, example = json!({"status": "stopping"}))

@@ -15,6 +15,7 @@ use super::reply::no_sniff;
     path = "/metrics",
     tag = "Gateway",
     operation_id = "metrics",
+    summary = "Metrics for Prometheus",
     responses(
         (status = 200, description = "OpenMetrics text 1.0.", body = String, content_type = "application/openmetrics-text",
          example = json!("gateway_translation_params_total{provider=\"groq\",effect=\"dropped\",param=\"seed\"} 2\n# EOF\n")),

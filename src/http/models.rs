@@ -34,6 +34,7 @@ struct List<'a> {
     path = "/v1/models",
     tag = "Models",
     operation_id = "listModels",
+    summary = "List models",
     params((
         "provider" = Option<String>, Query,
         description = "Only the models of this provider (as in openai), always its live list."
@@ -44,7 +45,7 @@ struct List<'a> {
         ), example = json!({
             "object": "list",
             "data": [
-                {"id": "gpt-4o-mini", "object": "model", "created": 1_721_172_741, "owned_by": "system"},
+                {"id": "gpt-5.4-mini", "object": "model", "created": 1_721_172_741, "owned_by": "system"},
                 {"id": "groq/openai/gpt-oss-120b", "object": "model", "created": 0, "owned_by": "groq", "context_window": 131_072, "source": "catalogue"}
             ]
         })),

@@ -7,13 +7,17 @@ use super::caller::{Known, state};
 use super::openapi::ProviderList;
 use super::reply;
 use crate::flow::AppState;
-use crate::providers::{PROVIDERS, Provider, Responses, Speaks};
+use crate::providers::{CATALOGUE_DATE, PROVIDERS, Provider, Responses, Speaks};
 use crate::routing;
 use crate::worker::Circuit;
 
 #[derive(Serialize)]
 struct List {
     object: &'static str,
+    /// Which keys callers bring: `gateway_keys`, `pass_through` (the provider's) or `demo` (any).
+    mode: &'static str,
+    /// When the bundled list of models was made.
+    catalogue_date: &'static str,
     data: Vec<Row>,
 }
 
@@ -59,8 +63,11 @@ struct Status {
     path = "/providers",
     tag = "Gateway",
     operation_id = "listProviders",
+    summary = "List providers",
     responses((status = 200, description = "The providers, in the order of the README.", body = ProviderList, example = json!({
         "object": "list",
+        "mode": "pass_through",
+        "catalogue_date": "2026-11-27",
         "data": [
             {"name": "anthropic", "title": "Anthropic", "prefix": "anthropic/", "patterns": ["claude*"], "endpoints": {"chat_completions": "translated", "responses": "translated"}},
             {"name": "groq", "title": "Groq", "prefix": "groq/", "patterns": [], "endpoints": {"chat_completions": "native", "responses": "native"}}
@@ -76,6 +83,12 @@ pub async fn list(known: Known, request: HttpRequest) -> HttpResponse {
         .collect();
     reply::value(&List {
         object: "list",
+        mode: match &state.config {
+            config if config.demo => "demo",
+            config if config.keyed() => "gateway_keys",
+            _ => "pass_through",
+        },
+        catalogue_date: CATALOGUE_DATE,
         data,
     })
 }

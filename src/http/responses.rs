@@ -16,12 +16,13 @@ use crate::flow;
     path = "/v1/responses",
     tag = "Models",
     operation_id = "createResponse",
+    summary = "Responses",
     request_body(
         content = ResponsesRequest,
         description = "OpenAI Responses. Providers that have them are given the request as it is; for the others it is translated, and what needs a store or a hosted tool is refused by name.",
         examples(
             ("1-streamed" = (summary = "A streamed answer", value = json!({
-                "model": "gpt-4o-mini",
+                "model": "gpt-5.4-mini",
                 "stream": true,
                 "input": "Write a Rust function to parse CSV lines."
             }))),
@@ -35,7 +36,7 @@ use crate::flow;
     responses(
         (status = 200, description = "The response; with `stream: true` as events that end with `response.completed`, `response.incomplete` or `response.failed`.", content(
             (ResponseObject = "application/json", example = json!({
-                "id": "resp_1", "object": "response", "created_at": 1_700_000_000, "status": "completed", "model": "gpt-4o-mini",
+                "id": "resp_1", "object": "response", "created_at": 1_700_000_000, "status": "completed", "model": "gpt-5.4-mini",
                 "output": [{"id": "msg_1", "type": "message", "status": "completed", "role": "assistant", "content": [{"type": "output_text", "text": "Hello!", "annotations": []}]}],
                 "usage": {"input_tokens": 8, "output_tokens": 7, "total_tokens": 15}
             })),

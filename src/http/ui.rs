@@ -40,8 +40,10 @@ static SWAGGER: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
         Config::new(["/doc"])
             .try_it_out_enabled(true)
             .display_request_duration(true)
-            // A key that was typed in is gone with the page.
-            .persist_authorization(false)
+            // One document is served: a field for another would be noise.
+            .use_base_layout()
+            // A key that was typed in stays in this browser, for this address, until it is taken out.
+            .persist_authorization(true)
             // Swagger UI would ask a public service about the document otherwise.
             .validator_url("none"),
     )
@@ -79,6 +81,17 @@ pub async fn to_swagger() -> HttpResponse {
         .finish()
 }
 
+/// Swagger UI's page does not say that it fits narrow screens, though it does.
+fn for_phones(page: Vec<u8>) -> Vec<u8> {
+    const HEAD: &str = "<head>";
+    const VIEWPORT: &str =
+        r#"<head><meta name="viewport" content="width=device-width, initial-scale=1">"#;
+    match String::from_utf8(page) {
+        Ok(text) => text.replacen(HEAD, VIEWPORT, 1).into_bytes(),
+        Err(error) => error.into_bytes(),
+    }
+}
+
 /// `GET /swagger-ui/{file}`.
 pub async fn swagger(
     name: web::Path<String>,
@@ -90,7 +103,11 @@ pub async fn swagger(
     let Some(file) = file else {
         return Err(routes::unknown(&request).into());
     };
-    let mut response = page(&file.content_type, file.bytes.into_owned());
+    let mut bytes = file.bytes.into_owned();
+    if !file.gzpipped && file.content_type.starts_with("text/html") {
+        bytes = for_phones(bytes);
+    }
+    let mut response = page(&file.content_type, bytes);
     if file.gzpipped {
         use actix_web::http::header::{CONTENT_ENCODING, HeaderValue};
         let gzip = HeaderValue::from_static("gzip");

@@ -7,6 +7,7 @@ mod params;
 mod spans;
 mod tally;
 
+use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -435,16 +436,21 @@ impl Meter {
 
     /// Counts what a translation did to a request.
     pub fn report(&self, provider: &'static str, report: &Report) {
+        /// Most names of one request that are told apart: they are the client's own words.
+        const MOST: usize = 200;
         for (effect, names) in [("dropped", &report.dropped), ("changed", &report.changed)] {
-            for name in names {
-                let param = param(name);
-                self.params
-                    .get_or_create(&Param {
-                        provider,
-                        effect,
-                        param,
-                    })
-                    .inc();
+            let mut counts: HashMap<&'static str, u64> = HashMap::new();
+            for (n, name) in names.iter().enumerate() {
+                let param = if n < MOST { param(name) } else { "other" };
+                *counts.entry(param).or_default() += 1;
+            }
+            for (param, count) in counts {
+                let param = Param {
+                    provider,
+                    effect,
+                    param,
+                };
+                self.params.get_or_create(&param).inc_by(count);
             }
         }
     }

@@ -19,6 +19,9 @@ pub struct Model {
     pub max_output_tokens: Option<u64>,
 }
 
+/// When the bundled models were looked up.
+pub const CATALOGUE_DATE: &str = "2026-11-27";
+
 static CATALOGUE: LazyLock<Vec<(String, Vec<Model>)>> = LazyLock::new(|| {
     let all: serde_json::Map<String, serde_json::Value> =
         serde_json::from_str(include_str!("catalogue.json")).unwrap_or_default();

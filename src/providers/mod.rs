@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use crate::dialect::Egress;
 use crate::dialect::openai::ChatProvider;
 
-pub use catalogue::{Model, catalogue};
+pub use catalogue::{CATALOGUE_DATE, Model, catalogue};
 pub use table::PROVIDERS;
 
 /// A provider: everything that tells it from the others.

@@ -6,6 +6,8 @@
 //! for the same caller only. Where it is gone, after a restart or on another replica, the
 //! provider is told what it takes for "there is none".
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,7 +83,11 @@ impl Store {
 
     /// The memory as one owner sees it; who that is, is asked where something is looked for.
     pub fn of<F: Fn() -> u64>(&self, owner: F) -> Owned<'_, F> {
-        Owned { store: self, owner }
+        Owned {
+            store: self,
+            owner,
+            told: RefCell::default(),
+        }
     }
 }
 
@@ -89,11 +95,18 @@ impl Store {
 pub struct Owned<'s, F> {
     store: &'s Store,
     owner: F,
+    /// What was recalled: an answer is given back once, or a small request could ask for one of a megabyte
+    /// in each of its messages.
+    told: RefCell<HashSet<(String, u64)>>,
 }
 
 impl<F: Fn() -> u64> Memory for Owned<'_, F> {
     fn recall(&self, call_id: &str, talk: u64) -> Option<Kept> {
         let cache = self.store.kept.as_ref()?;
+        let mut told = self.told.borrow_mut();
+        if !told.insert((call_id.to_owned(), talk)) {
+            return None;
+        }
         let kept = cache.get(&key((self.owner)(), call_id.to_owned(), talk)?)?;
         Some((*kept).clone())
     }

@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -30,14 +31,16 @@ const SWEEP: Duration = Duration::from_secs(10);
 pub(super) struct Pool {
     connector: Connector,
     connect_timeout: Duration,
-    of: RefCell<Callers>,
+    of: Rc<RefCell<Callers>>,
     /// Keeps no connections.
     once: awc::Client,
 }
 
+#[derive(Default)]
 struct Callers {
     clients: HashMap<CallerId, (awc::Client, Instant)>,
-    swept: Instant,
+    /// Whether someone looks for those who stay away.
+    is_swept: bool,
 }
 
 impl Pool {
@@ -47,10 +50,7 @@ impl Pool {
             once: client(&connector, connect_timeout),
             connector,
             connect_timeout,
-            of: RefCell::new(Callers {
-                clients: HashMap::new(),
-                swept: Instant::now(),
-            }),
+            of: Rc::default(),
         }
     }
 
@@ -63,11 +63,8 @@ impl Pool {
     pub(super) fn of(&self, caller: CallerId) -> awc::Client {
         let now = Instant::now();
         let mut callers = self.of.borrow_mut();
-        if now - callers.swept >= SWEEP {
-            callers.swept = now;
-            callers
-                .clients
-                .retain(|_, (_, used)| now - *used < KEEP_ALIVE);
+        if !std::mem::replace(&mut callers.is_swept, true) {
+            actix_rt::spawn(sweep(Rc::downgrade(&self.of)));
         }
         if let Some((client, used)) = callers.clients.get_mut(&caller) {
             *used = now;
@@ -82,6 +79,26 @@ impl Pool {
         let client = client(&self.connector, self.connect_timeout);
         callers.clients.insert(caller, (client.clone(), now));
         client
+    }
+}
+
+/// Closes the connections of callers who stay away, until there are none. The HTTP client itself looks at
+/// its idle connections only when it is asked for one.
+async fn sweep(callers: Weak<RefCell<Callers>>) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        let Some(callers) = callers.upgrade() else {
+            return;
+        };
+        let mut callers = callers.borrow_mut();
+        let now = Instant::now();
+        callers
+            .clients
+            .retain(|_, (_, used)| now - *used < KEEP_ALIVE);
+        if callers.clients.is_empty() {
+            callers.is_swept = false;
+            return;
+        }
     }
 }
 

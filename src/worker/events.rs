@@ -19,6 +19,9 @@ use crate::upstream::{Body, BodyError};
 /// Largest event, in bytes: inline images fit, endless lines do not.
 const MAX_EVENT: usize = 32 << 20;
 
+/// How many times the longest silence a provider may send nothing but comments.
+const COMMENTS_ONLY: u32 = 10;
+
 /// Most comments before the first event that are passed on, in bytes.
 const MAX_COMMENTS: usize = 64 << 10;
 
@@ -30,6 +33,8 @@ pub struct Events {
     framer: Framer,
     first: Bytes,
     idle: Duration,
+    /// When the last event came.
+    said: Instant,
     /// When the last byte came, and whether any did.
     alive: Instant,
     heard: bool,
@@ -57,6 +62,7 @@ impl Events {
             framer: Framer::new(MAX_EVENT),
             first: Bytes::new(),
             idle,
+            said: Instant::now(),
             alive: Instant::now(),
             heard: false,
             alarm: Alarm::default(),
@@ -80,6 +86,7 @@ impl Events {
         self.deadline = None;
         self.begun = true;
         self.alive = Instant::now();
+        self.said = self.alive;
         match filled {
             Err(_) if self.late => Err(None),
             filled => filled.map_err(Some),
@@ -129,10 +136,18 @@ impl Events {
             return false;
         };
         let due = if self.heard {
-            deadline.max(self.alive + self.idle)
+            // Comments alone are no answer, however many come.
+            let last = deadline + self.idle * COMMENTS_ONLY;
+            deadline.max(self.alive + self.idle).min(last)
         } else {
             deadline
         };
+        self.alarm.is_due(due, cx)
+    }
+
+    /// Whether nothing came for the longest silence, or nothing but comments for many times that.
+    fn is_silent(&mut self, cx: &mut Context<'_>) -> bool {
+        let due = (self.alive + self.idle).min(self.said + self.idle * COMMENTS_ONLY);
         self.alarm.is_due(due, cx)
     }
 
@@ -172,7 +187,12 @@ impl Stream for Events {
                     this.heard = true;
                     match this.framer.push(bytes) {
                         Ok(events) if events.is_empty() => {}
-                        Ok(events) => return Poll::Ready(Some(Ok(events))),
+                        Ok(events) => {
+                            if sse::events(&events).next().is_some() {
+                                this.said = this.alive;
+                            }
+                            return Poll::Ready(Some(Ok(events)));
+                        }
                         Err(sse::TooLong) => {
                             break Some(Err(Error::BadAnswer {
                                 provider: this.provider.name,
@@ -191,7 +211,7 @@ impl Stream for Events {
                     this.late = true;
                     break Some(Err(Error::Truncated));
                 }
-                Poll::Pending if this.begun && this.alarm.is_due(this.alive + this.idle, cx) => {
+                Poll::Pending if this.begun && this.is_silent(cx) => {
                     break Some(Err(Error::TimedOut {
                         provider: this.provider.name,
                         phase: Phase::Silence,

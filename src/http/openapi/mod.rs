@@ -73,6 +73,7 @@ pub fn document() -> String {
     path = "/doc",
     tag = "Gateway",
     operation_id = "openapi",
+    summary = "OpenAPI document",
     responses((status = 200, description = "OpenAPI 3.1 JSON.", body = Object, example = json!({"openapi": "3.1.0"})))
 )]
 pub(super) async fn serve() -> HttpResponse {

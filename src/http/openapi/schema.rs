@@ -120,7 +120,7 @@ pub enum ListErrors {
 #[derive(ToSchema)]
 pub struct ChatRequest {
     /// Decides the provider: `claude*`, `gemini*`, `kimi*`, a prefix such as `groq/`, else OpenAI.
-    #[schema(example = "gpt-4o-mini", max_length = 256)]
+    #[schema(example = "gpt-5.4-mini", max_length = 256)]
     model: String,
     /// The conversation so far.
     #[schema(min_items = 1)]
@@ -278,7 +278,7 @@ pub struct Usage {
 #[derive(ToSchema)]
 pub struct ResponsesRequest {
     /// Decides the provider, as with Chat Completions.
-    #[schema(example = "gpt-4o-mini", max_length = 256)]
+    #[schema(example = "gpt-5.4-mini", max_length = 256)]
     model: String,
     /// A text, or a list of items.
     #[schema(example = "Hello")]
@@ -359,6 +359,10 @@ pub struct Model {
 pub struct ProviderList {
     /// `list`.
     object: String,
+    /// Which keys callers bring: `gateway_keys`, `pass_through` (the provider's) or `demo` (any).
+    mode: String,
+    /// When the bundled list of models was made, which `GET /v1/models` shows as `source: catalogue`.
+    catalogue_date: String,
     /// The providers.
     data: Vec<ProviderEntry>,
 }
