@@ -236,7 +236,9 @@ async fn the_golden_request_reaches_the_provider_with_its_headers() {
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(
         answer.header("x-gateway-dropped-params"),
-        Some("seed,temperature,tool_choice")
+        Some(
+            "messages.content,messages.content.image_url.detail,messages.reasoning_details,seed,temperature,tool_choice"
+        )
     );
     let seen = &server.requests()[0];
     assert_eq!(seen.path, "/anthropic/v1/messages");
@@ -448,4 +450,168 @@ async fn every_anthropic_error_has_its_status() {
     let body = json!({"model": "claude-opus-5-5", "messages": [{"role": "user", "content": "x"}]});
     assert_eq!(gateway.chat(body).await.status, 429);
     assert_eq!(server.counts().requests, 1);
+}
+
+fn translated(body: &Value, model: &str) -> (Value, ai_gateway::dialect::Report) {
+    let body = body.to_string();
+    let object = Object::from_body(body.as_bytes()).unwrap();
+    let mut request = read_request(object, model.to_owned().into()).unwrap();
+    let out = MessagesProvider.request(&mut request, &NoMemory).unwrap();
+    (serde_json::from_slice(&out.body).unwrap(), out.report)
+}
+
+#[test]
+fn at_most_twenty_tools_are_strict_and_each_other_is_named() {
+    let tool = |n: usize| {
+        json!({"type": "function", "function": {"name": format!("t{n}"), "strict": true,
+        "parameters": {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": false}}})
+    };
+    let tools: Vec<_> = (0..25).map(tool).collect();
+    let (out, report) = translated(
+        &json!({"model": "m", "messages": [{"role": "user", "content": "x"}], "tools": tools}),
+        "claude-haiku-4-5",
+    );
+    let strict = out["tools"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|tool| tool["strict"] == true);
+    assert_eq!(strict.count(), 20);
+    assert_eq!(report.dropped.len(), 5);
+    assert!(report.changed.is_empty());
+}
+
+#[test]
+fn what_messages_say_beyond_the_provider_is_named() {
+    let user = |content: Value| json!({"role": "user", "content": content});
+    let cases = [
+        (
+            json!([user(json!(" ")), user(json!("c"))]),
+            "messages.content",
+            "",
+        ),
+        (
+            json!([{"role": "user", "content": "x", "x_msg": 1}]),
+            "messages.x_msg",
+            "",
+        ),
+        (
+            json!([{"role": "user", "content": "x", "cache_control": {"type": "ephemeral"}}]),
+            "",
+            "messages.cache_control",
+        ),
+        (
+            json!([user(json!([{"type": "text", "text": "x", "x_part": 1}]))]),
+            "messages.content.x_part",
+            "",
+        ),
+        (
+            json!([user(
+                json!([{"type": "image_url", "image_url": {"url": "https://x.example/a.png", "detail": "low"}}])
+            )]),
+            "messages.content.image_url.detail",
+            "",
+        ),
+        (
+            json!([{"role": "assistant", "content": "b"}, user(json!("c"))]),
+            "",
+            "messages",
+        ),
+        (
+            json!([user(json!("a")), {"role": "assistant", "content": "b", "refusal": "No."}, user(json!("c"))]),
+            "messages.refusal",
+            "",
+        ),
+        (
+            json!([user(json!("a")), {"role": "assistant", "content": "b", "reasoning_content": "r"}, user(json!("c"))]),
+            "messages.reasoning_content",
+            "",
+        ),
+        (
+            json!([user(json!("a")), {"role": "assistant", "content": "b"}, {"role": "system", "content": "s"}, user(json!("c"))]),
+            "",
+            "messages.role",
+        ),
+    ];
+    for (messages, dropped, changed) in cases {
+        let (_, report) = translated(
+            &json!({"model": "m", "messages": messages}),
+            "claude-haiku-4-5",
+        );
+        assert_eq!(report.dropped.join(","), dropped, "{messages}");
+        assert_eq!(report.changed.join(","), changed, "{messages}");
+    }
+}
+
+#[test]
+fn data_goes_under_the_type_that_its_bytes_show() {
+    for (bytes, called, kind, media_type, named) in [
+        ("/9j/4AAQSkZJRgAB", "image/png", "image", "image/jpeg", true),
+        ("iVBORw0KGgoAAAAN", "image/jpeg", "image", "image/png", true),
+        ("R0lGODlhAQABAAAA", "image/webp", "image", "image/gif", true),
+        (
+            "UklGRgAAAABXRUJQ",
+            "application/octet-stream",
+            "image",
+            "image/webp",
+            true,
+        ),
+        (
+            "JVBERi0xLjQKJeLj",
+            "image/png",
+            "document",
+            "application/pdf",
+            true,
+        ),
+        (
+            "/9j/4AAQSkZJRgAB",
+            "image/jpg",
+            "image",
+            "image/jpeg",
+            false,
+        ),
+        ("AAAA", "image/png", "image", "image/png", false),
+    ] {
+        let part = json!({"type": "image_url", "image_url": {"url": format!("data:{called};base64,{bytes}")}});
+        let file =
+            json!({"type": "file", "file": {"file_data": format!("data:{called};base64,{bytes}")}});
+        let body = json!({"model": "m", "messages": [{"role": "user", "content": [part, file]}]});
+        let (out, report) = translated(&body, "claude-haiku-4-5");
+        for n in [0, 1] {
+            let block = &out["messages"][0]["content"][n];
+            assert_eq!(
+                (&block["type"], &block["source"]["media_type"]),
+                (&json!(kind), &json!(media_type)),
+                "{called}"
+            );
+        }
+        assert_eq!(!report.changed.is_empty(), named, "{called}");
+    }
+}
+
+#[test]
+fn what_stands_between_calls_and_results_comes_behind_them() {
+    let call = |id: &str| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let result = |id: &str| json!({"role": "tool", "tool_call_id": id, "content": id});
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "a"},
+        {"role": "assistant", "content": "t1", "tool_calls": [call("x")]},
+        {"role": "assistant", "content": "t2", "tool_calls": [call("y")]},
+        {"role": "user", "content": "between"}, result("y"), {"role": "system", "content": "s"}, result("x"), {"role": "user", "content": "next"}]});
+    let (out, report) = translated(&body, "claude-haiku-4-5");
+    let kinds = |n: usize| {
+        out["messages"][n]["content"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|b| b["type"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(1), ["text", "tool_use", "text", "tool_use"]);
+    assert_eq!(
+        kinds(2),
+        ["tool_result", "tool_result", "text", "text", "text"]
+    );
+    assert_eq!(out["messages"][2]["content"][0]["tool_use_id"], "x");
+    assert_eq!(out["messages"][2]["content"][2]["text"], "between");
+    assert_eq!(report.changed, ["messages", "messages.role"]);
 }

@@ -231,7 +231,7 @@ async fn gateway_keys_open_and_providers_get_their_own() {
         .await;
     assert_eq!(
         answer.refusal(),
-        (401, "null".into(), "provider_key_missing".into())
+        (400, "null".into(), "provider_key_missing".into())
     );
     assert!(
         answer.text().contains("OPENAI_API_KEY"),

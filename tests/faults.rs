@@ -873,3 +873,24 @@ async fn a_body_without_an_end_is_refused_as_soon_as_it_is_too_large() {
     read_until(&mut stream, "request_too_large").await;
     assert_eq!(server.counts().connections, 0);
 }
+
+#[actix_web::test]
+async fn a_fault_of_the_request_under_a_good_status_is_told_at_once() {
+    let theirs = json!({"error": {"message": "no such parameter", "type": "invalid_request_error", "param": "x", "code": null}});
+    let event = format!("data: {theirs}\n\n");
+    for (stream, script) in [
+        (false, Script::json(200, &theirs)),
+        (true, Script::stream().chunk(event).end()),
+    ] {
+        let server = in_turn(vec![script; 30]);
+        let gateway = gateway(&server);
+        for n in 1..=25 {
+            let answer = gateway.chat(hello("gpt-4o", stream)).await;
+            assert_eq!(
+                (answer.status, server.counts().requests),
+                (400, n),
+                "neither tried again nor left alone"
+            );
+        }
+    }
+}

@@ -1659,36 +1659,6 @@ async fn remembered_reasoning_of_responses_goes_with_the_calls_of_its_caller_alo
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Two conversations of one caller that begin alike: the calls differ by what they ask for.
-#[actix_web::test]
-async fn remembered_reasoning_of_one_conversation_does_not_go_with_the_call_of_another() {
-    let next = AtomicUsize::new(1);
-    let server = Scripted::start(move |request: &Request| {
-        if String::from_utf8_lossy(&request.body).contains("the result") {
-            return completion();
-        }
-        let number = next.fetch_add(1, Ordering::SeqCst);
-        let mut answer = with_reasoning_content("functions.x:0", &thought(number));
-        answer["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"] =
-            json!(format!("{{\"q\":{number}}}"));
-        Script::json(200, &answer)
-    })
-    .unwrap();
-    let gateway = Gateway::start(setup(&server, Mode::Own));
-    let kimi = &THINKERS[0];
-    let mut first = kimi.begin(&gateway, Who::Alice).await;
-    let mut second = kimi.begin(&gateway, Who::Alice).await;
-    forgets(&mut first);
-    forgets(&mut second);
-    let sent = kimi.go_on(&gateway, &server, Who::Alice, first).await;
-    assert!(
-        !sent.contains(&thought(2)),
-        "the first call with the second thought: {sent}"
-    );
-    let sent = kimi.go_on(&gateway, &server, Who::Alice, second).await;
-    assert!(sent.contains(&thought(2)), "{sent}");
-}
-
 // ---------------------------------------------------------------------------------------------
 // The provider's key
 // ---------------------------------------------------------------------------------------------
@@ -2105,41 +2075,6 @@ fn joined(answer: &Answer) -> HashMap<String, String> {
         }
     }
     out
-}
-
-#[actix_web::test]
-async fn the_providers_key_stands_in_no_text_that_is_joined_of_deltas() {
-    let mut wrong = Vec::new();
-    for place in [Place::Text, Place::Thought, Place::Arguments] {
-        let server = Scripted::start(move |request: &Request| {
-            let key = key_of(request);
-            let (a, b) = key.split_at(key.len() / 2);
-            let (a, b) = (format!("before {a}"), format!("{b} after"));
-            let answer = repeated(&request.path, true, place, &[&a, &b]);
-            events(&answer, Spelling::Plain, &key)
-        })
-        .unwrap();
-        let gateway = Gateway::start(setup(&server, Mode::Team));
-        for (path, model, provider) in WAYS {
-            let body = question(path, model, true);
-            let answer = gateway.send(path, Some(Who::Alice.key()), &[], body).await;
-            assert_eq!(answer.status, 200, "{}", answer.text());
-            let texts = joined(&answer);
-            let key = provider_key(provider);
-            let around = texts.values().any(|text| text.contains("after"));
-            // Of a chat provider's thoughts a client of Responses gets a sealed form alone.
-            let is_sealed = place == Place::Thought && path == RESPONSES;
-            assert!(
-                around || is_sealed,
-                "{place:?}, {path} {model}: the text is lost: {}",
-                answer.text()
-            );
-            if texts.values().any(|text| text.contains(&key)) || all_of(&answer).contains(&key) {
-                wrong.push(format!("{place:?}, {path} {model}"));
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[actix_web::test]

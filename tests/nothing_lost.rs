@@ -350,6 +350,8 @@ const CHAT_TO_MESSAGES: Renames = &[
 /// Within Chat Completions: what is newer for what is older, and where a marker is looked for.
 const CHAT_TO_CHAT: Renames = &[
     ("messages.content", "messages.content.text"),
+    // One text in a list of parts, and the text alone.
+    ("messages.content.text", "messages.content"),
     ("messages.cache_control", "messages.content.cache_control"),
     ("messages.function_call", "messages.tool_calls.function"),
     ("messages.name", "messages.tool_calls.function.name"),
@@ -535,6 +537,9 @@ const DONE_HERE: &[(&str, &str)] = &[
 
 /// The same, also where the client's own dialect is spoken upstream.
 const SAYS_NOTHING: &[(&str, &str)] = &[
+    // What is done with an image where nothing is said of it.
+    ("input.content.detail", "\"auto\""),
+    ("input.output.detail", "\"auto\""),
     // A provider that counts unasked refuses to be asked.
     ("stream_options.include_usage", "true"),
     // Of a call, its place in a list in which it stands there.
@@ -586,6 +591,8 @@ const INSTEAD: &[(&str, &str)] = &[
     ("messages.prefill", "messages.prefix"),
     ("messages.prefill", "messages.content.text"),
     ("messages.cache_control", "messages.content"),
+    ("input.reasoning", "messages.reasoning_content"),
+    ("input.output", "messages.content"),
 ];
 
 /// How a provider is spoken to.

@@ -233,7 +233,7 @@ async fn roles_names_and_nulls_are_as_each_provider_knows_them() {
             "deepseek/deepseek-chat",
             "system",
             2,
-            3,
+            1,
             Some("messages.role"),
         ),
         ("mistral/m", "system", 0, 0, Some("messages.role")),
@@ -426,7 +426,7 @@ async fn e14_schemas_for_gemini_hold_only_what_it_knows() {
     let (body, dropped, changed) = sent("gemini/gemini-3-pro", json!({"tools": tools})).await;
     let got = &body["tools"][0]["function"]["parameters"];
     let properties = &got["properties"];
-    assert_eq!(properties["kind"], json!({"enum": ["a"]}));
+    assert_eq!(properties["kind"], json!({"type": "string", "enum": ["a"]}));
     assert_eq!(properties["n"]["minimum"], 0);
     let note = properties["n"]["description"].as_str().unwrap();
     assert!(
@@ -688,4 +688,376 @@ async fn a_schema_that_refers_to_itself_is_bounded() {
     let body = json!({"model": "gemini-3-pro", "messages": [{"role": "user", "content": "x"}],
         "tools": [{"type": "function", "function": {"name": "f", "parameters": parameters}}]});
     assert_eq!(gateway.chat(body).await.status, 400);
+}
+
+#[actix_web::test]
+async fn an_empty_list_of_tools_is_no_list() {
+    for model in [
+        "deepseek/deepseek-chat",
+        "mistral/m",
+        "openai/gpt-4o",
+        "kimi-k2",
+        "groq/l",
+    ] {
+        let more = json!({"tools": [], "functions": [], "tool_choice": "auto", "parallel_tool_calls": true});
+        let (body, dropped, changed) = sent(model, more).await;
+        assert_eq!(rest(body), json!({}), "{model}");
+        assert_eq!((dropped, changed), (None, None), "{model}");
+        // What forces a call stays: the provider says what is wrong with it.
+        let (body, _, _) = sent(model, json!({"tools": [], "tool_choice": "required"})).await;
+        assert!(
+            body.get("tools").is_none() && body.get("tool_choice").is_some(),
+            "{model}"
+        );
+    }
+}
+
+#[actix_web::test]
+async fn older_results_belong_to_the_calls_of_their_function_in_order() {
+    let (server, gateway) = gateway();
+    let call = |id: &str, name: &str| json!({"id": id, "type": "function", "function": {"name": name, "arguments": "{}"}});
+    let result =
+        |name: &str, text: &str| json!({"role": "function", "name": name, "content": text});
+    let messages = json!([{"role": "user", "content": "x"},
+        {"role": "assistant", "content": null, "tool_calls": [call("f1", "f"), call("g1", "g"), call("f2", "f")]},
+        result("f", "first"), result("g", "middle"), result("f", "last")]);
+    let functions = json!([{"name": "f"}]);
+    let body = json!({"model": "kimi-k2", "functions": functions, "messages": messages});
+    assert_eq!(gateway.chat(body).await.status, 200);
+    let seen = server.requests().pop().unwrap().json();
+    for (at, id, text) in [(2, "f1", "first"), (3, "g1", "middle"), (4, "f2", "last")] {
+        assert_eq!(seen["messages"][at]["tool_call_id"], id);
+        assert_eq!(seen["messages"][at]["content"], text);
+    }
+}
+
+#[actix_web::test]
+async fn a_name_twice_is_refused_wherever_it_is_read() {
+    let (server, gateway) = gateway();
+    for (model, inside, param) in [
+        (
+            "groq/l",
+            r#""messages":[{"role":"user","content":"x","name":"a","name":"b"}]"#,
+            "messages.name",
+        ),
+        (
+            "claude-haiku-4-5",
+            r#""messages":[{"role":"user","content":"x","role":"system"}]"#,
+            "messages[0].role",
+        ),
+        (
+            "claude-haiku-4-5",
+            r#""messages":[{"role":"user","content":[{"type":"text","text":"a","text":"b"}]}]"#,
+            "messages[0].content[0].text",
+        ),
+    ] {
+        let body = format!(r#"{{"model":"{model}",{inside}}}"#);
+        let answer = gateway
+            .send("/v1/chat/completions", Some("k"), &[], body)
+            .await;
+        assert_eq!(
+            answer.refusal(),
+            (400, param.to_owned(), "invalid_json".to_owned()),
+            "{model}"
+        );
+    }
+    assert_eq!(server.requests().len(), 0);
+}
+
+#[actix_web::test]
+async fn strict_providers_get_no_member_that_they_do_not_have() {
+    let messages = json!([
+        {"role": "user", "timestamp": 1, "content": [{"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}}]},
+        {"role": "assistant", "content": "", "id": "m-2", "unset": null, "tool_calls": [{"id": "abcDEF123", "type": "function",
+            "approxNumTokens": 0, "index": 0, "function": {"name": "f", "arguments": "{}", "parsed": {}}}]},
+        {"role": "tool", "tool_call_id": "abcDEF123", "content": "a", "status": "done"},
+    ]);
+    let tools = json!([{"type": "function", "own": 1, "function": {"name": "f", "strict": true, "returns": {}}}]);
+    let all = [
+        "messages.content.cache_control",
+        "messages.id",
+        "messages.status",
+        "messages.timestamp",
+        "messages.tool_calls.approxNumTokens",
+        "messages.tool_calls.function.parsed",
+        "tools[0].function.returns",
+        "tools[0].own",
+    ];
+    for model in [
+        "groq/l",
+        "mistral/m",
+        "deepseek/deepseek-chat",
+        "cohere/c",
+        "gemini/gemini-2.5-pro",
+    ] {
+        let (body, dropped, changed) =
+            sent(model, json!({"messages": messages, "tools": tools})).await;
+        let mut want: Vec<_> = all.to_vec();
+        if model == "cohere/c" {
+            want.push("tools[0].function.strict");
+            want.sort_unstable();
+        }
+        assert_eq!(dropped.unwrap_or_default(), want.join(","), "{model}");
+        assert_eq!(changed, None, "{model}");
+        let text = body.to_string();
+        for word in [
+            "timestamp",
+            "cache_control",
+            "m-2",
+            "unset",
+            "approxNumTokens",
+            "parsed",
+            "done",
+            "own",
+            "returns",
+        ] {
+            assert!(!text.contains(word), "{model}: {word} in {text}");
+        }
+    }
+    for model in [
+        "openai/gpt-4o",
+        "azure/d",
+        "openrouter/x/y",
+        "vercel/x/y",
+        "vertex/gemini-2.5-pro",
+        "bedrock/openai.gpt-oss-20b",
+    ] {
+        let (body, dropped, _) = sent(model, json!({"messages": messages, "tools": tools})).await;
+        assert_eq!((&body["messages"], dropped), (&messages, None), "{model}");
+        assert_eq!(body["tools"], tools, "{model}");
+    }
+}
+
+#[actix_web::test]
+async fn contents_are_as_each_provider_takes_them() {
+    let mut told = history("abcDEF123");
+    for (content, kimi, xai) in [
+        (json!(""), Value::Null, json!("")),
+        (
+            json!([{"type": "text", "text": ""}]),
+            Value::Null,
+            json!([{"type": "text", "text": ""}]),
+        ),
+        (Value::Null, Value::Null, json!("")),
+        (json!("Hm"), json!("Hm"), json!("Hm")),
+    ] {
+        told[1]["content"] = content.clone();
+        told[1]["reasoning_content"] = json!("I list.");
+        for (model, want) in [
+            ("kimi-k2", kimi),
+            ("xai/grok-4.3", xai),
+            ("openai/gpt-4o", content),
+        ] {
+            let (body, _, changed) = sent(model, json!({"messages": told})).await;
+            assert_eq!(
+                (&body["messages"][1]["content"], changed),
+                (&want, None),
+                "{model}"
+            );
+        }
+    }
+    let mut parts = history("call_1");
+    parts[2]["content"] = json!([{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]);
+    let (body, _, changed) = sent("deepseek/deepseek-chat", json!({"messages": parts})).await;
+    assert_eq!(body["messages"][2]["content"], "one\ntwo");
+    assert_eq!(changed.as_deref(), Some("messages.content"));
+    parts[2]["content"] = json!([{"type": "text", "text": "one"}]);
+    let (body, _, changed) = sent("deepseek/deepseek-chat", json!({"messages": parts})).await;
+    assert_eq!(
+        (&body["messages"][2]["content"], changed),
+        (&json!("one"), None)
+    );
+}
+
+#[actix_web::test]
+async fn mistral_reads_documents_and_an_answer_to_each_result() {
+    let data = "data:application/pdf;base64,JVBERi0=";
+    for (file, want) in [
+        (
+            json!({"filename": "a.pdf", "file_data": data}),
+            json!({"type": "document_url", "document_url": data, "document_name": "a.pdf"}),
+        ),
+        (
+            json!({"file_data": "JVBERi0="}),
+            json!({"type": "document_url", "document_url": data}),
+        ),
+        (
+            json!({"file_url": "https://x.example/a.pdf"}),
+            json!({"type": "document_url", "document_url": "https://x.example/a.pdf"}),
+        ),
+        (
+            json!({"file_id": "f1"}),
+            json!({"type": "file", "file_id": "f1"}),
+        ),
+    ] {
+        let messages = json!([{"role": "user", "content": [{"type": "text", "text": "x"}, {"type": "file", "file": file}]}]);
+        let (body, dropped, changed) = sent("mistral/m", json!({"messages": messages})).await;
+        assert_eq!(body["messages"][0]["content"][1], want);
+        assert_eq!(
+            (dropped, changed.as_deref()),
+            (None, Some("messages.content.file"))
+        );
+    }
+    for next in ["user", "system", "developer"] {
+        let mut broken = history("abcDEF123");
+        broken
+            .as_array_mut()
+            .unwrap()
+            .push(json!({"role": next, "content": "Stop"}));
+        let (body, _, changed) = sent("mistral/m", json!({"messages": broken})).await;
+        assert_eq!(body["messages"][3]["role"], "assistant", "{next}");
+        assert!(changed.unwrap().starts_with("messages"), "{next}");
+    }
+}
+
+#[actix_web::test]
+async fn schemas_for_kimi_have_a_type_everywhere_and_none_beside_branches() {
+    let parameters = json!({"type": "object", "properties": {
+        "op": {"type": "object", "anyOf": [{"properties": {"p": {"type": "string"}}}, {"properties": {"u": {}}}]},
+        "task": {"description": "anything"}, "mode": {"enum": ["fast", null]}, "n": {"const": 3}, "x": {"enum": [1, 2.5]},
+        "one": {"oneOf": [{"type": "string"}, {"minimum": 1}]}, "list": {"items": {"maximum": 3}}, "any": true,
+        "ref": {"$ref": "#/$defs/D"}, "kept": {"type": "string"}},
+        "$defs": {"D": {"required": ["a"]}}});
+    let tools = json!([{"type": "function", "function": {"name": "f", "parameters": parameters}}]);
+    let (body, dropped, changed) = sent("kimi-k2", json!({"tools": tools})).await;
+    let got = &body["tools"][0]["function"]["parameters"];
+    let properties = &got["properties"];
+    assert_eq!(got["type"], "object");
+    assert_eq!(
+        properties["op"],
+        json!({"anyOf": [
+        {"properties": {"p": {"type": "string"}}, "type": "object"},
+        {"properties": {"u": {"type": "string"}}, "type": "object"}]})
+    );
+    for (name, kind) in [
+        ("task", "string"),
+        ("mode", "string"),
+        ("n", "integer"),
+        ("x", "number"),
+        ("list", "array"),
+        ("any", "string"),
+    ] {
+        assert_eq!(properties[name]["type"], kind, "{name}");
+    }
+    assert_eq!(
+        properties["one"],
+        json!({"anyOf": [{"type": "string"}, {"minimum": 1, "type": "number"}]})
+    );
+    assert_eq!(properties["ref"], json!({"$ref": "#/$defs/D"}));
+    assert_eq!(got["$defs"]["D"]["type"], "object");
+    assert_eq!(
+        (dropped, changed.as_deref()),
+        (None, Some("tools[0].function.parameters"))
+    );
+    // A schema that is right already goes as it came; the root keeps its type beside branches.
+    let right = json!([{"type": "function", "function": {"name": "f", "parameters":
+        {"type": "object", "anyOf": [{"type": "object"}], "properties": {"a": {"type": "string"}}}}}]);
+    let (body, _, changed) = sent("kimi-k2", json!({"tools": right})).await;
+    assert_eq!((&body["tools"], changed), (&right, None));
+}
+
+#[actix_web::test]
+async fn of_two_limits_of_the_older_shape_the_newer_counts() {
+    let (server, gateway) = gateway();
+    let functions = json!([{"name": "f", "parameters": {"type": "object", "properties": {}}}]);
+    for (limits, want) in [
+        (json!({"max_tokens": 7, "max_completion_tokens": 5}), 5),
+        (json!({"max_tokens": 7, "max_completion_tokens": null}), 7),
+        (json!({"max_tokens": null, "max_completion_tokens": 5}), 5),
+    ] {
+        let mut body = json!({"model": "kimi-k2", "functions": functions,
+            "messages": [{"role": "user", "content": "x"}]});
+        body.as_object_mut()
+            .unwrap()
+            .extend(limits.as_object().unwrap().clone());
+        assert_eq!(gateway.chat(body).await.status, 200);
+        let text = String::from_utf8(server.requests().pop().unwrap().body).unwrap();
+        assert_eq!(text.matches("max_").count(), 1, "{text}");
+        assert!(text.contains(&format!("\"max_tokens\":{want}")), "{text}");
+    }
+}
+
+#[actix_web::test]
+async fn enums_of_other_than_texts_are_said_to_gemini() {
+    for (schema, sent_as) in [
+        (
+            json!({"type": "integer", "enum": [0, 1]}),
+            json!({"type": "integer", "description": "Note: enum: [0,1]"}),
+        ),
+        (
+            json!({"const": 3}),
+            json!({"type": "integer", "description": "Note: enum: [3]"}),
+        ),
+        (
+            json!({"const": true, "description": "D."}),
+            json!({"description": "D. Note: enum: [true]", "type": "boolean"}),
+        ),
+        (
+            json!({"enum": ["a", null]}),
+            json!({"type": "string", "enum": ["a"], "nullable": true}),
+        ),
+        (
+            json!({"enum": ["", "a"]}),
+            json!({"type": "string", "description": "Note: enum: [\"\",\"a\"]"}),
+        ),
+        (
+            json!({"type": "string", "enum": ["a", "b"]}),
+            json!({"type": "string", "enum": ["a", "b"]}),
+        ),
+    ] {
+        let parameters = json!({"type": "object", "properties": {"x": schema}});
+        let tools =
+            json!([{"type": "function", "function": {"name": "f", "parameters": parameters}}]);
+        let (body, dropped, changed) = sent("gemini/gemini-3-pro", json!({"tools": tools})).await;
+        let got = &body["tools"][0]["function"]["parameters"]["properties"]["x"];
+        assert_eq!(got, &sent_as, "{schema}");
+        let named = (schema != sent_as).then_some("tools[0].function.parameters");
+        assert_eq!((dropped, changed.as_deref()), (None, named), "{schema}");
+    }
+}
+
+#[actix_web::test]
+async fn what_references_make_of_a_schema_is_bounded_by_its_size() {
+    let (server, gateway) = gateway();
+    let ask = |parameters: Value| {
+        json!({"model": "gemini/gemini-3-pro", "messages": [{"role": "user", "content": "x"}],
+            "tools": [{"type": "function", "function": {"name": "f", "parameters": parameters}}]})
+    };
+    let to = |name: String| json!({"$ref": format!("#/$defs/{name}")});
+    let many: serde_json::Map<_, _> = (0..2000)
+        .map(|n| (format!("p{n}"), to("d".to_owned())))
+        .collect();
+    let long = json!({"type": "object", "properties": many,
+        "$defs": {"d": {"type": "string", "description": "x".repeat(20_000)}}});
+    let doubling: serde_json::Map<_, _> = (0..20)
+        .map(|n| {
+            let next = to(format!("a{}", n + 1));
+            (
+                format!("a{n}"),
+                json!({"type": "object", "properties": {"l": next, "r": next}}),
+            )
+        })
+        .chain([("a20".to_owned(), json!({"type": "string"}))])
+        .collect();
+    let doubling =
+        json!({"type": "object", "properties": {"a": to("a0".to_owned())}, "$defs": doubling});
+    for schema in [long, doubling] {
+        let answer = gateway.chat(ask(schema)).await;
+        let (status, param, _) = answer.refusal();
+        assert_eq!(
+            (status, param.as_str()),
+            (400, "tools[0].function.parameters")
+        );
+    }
+    assert_eq!(server.requests().len(), 0);
+    let few: serde_json::Map<_, _> = (0..10)
+        .map(|n| (format!("p{n}"), to("d".to_owned())))
+        .collect();
+    let few = json!({"type": "object", "properties": few, "$defs": {"d": {"type": "string", "description": "here"}}});
+    assert_eq!(gateway.chat(ask(few)).await.status, 200);
+    let sent = server.requests().pop().unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&sent.body).matches("here").count(),
+        10
+    );
 }

@@ -1002,31 +1002,66 @@ async fn b7_an_empty_reason_is_none() {
 }
 
 #[actix_web::test]
-async fn parts_that_have_no_other_place_stay() {
-    for content in [
-        json!([{"type": "thinking", "thinking": "Hm"}, {"type": "text", "text": "Hi"}]),
-        json!([{"type": "text", "text": "Hi"}, {"type": "reference", "reference_ids": [1, 2]}]),
+async fn a_content_is_a_text_whatever_its_parts_are() {
+    let reference = json!({"type": "reference", "reference_ids": [1, 2]});
+    for (content, text, thought, beside) in [
+        (
+            json!([{"type": "thinking", "thinking": "Hm"}, {"type": "text", "text": "Hi"}]),
+            "Hi",
+            "Hm",
+            false,
+        ),
+        (
+            json!([{"type": "text", "text": "Hi"}, reference]),
+            "Hi",
+            "",
+            true,
+        ),
+        (json!([reference]), "", "", true),
+        (
+            json!([{"type": "made_up", "text": 7, "thinking": {"a": 1}}]),
+            "",
+            "",
+            true,
+        ),
+        (json!({"type": "text", "text": "Hi"}), "Hi", "", false),
+        (json!([]), "", "", false),
     ] {
-        let chunks = [
-            delta(json!({"role": "assistant", "content": content})),
-            finish("stop"),
-        ];
-        let (_server, gateway) = always(script(&chunks).chunk("data: [DONE]\n\n").end());
-        let answer = gateway.chat(ask("mistral/m")).await;
-        assert_eq!(
-            answer.events()[0]["choices"][0]["delta"]["content"],
-            content
-        );
-        let mut whole = chunk(
-            json!({"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": "stop"}),
-        );
-        whole["object"] = json!("chat.completion");
-        let (_server, gateway) = always(Script::json(200, &whole));
-        let mut body = ask("mistral/m");
-        body["stream"] = json!(false);
-        let answer = gateway.chat(body).await.json();
-        assert_eq!(answer["choices"][0]["message"]["content"], content);
+        for model in ["mistral/m", "bedrock/m"] {
+            let chunks = [
+                delta(json!({"role": "assistant", "content": content})),
+                finish("stop"),
+            ];
+            let (said, answer) = relayed(model, &chunks).await;
+            assert_eq!(
+                (said.text.as_str(), said.reasoning.as_str()),
+                (text, thought),
+                "{content}"
+            );
+            let first = &answer.events()[0]["choices"][0]["delta"];
+            assert!(first["content"].is_string());
+            assert_eq!(
+                first["provider_specific_fields"]["content"] == content,
+                beside,
+                "{content}"
+            );
+            let mut whole = chunk(
+                json!({"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": "stop"}),
+            );
+            whole["object"] = json!("chat.completion");
+            let (_server, gateway) = always(Script::json(200, &whole));
+            let mut body = ask(model);
+            body["stream"] = json!(false);
+            let message = gateway.chat(body).await.json()["choices"][0]["message"].clone();
+            assert_eq!(message["content"], text);
+            assert_eq!(
+                message["provider_specific_fields"]["content"] == content,
+                beside
+            );
+        }
     }
+    let (said, _) = relayed("mistral/m", &[delta(json!({"content": 7})), finish("stop")]).await;
+    assert!(said.error.is_some());
 }
 
 #[actix_web::test]
@@ -1235,4 +1270,301 @@ async fn several_answers_in_one_object_are_no_stream_of_one() {
         contract::chat(&gateway.chat(ask("openai/m")).await.body).text,
         "a"
     );
+}
+
+#[actix_web::test]
+async fn an_end_that_nobody_knows_is_no_usual_one() {
+    for (word, finish_is) in [
+        ("content_filter: PROHIBITED_CONTENT", Some("content_filter")),
+        ("made_up", Some("content_filter")),
+        ("MAX_TOKENS", Some("length")),
+        ("MALFORMED_FUNCTION_CALL", None),
+    ] {
+        let chunks = [
+            delta(json!({"role": "assistant", "content": "one, two"})),
+            finish(word),
+        ];
+        let (said, _) = relayed("vertex/m", &chunks).await;
+        assert_eq!(said.finish.as_deref(), finish_is, "{word}");
+        assert_eq!(said.error.is_some(), finish_is.is_none(), "{word}");
+        let whole = json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [{"index": 0,
+            "message": {"role": "assistant", "content": "one, two"}, "finish_reason": word}]});
+        let (_server, gateway) = always(Script::json(200, &whole));
+        let mut body = ask("gemini/m");
+        body["stream"] = json!(false);
+        let answer = gateway.chat(body).await;
+        assert_eq!(
+            answer.json()["choices"][0]["finish_reason"].as_str(),
+            finish_is,
+            "{word}"
+        );
+        let answer = gateway
+            .responses(json!({"model": "gemini/m", "input": "Hi"}))
+            .await;
+        match finish_is {
+            Some(_) => assert_eq!(answer.json()["status"], "incomplete", "{word}"),
+            None => assert_eq!(answer.status, 502, "{word}"),
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_good_status_without_a_completion_is_an_error() {
+    for theirs in [
+        json!({"Output": {"__type": "x#UnknownOperationException"}, "Version": "1.0"}),
+        json!({}),
+        json!([1]),
+        json!("text"),
+        json!(null),
+        json!({"choices": null}),
+        json!({"choices": []}),
+        json!({"choices": {}}),
+        json!({"choices": ["x"]}),
+        json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": []}),
+        json!({"choices": [{"index": 0, "finish_reason": "stop"}]}),
+        json!({"choices": [{"index": 0, "message": "Hi", "finish_reason": "stop"}]}),
+    ] {
+        let (_server, gateway) = always(Script::json(200, &theirs));
+        for model in ["bedrock/m", "gpt-4o", "claude-opus-5-5"] {
+            for stream in [false, true] {
+                let mut body = ask(model);
+                body["stream"] = json!(stream);
+                let answer = gateway.chat(body).await;
+                assert_eq!(answer.status, 502, "{model} {theirs}: {}", answer.text());
+                let answer = gateway
+                    .responses(json!({"model": model, "input": "Hi", "stream": stream}))
+                    .await;
+                assert_eq!(answer.status, 502, "{model} {theirs}: {}", answer.text());
+            }
+        }
+    }
+}
+
+#[actix_web::test]
+async fn what_was_withheld_before_its_first_word_is_an_answer() {
+    for (word, name) in [
+        ("content_filter: PROHIBITED_CONTENT", "content_filter"),
+        ("content_filter", "content_filter"),
+        ("length", "length"),
+    ] {
+        for message in [None, Some(Value::Null)] {
+            let mut choice = json!({"index": 0, "finish_reason": word});
+            if let Some(message) = message {
+                choice["message"] = message;
+            }
+            let whole = json!({"id": "g1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]});
+            let (_server, gateway) = always(Script::json(200, &whole));
+            let mut body = ask("gemini/m");
+            body["stream"] = json!(false);
+            let answer = gateway.chat(body).await.json();
+            assert_eq!(
+                answer["choices"][0]["message"],
+                json!({"role": "assistant", "content": null, "refusal": null})
+            );
+            assert_eq!(answer["choices"][0]["finish_reason"], name);
+            let answer = gateway
+                .responses(json!({"model": "gemini/m", "input": "Hi"}))
+                .await;
+            assert_eq!(
+                (answer.status, answer.json()["status"].clone()),
+                (200, json!("incomplete"))
+            );
+        }
+    }
+}
+
+#[actix_web::test]
+async fn an_answer_that_broke_off_says_why() {
+    let broke = json!({"index": 0, "finish_reason": "error", "message": {"role": "assistant", "content": "Part"}, "delta": {"content": ""},
+        "error": {"code": 502, "message": "Upstream idle timeout"}});
+    let mut whole = chunk(broke.clone());
+    whole["object"] = json!("chat.completion");
+    let (server, gateway) = always(Script::json(200, &whole));
+    let mut body = ask("openrouter/x/y");
+    body["stream"] = json!(false);
+    for answer in [
+        gateway.chat(body).await,
+        gateway
+            .responses(json!({"model": "openrouter/x/y", "input": "Hi"}))
+            .await,
+    ] {
+        assert_eq!(answer.status, 502);
+        assert!(
+            answer.text().contains("Upstream idle timeout"),
+            "{}",
+            answer.text()
+        );
+    }
+    assert_eq!(server.requests().len(), 2, "it was billed");
+    for late in [false, true] {
+        let mut chunks = vec![delta(json!({"role": "assistant", "content": "Part"}))];
+        if late {
+            chunks.push(finish("stop"));
+        }
+        chunks.push(chunk(broke.clone()));
+        let (said, answer) = relayed("openrouter/x/y", &chunks).await;
+        assert_eq!(said.error.as_deref(), Some("502"), "{}", answer.text());
+        assert!(answer.text().contains("Upstream idle timeout"));
+    }
+}
+
+#[actix_web::test]
+async fn a_name_in_pieces_is_one_name() {
+    for more in [
+        json!({"id": "call_1", "type": "function"}),
+        json!({}),
+        json!({"id": null, "type": null}),
+        json!({"id": ""}),
+    ] {
+        for first in ["", "{\"city\":"] {
+            let begin = fragment(
+                json!({"index": 0, "id": "call_1", "type": "function", "function": {"name": "get_", "arguments": first}}),
+            );
+            let rest = if first.is_empty() {
+                "{\"city\":\"Paris\"}"
+            } else {
+                "\"Paris\"}"
+            };
+            let mut second =
+                json!({"index": 0, "function": {"name": "weather", "arguments": rest}});
+            second
+                .as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
+            let chunks = [begin, fragment(second), finish("tool_calls")];
+            let right = [call("call_1", "get_weather", "{\"city\":\"Paris\"}")];
+            assert_eq!(relayed("mistral/m", &chunks).await.0.calls, right, "{more}");
+            assert_eq!(as_response("mistral/m", &chunks).await, right, "{more}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn later_pieces_of_a_call_repeat_nothing_not_even_null() {
+    for nothing in [json!(""), Value::Null, json!(7)] {
+        let later = fragment(
+            json!({"index": 0, "id": nothing, "type": nothing, "function": {"name": nothing, "arguments": "{}"}}),
+        );
+        let begin = fragment(
+            json!({"index": 0, "id": "a", "type": "function", "function": {"name": "Glob", "arguments": ""}}),
+        );
+        let (said, answer) = relayed("deepseek/m", &[begin, later, finish("tool_calls")]).await;
+        assert_eq!(said.calls, [call("a", "Glob", "{}")]);
+        assert_eq!(
+            answer.events()[1]["choices"][0]["delta"]["tool_calls"][0],
+            json!({"index": 0, "function": {"arguments": "{}"}})
+        );
+    }
+}
+
+#[actix_web::test]
+async fn too_many_calls_or_choices_are_an_error() {
+    let calls: Vec<_> = (0..1001).map(|n| fragment(json!({"index": n, "id": format!("c{n}"), "type": "function", "function": {"name": "f", "arguments": "{}"}}))).collect();
+    let (said, _) = relayed("groq/m", &calls).await;
+    assert!(said.error.is_some());
+}
+
+#[actix_web::test]
+async fn an_end_on_every_chunk_is_told_once_and_last() {
+    let with = |delta: Value, usage: bool| {
+        let mut one = chunk(json!({"index": 0, "delta": delta, "finish_reason": "stop"}));
+        if usage {
+            one["usage"] = USAGE();
+        }
+        one
+    };
+    let alone = || {
+        let mut one = chunk(json!({}));
+        one["choices"] = json!([]);
+        one["usage"] = USAGE();
+        one
+    };
+    for usage in [false, true] {
+        for tail in [
+            vec![],
+            vec![finish("stop")],
+            vec![alone()],
+            vec![finish("stop"), alone()],
+        ] {
+            let mut chunks = vec![
+                with(json!({"role": "assistant", "content": "17 times "}), usage),
+                with(json!({"reasoning_content": "Hm"}), usage),
+                with(json!({"content": "23"}), usage),
+            ];
+            chunks.extend(tail);
+            for done in [false, true] {
+                let mut server = script(&chunks);
+                if done {
+                    server = server.chunk("data: [DONE]\n\n");
+                }
+                let (_server, gateway) = always(server.end());
+                let answer = gateway.chat(ask("gemini/m")).await;
+                let said = contract::chat(&answer.body);
+                assert_eq!(
+                    (said.text.as_str(), said.finish.as_deref(), said.error),
+                    ("17 times 23", Some("stop"), None),
+                    "{}",
+                    answer.text()
+                );
+            }
+        }
+    }
+    let whole = |id: &str| {
+        chunk(
+            json!({"index": 0, "delta": {"tool_calls": [{"index": 0, "id": id, "type": "function",
+        "function": {"name": "f", "arguments": "{}"}}]}, "finish_reason": "stop"}),
+        )
+    };
+    let (said, _) = relayed("gemini/m", &[whole("a"), whole("b")]).await;
+    assert_eq!(
+        (said.calls.len(), said.finish.as_deref()),
+        (2, Some("tool_calls"))
+    );
+    // Without one it goes on after its end.
+    let (said, _) = relayed(
+        "gemini/m",
+        &[
+            with(json!({"content": "a"}), false),
+            delta(json!({"content": "b"})),
+        ],
+    )
+    .await;
+    assert!(said.error.is_some());
+}
+
+#[actix_web::test]
+async fn what_is_kept_of_a_stream_has_a_bound() {
+    let big = "x".repeat(10_000);
+    let nameless = fragment(json!({"index": 0, "function": {"arguments": big}}));
+    let text = delta(json!({"content": big}));
+    let thought = delta(json!({"reasoning_content": big}));
+    for (path, model, one, keeps) in [
+        ("chat", "gpt-4o", nameless.clone(), true),
+        ("responses", "gemini/m", nameless, true),
+        ("responses", "gemini/m", text.clone(), true),
+        ("responses", "kimi-k2", thought, true),
+        ("chat", "gpt-4o", text, false),
+    ] {
+        let chunks: Vec<_> = std::iter::repeat_n(one, 100)
+            .chain([finish("stop")])
+            .collect();
+        let server =
+            Scripted::start(move |_| script(&chunks).chunk("data: [DONE]\n\n").end()).unwrap();
+        let mut config = config(&server);
+        config.max_answer = 200_000;
+        let gateway = Gateway::start(config);
+        let answer = match path {
+            "chat" => gateway.chat(ask(model)).await,
+            _ => {
+                gateway
+                    .responses(json!({"model": model, "stream": true, "input": "Hi"}))
+                    .await
+            }
+        };
+        assert_eq!(
+            answer.text().contains("MAX_ANSWER_BYTES"),
+            keeps,
+            "{path} {model}"
+        );
+    }
 }

@@ -208,7 +208,7 @@ async fn history_tools_and_results_become_one_conversation() {
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(
         answer.header("x-gateway-dropped-params"),
-        Some("max_tool_calls,truncation,unheard_of")
+        Some("input.reasoning,max_tool_calls,truncation,unheard_of")
     );
     assert_eq!(
         server.requests()[0].json(),
@@ -464,8 +464,8 @@ async fn f9_what_cannot_be_done_is_refused_by_name() {
             "unsupported_parameter",
         ),
         (
-            json!({"input": "x", "tools": [{"type": "web_search"}]}),
-            "tools[0].type",
+            json!({"input": "x", "tools": [{"type": "web_search"}], "tool_choice": "required"}),
+            "tool_choice",
             "unsupported_value",
         ),
         (
@@ -681,36 +681,6 @@ async fn tools_of_a_namespace_keep_their_two_names() {
 #[actix_web::test]
 async fn f9_what_cannot_be_run_is_refused_by_name() {
     let (server, gateway) = gateway();
-    for kind in [
-        "file_search",
-        "code_interpreter",
-        "image_generation",
-        "computer_use_preview",
-        "mcp",
-        "local_shell",
-        "shell",
-        "apply_patch",
-        "tool_search",
-        "web_search",
-        "web_search_preview",
-    ] {
-        let ask = json!({"model": "gemini-3-pro", "input": "x", "tools": [{"type": kind}]});
-        let answer = gateway.responses(ask).await;
-        assert_eq!(
-            answer.refusal(),
-            (
-                400,
-                "tools[0].type".to_owned(),
-                "unsupported_value".to_owned()
-            ),
-            "{kind}"
-        );
-        let message = answer.error()["message"].as_str().unwrap().to_owned();
-        assert!(
-            message.contains(kind) && message.contains("gemini"),
-            "{message}"
-        );
-    }
     for (name, value) in [
         ("background", json!(true)),
         ("previous_response_id", json!("resp_1")),
@@ -811,4 +781,327 @@ async fn two_tools_of_one_name_are_refused() {
         .map(|item| item["namespace"].clone())
         .collect();
     assert_eq!(spaces, ["alpha", "beta"]);
+}
+
+#[actix_web::test]
+async fn a_native_stream_that_ends_with_an_error_ends_with_the_response_that_failed() {
+    let begun = json!({"type": "response.created", "sequence_number": 0,
+        "response": {"id": "resp_1", "object": "response", "status": "in_progress", "output": []}});
+    let nested = json!({"type": "error", "sequence_number": 1, "error": {"type": "service_unavailable_error",
+        "code": "server_is_overloaded", "message": "Try later.", "param": null}});
+    let flat = json!({"type": "error", "sequence_number": 1, "code": "server_is_overloaded",
+        "message": "Try later.", "param": null});
+    let wire = |event: &Value| {
+        format!(
+            "event: {}\ndata: {event}\n\n",
+            event["type"].as_str().unwrap()
+        )
+    };
+    let ask = json!({"model": "gpt-4o", "input": "x", "stream": true});
+    for error in [&nested, &flat] {
+        for script in [
+            Script::stream()
+                .chunk(&wire(&begun))
+                .chunk(&wire(error))
+                .end(),
+            Script::stream()
+                .chunk(&wire(&begun))
+                .chunk(&wire(error))
+                .then(Step::Close),
+            Script::stream()
+                .chunk(&wire(&begun))
+                .chunk(&wire(error))
+                .chunk("data: [DONE]\n\n")
+                .end(),
+        ] {
+            let (_server, gateway) = always(script);
+            let answer = gateway.responses(ask.clone()).await;
+            contract::responses(&answer.body);
+            let events = answer.events();
+            let last = events.iter().rev().find(|event| event.is_object()).unwrap();
+            assert_eq!(last["type"], "response.failed", "{}", answer.text());
+            assert_eq!(
+                last["response"]["error"],
+                json!({"code": "server_is_overloaded", "message": "Try later."})
+            );
+            assert_eq!(last["sequence_number"], 2);
+        }
+    }
+}
+
+#[actix_web::test]
+async fn hosted_tools_are_left_out_and_named_unless_one_is_forced() {
+    let (server, gateway) = gateway();
+    let function = json!({"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}});
+    let strict = [("x-gateway-strict", "true")];
+    for model in [
+        "gemini-3-pro",
+        "claude-opus-5-5",
+        "vertex/x",
+        "cohere/x",
+        "kimi-k2",
+        "deepseek/deepseek-chat",
+    ] {
+        for kind in [
+            "file_search",
+            "code_interpreter",
+            "image_generation",
+            "computer",
+            "computer_use_preview",
+            "mcp",
+            "local_shell",
+            "shell",
+            "apply_patch",
+            "tool_search",
+            "programmatic_tool_calling",
+            "web_search",
+            "web_search_2025_08_26",
+            "web_search_preview",
+        ] {
+            if model.starts_with("claude") && kind.starts_with("web_search") {
+                continue;
+            }
+            for (tools, left) in [
+                (json!([function, {"type": kind}]), 1),
+                (json!([{"type": kind}, function]), 0),
+                (json!([{"type": kind}]), 0),
+            ] {
+                let mut ask = json!({"model": model, "input": "x", "tools": tools, "tool_choice": "auto", "parallel_tool_calls": true});
+                let answer = gateway.responses(ask.clone()).await;
+                assert_eq!(answer.status, 200, "{model} {kind}: {}", answer.text());
+                let named = answer
+                    .header("x-gateway-dropped-params")
+                    .unwrap()
+                    .to_owned();
+                assert!(
+                    named
+                        .split(',')
+                        .any(|name| name == format!("tools[{left}]")),
+                    "{named}"
+                );
+                let sent = server.requests().pop().unwrap().json();
+                assert!(!sent.to_string().contains(kind), "{sent}");
+                if tools.as_array().unwrap().len() == 1 {
+                    assert!(
+                        sent.get("tools").is_none() && sent.get("tool_choice").is_none(),
+                        "{sent}"
+                    );
+                }
+                let answer = gateway
+                    .send("/v1/responses", Some("k"), &strict, ask.to_string())
+                    .await;
+                assert_eq!(answer.status, 400);
+                // What forces it.
+                ask["tool_choice"] = json!({"type": kind});
+                assert_eq!(
+                    gateway.responses(ask.clone()).await.refusal().1,
+                    "tool_choice.type"
+                );
+                ask["tool_choice"] =
+                    json!({"type": "allowed_tools", "mode": "required", "tools": [{"type": kind}]});
+                assert_eq!(
+                    gateway.responses(ask.clone()).await.refusal().1,
+                    "tool_choice"
+                );
+                if tools.as_array().unwrap().len() == 1 {
+                    ask["tool_choice"] = json!("required");
+                    assert_eq!(gateway.responses(ask).await.refusal().1, "tool_choice");
+                }
+            }
+        }
+    }
+    // What no one knows is no tool.
+    let ask = json!({"model": "gemini-3-pro", "input": "x", "tools": [{"type": "functoin", "name": "f"}]});
+    assert_eq!(gateway.responses(ask).await.refusal().1, "tools[0].type");
+}
+
+#[actix_web::test]
+async fn reports_name_tools_by_their_place_in_the_clients_list() {
+    let (_server, gateway) = gateway();
+    let function = |name: &str| json!({"type": "function", "name": name, "parameters": {"type": "object", "properties": {"a": {"not": {}}}}});
+    let tools = json!([{"type": "file_search"}, {"type": "namespace", "name": "n", "description": "d", "tools": [function("f")]}, function("g")]);
+    let answer = gateway
+        .responses(json!({"model": "gemini-3-pro", "input": "x", "tools": tools}))
+        .await;
+    let named = answer.header("x-gateway-changed-params").unwrap();
+    for name in ["tools[1].tools[0].parameters", "tools[2].parameters"] {
+        assert!(named.split(',').any(|one| one == name), "{named}");
+    }
+}
+
+/// A call and a text, twice, as a stream of Messages gives them.
+#[actix_web::test]
+async fn what_an_assistant_said_in_a_row_keeps_its_order() {
+    let (server, gateway) = gateway();
+    let call = |id: &str| json!({"type": "function_call", "id": format!("fc_{id}"), "call_id": id, "name": "f", "arguments": "{}", "status": "completed"});
+    let said = |text: &str| json!({"type": "message", "role": "assistant", "id": "msg_1", "status": "completed", "content": [{"type": "output_text", "text": text, "annotations": [], "logprobs": []}]});
+    let thought = |text: &str| json!({"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": text}]});
+    let result = |id: &str| json!({"type": "function_call_output", "call_id": id, "output": format!("of {id}")});
+    let user = json!({"role": "user", "content": "x"});
+    let (a, b) = ("call_aaaaaaaaaaaa", "call_bbbbbbbbbbbb");
+    for items in [
+        vec![
+            user.clone(),
+            said("one"),
+            call(a),
+            said("two"),
+            call(b),
+            result(a),
+            result(b),
+        ],
+        vec![
+            user.clone(),
+            thought("one"),
+            call(a),
+            thought("two"),
+            call(b),
+            result(a),
+            result(b),
+        ],
+        vec![
+            user.clone(),
+            said("one"),
+            call(a),
+            user.clone(),
+            said("two"),
+            call(b),
+            result(b),
+            result(a),
+        ],
+        vec![
+            user.clone(),
+            said("one"),
+            thought("t"),
+            said("two"),
+            user.clone(),
+        ],
+        vec![user.clone(), thought("t"), said(""), user.clone()],
+    ] {
+        for model in [
+            "claude-opus-5-5",
+            "deepseek/deepseek-reasoner",
+            "kimi-for-coding",
+            "gemini-3-pro",
+            "vertex/x",
+            "cohere/x",
+        ] {
+            let answer = gateway
+                .responses(json!({"model": model, "input": items}))
+                .await;
+            assert_eq!(answer.status, 200, "{model}: {}", answer.text());
+            let sent = server.requests().pop().unwrap().json();
+            let messages = sent["messages"].as_array().unwrap();
+            for pair in messages.windows(2) {
+                assert!(
+                    !(pair[0]["role"] == "assistant" && pair[1]["role"] == "assistant"),
+                    "{model}: {sent}"
+                );
+                let calls = pair[0]["tool_calls"].as_array().map_or(0, Vec::len);
+                assert!(calls == 0 || pair[1]["role"] == "tool", "{model}: {sent}");
+            }
+            let text = sent["messages"].to_string();
+            if let (Some(one), Some(two)) = (text.find("\"one"), text.find("two\"")) {
+                assert!(one < two);
+            }
+        }
+    }
+    // Messages has the blocks in their own order.
+    let items = json!([
+        user,
+        said("one"),
+        call(a),
+        said("two"),
+        call(b),
+        result(a),
+        result(b)
+    ]);
+    gateway
+        .responses(json!({"model": "claude-opus-5-5", "input": items}))
+        .await;
+    let sent = server.requests().pop().unwrap().json();
+    let kinds: Vec<_> = sent["messages"][1]["content"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|block| block["type"].clone())
+        .collect();
+    assert_eq!(kinds, ["text", "tool_use", "text", "tool_use"]);
+}
+
+#[actix_web::test]
+async fn what_results_hold_beside_text_goes_behind_them() {
+    let (server, gateway) = gateway();
+    let items = json!([{"role": "user", "content": "x"},
+        {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{}"},
+        {"type": "function_call", "call_id": "call_2", "name": "f", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "call_1", "output": [{"type": "input_text", "text": "taken"}, {"type": "input_image", "image_url": "data:image/png;base64,AA=="}]},
+        {"type": "function_call_output", "call_id": "call_2", "output": [{"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,AA=="}]}]);
+    for model in [
+        "gemini-2.5-flash",
+        "kimi-for-coding",
+        "deepseek/deepseek-chat",
+        "vertex/x",
+        "cohere/x",
+    ] {
+        let answer = gateway
+            .responses(json!({"model": model, "input": items}))
+            .await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let changed = answer.header("x-gateway-changed-params").unwrap();
+        assert!(changed.contains("input.output"), "{changed}");
+        let sent = server.requests().pop().unwrap().json();
+        let roles: Vec<_> = sent["messages"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|m| m["role"].clone())
+            .collect();
+        assert_eq!(
+            roles,
+            ["user", "assistant", "tool", "tool", "user"],
+            "{sent}"
+        );
+        assert_eq!(sent["messages"][2]["content"], "taken");
+        let last = sent["messages"][4]["content"].to_string();
+        assert!(
+            last.contains("data:image/png") && last.contains("a.pdf"),
+            "{last}"
+        );
+    }
+}
+
+#[actix_web::test]
+async fn items_of_hosted_tools_are_left_out_by_name() {
+    let (server, gateway) = gateway();
+    let user = json!({"role": "user", "content": "x"});
+    for kind in [
+        "web_search_call",
+        "tool_search_call",
+        "tool_search_output",
+        "additional_tools",
+        "mcp_approval_response",
+        "program",
+        "program_output",
+        "compaction_trigger",
+    ] {
+        for model in ["deepseek/deepseek-chat", "claude-opus-5-5"] {
+            let item =
+                json!({"type": kind, "id": "i", "call_id": "c", "tools": [], "arguments": {}});
+            let ask = json!({"model": model, "input": [user, item, user]});
+            let answer = gateway.responses(ask.clone()).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            let name = format!("input.{kind}");
+            assert_eq!(
+                answer.header("x-gateway-dropped-params"),
+                Some(name.as_str())
+            );
+            let sent = server.requests().pop().unwrap().json();
+            assert!(!sent.to_string().contains(kind), "{sent}");
+            let strict = [("x-gateway-strict", "true")];
+            let answer = gateway
+                .send("/v1/responses", Some("k"), &strict, ask.to_string())
+                .await;
+            assert_eq!(answer.refusal().1, name);
+        }
+    }
 }

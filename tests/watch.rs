@@ -238,7 +238,11 @@ async fn each_request_leaves_one_line() {
     for format in ["text", "json"] {
         let mut served = Served::before(
             &server,
-            &[("LOG_FORMAT", format), ("UPSTREAM_MAX_RETRIES", "0")],
+            &[
+                ("LOG_FORMAT", format),
+                ("UPSTREAM_MAX_RETRIES", "0"),
+                ("ACCESS_LOG", "all"),
+            ],
         );
         let mut asked = Vec::new();
         for (n, (method, path, body, expected)) in [

@@ -11,7 +11,7 @@ use super::plan::{Answer, Plan};
 use super::{AppState, Refused, Reply};
 use crate::codec::json::{self, Object, Raw};
 use crate::dialect::hub::{Memory, Tool};
-use crate::dialect::openai::{ChatClient, read_request};
+use crate::dialect::openai::{ChatClient, older_name, read_request};
 use crate::dialect::responses::ResponsesProvider;
 use crate::dialect::{Egress, Report};
 use crate::error::Error;
@@ -33,6 +33,7 @@ fn plan(asked: &Asked) -> Result<Plan, Error> {
     let stream = wants_stream(&object)?;
     check_messages(&object)?;
     let provider = target.provider;
+    let own_name = own_name(&object);
     let client = ChatClient {
         stamp: stamp(),
         model: target.model.to_string(),
@@ -65,7 +66,10 @@ fn plan(asked: &Asked) -> Result<Plan, Error> {
             let halves = object.make_whole();
             let mut request = read_request(object, target.model)?;
             request.changed.extend(halves);
-            let translated = from.request(&mut request, &memory)?;
+            let mut translated = from
+                .request(&mut request, &memory)
+                .map_err(|error| error.renamed(own_name))?;
+            translated.report.rename(own_name);
             let body = translated.body.into();
             let answer = Answer::Translated {
                 from,
@@ -86,9 +90,18 @@ fn plan(asked: &Asked) -> Result<Plan, Error> {
         answer,
         talk,
         mends: Some(provider.dialect()),
-        own_name: None,
+        own_name: Some(own_name),
         instead: None,
     })
+}
+
+/// What the client calls a field: who says `functions` is told of these, not of tools.
+fn own_name(object: &Object<'_>) -> fn(&str) -> String {
+    if object.get("functions").is_some() && object.get("tools").is_none() {
+        older_name
+    } else {
+        str::to_owned
+    }
 }
 
 /// A plan for what the model takes as Responses only: functions together with reasoning.
@@ -118,9 +131,15 @@ fn bridged(
     if !request.tools.iter().all(functions) {
         return None;
     }
+    let own_name = own_name(object);
     Some(
         ResponsesProvider
             .request(&mut request, memory)
+            .map_err(|error| error.renamed(own_name))
+            .map(|mut translated| {
+                translated.report.rename(own_name);
+                translated
+            })
             .map(|translated| Plan {
                 provider: target.provider,
                 model: Arc::clone(asked),
@@ -136,7 +155,7 @@ fn bridged(
                 },
                 talk: 0,
                 mends: Some(&ResponsesProvider),
-                own_name: None,
+                own_name: Some(own_name),
                 instead: None,
             }),
     )

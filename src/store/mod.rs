@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 
-use crate::dialect::hub::{Kept, Memory};
+use crate::dialect::hub::{Kept, Memory, Piece};
 use crate::secret::CallerId;
 
 /// How long something is kept that nobody asks for.
@@ -144,7 +144,8 @@ fn size(kept: &Kept) -> usize {
         .map(|(id, extra)| 64 + id.len() + extra.get().len())
         .sum();
     let blocks = kept.raw_blocks.as_ref().map_or(0, |raw| raw.get().len());
-    256 + text(&kept.reasoning) + details + extras + blocks
+    let pieces = kept.sequence.len() * size_of::<Piece>();
+    256 + pieces + text(&kept.reasoning) + details + extras + blocks
 }
 
 #[cfg(test)]

@@ -41,8 +41,11 @@ pub struct Events {
     alarm: Alarm,
     /// Whether the first event was there: until then another deadline counts.
     begun: bool,
-    /// When the first byte must be there, or any more where the longest silence is over as well.
-    deadline: Option<Instant>,
+    /// When the first byte must be there, and how long a silence may be that follows a byte, while the
+    /// first event is waited for.
+    deadline: Option<(Instant, Duration)>,
+    /// Whether so many comments came before the first event that no more of them count as life.
+    flooded: bool,
     /// Whether that was missed.
     late: bool,
     ended: bool,
@@ -68,6 +71,7 @@ impl Events {
             alarm: Alarm::default(),
             begun: false,
             deadline: None,
+            flooded: false,
             late: false,
             ended: false,
             permit: Some(permit),
@@ -75,13 +79,14 @@ impl Events {
     }
 
     /// Reads until the first event with data is there; comments before it are kept. Any byte counts as
-    /// life: after the first, the deadline is as far away as the longest silence within the stream. The
-    /// longest silence counts from then on.
+    /// life: where the deadline is over, the wait goes on while no silence is longer than the one within
+    /// the stream, or than the whole wait was to be, and [`COMMENTS_ONLY`] times as long at most.
     ///
     /// # Errors
     /// `None` where nothing came in time, else why the stream did not begin.
     pub(super) async fn fill(&mut self, deadline: Instant) -> Result<(), Option<Error>> {
-        self.deadline = Some(deadline);
+        let patience = deadline.saturating_duration_since(Instant::now());
+        self.deadline = Some((deadline, patience.min(self.idle)));
         let filled = self.fill_first().await;
         self.deadline = None;
         self.begun = true;
@@ -105,6 +110,7 @@ impl Events {
             // Comments say no more than that the provider lives; an endless row of them is not kept.
             if !found && kept.len() + events.len() > MAX_COMMENTS {
                 kept.clear();
+                self.flooded = true;
                 continue;
             }
             kept.put(events);
@@ -132,13 +138,13 @@ impl Events {
 
     /// Whether nothing came in time of a stream that has not begun.
     fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(deadline) = self.deadline else {
+        let Some((deadline, silence)) = self.deadline else {
             return false;
         };
-        let due = if self.heard {
+        let due = if self.heard && !self.flooded {
             // Comments alone are no answer, however many come.
-            let last = deadline + self.idle * COMMENTS_ONLY;
-            deadline.max(self.alive + self.idle).min(last)
+            let last = deadline + silence * COMMENTS_ONLY;
+            deadline.max(self.alive + silence).min(last)
         } else {
             deadline
         };

@@ -5,7 +5,10 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::DETAIL_FORMAT;
-use super::wire::{AnswerBlock, BLOCKS, Citation, Iteration, StopDetails, WireUsage, read_loosely};
+use super::wire::{
+    AnswerBlock, BLOCKS, Citation, Iteration, StopDetails, WireUsage, is_of_server_tool,
+    read_loosely,
+};
 use crate::codec::json::raw;
 use crate::dialect::hub::{Answer, Detail, Finish, ToolCall, Usage};
 use crate::dialect::place_of;
@@ -65,7 +68,7 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
             .map_err(|error| format!("a content block has no type ({})", place_of(&error)))?;
         if !BLOCKS.contains(&kind.kind.as_str()) {
             canonical.saw(&kind.kind);
-            strange += 1;
+            strange += usize::from(!is_of_server_tool(&kind.kind));
             continue;
         }
         let block: AnswerBlock = serde_json::from_str(block.get())

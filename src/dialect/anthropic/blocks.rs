@@ -102,7 +102,13 @@ fn user_part<'a>(
             report.changed.push(format!("{CONTENT}.refusal"));
             text_block(text, other, report)
         }
-        Part::Image { url, detail, other } => {
+        Part::Image {
+            url,
+            detail,
+            image: more,
+            other,
+        } => {
+            report.left_out(&more, "messages.content.image_url");
             if detail.is_some_and(|detail| detail != "auto") {
                 report.dropped.push(format!("{CONTENT}.image_url.detail"));
             }

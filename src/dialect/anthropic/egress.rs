@@ -36,6 +36,9 @@ pub(super) fn request(request: &mut Request<'_>) -> Result<Translated, Error> {
     refuse(&mut fields)?;
 
     let max_tokens = max_tokens(&mut fields, &family, &mut report)?;
+    let own_budget = fields
+        .get("thinking")
+        .is_some_and(|value| value.get() != "null");
     let mut effort = read_effort(&mut fields, &mut report)?;
     let forced = matches!(
         request.tool_choice,
@@ -43,8 +46,12 @@ pub(super) fn request(request: &mut Request<'_>) -> Result<Translated, Error> {
     );
     // A forced call and a thinking budget exclude each other; the call was asked for by name.
     let thinks = effort.as_ref().is_some_and(|effort| effort.word != "none");
-    if family.budgeted() && forced && thinks && effort.take().is_some() {
-        report.dropped.push("reasoning_effort".to_owned());
+    if family.budgeted()
+        && forced
+        && thinks
+        && let Some(effort) = effort.take()
+    {
+        report.dropped.push(effort.name.to_owned());
     }
     let plan = plan_thinking(
         &mut fields,
@@ -72,7 +79,9 @@ pub(super) fn request(request: &mut Request<'_>) -> Result<Translated, Error> {
     report.changed.append(&mut talk.report.changed);
     // With a budget, a turn that called tools must begin with its thinking; it cannot be given back.
     if family.budgeted() && talk.unthought_calls && thinking.take().is_some() {
-        report.dropped.push("reasoning_effort".to_owned());
+        let by_effort = effort.as_ref().filter(|_| !own_budget);
+        let name = by_effort.map_or("thinking", |effort| effort.name);
+        report.dropped.push(name.to_owned());
     }
 
     let mut budget = schema::Budget::default();
@@ -160,10 +169,7 @@ fn limit_markers(
         .collect();
     let on_tools = tools.iter().filter(|tool| has_marker(tool)).count();
     let mut surplus = (on_tools + markers.len() + others).saturating_sub(MAX_MARKERS);
-    if surplus > 0 {
-        report.dropped.push("cache_control".to_owned());
-    }
-    for tool in tools {
+    for (i, tool) in tools.iter_mut().enumerate() {
         if surplus == 0 {
             return;
         }
@@ -173,10 +179,13 @@ fn limit_markers(
             object.take("cache_control");
             *tool = Cow::Owned(raw(&object));
             surplus -= 1;
+            report.dropped.push(format!("tools[{i}].cache_control"));
         }
     }
     for marker in markers.iter_mut().take(surplus) {
         **marker = None;
+        let name = "messages.content.cache_control";
+        report.dropped.push(name.to_owned());
     }
 }
 

@@ -194,7 +194,9 @@ impl<'a> Writer<'a> {
             // The ids in these blocks are the provider's own; the results must find them.
             for (k, call) in message.tool_calls.iter().enumerate() {
                 self.calls.add(call, call_param(call, at, k), true);
-                self.out.report.left_out(&call.other, "messages.tool_calls");
+                let report = &mut self.out.report;
+                report.left_out(&call.other, "messages.tool_calls");
+                report.left_out(&call.function, call.function_at());
             }
             if message.refusal.is_some() {
                 self.out.report.dropped.push("messages.refusal".to_owned());
@@ -204,8 +206,9 @@ impl<'a> Writer<'a> {
             return Ok(());
         }
         let mut blocks = self.thoughts(&mut message, thinking)?;
-        let said = !message.content.is_empty();
-        blocks.append(&mut parts(message.content, at, &mut self.out.report)?);
+        let mut words = parts(message.content, at, &mut self.out.report)?;
+        let said = !words.is_empty();
+        blocks.append(&mut words);
         if let Some(text) = message.refusal {
             let report = &mut self.out.report;
             // Beside what was said it is the gateway's own word of how the answer ended.
@@ -254,6 +257,7 @@ impl<'a> Writer<'a> {
         }
         let cache_control = call.other.take("cache_control");
         report.left_out(&call.other, "messages.tool_calls");
+        report.left_out(&call.function, call.function_at());
         Block::ToolUse {
             id,
             name: call.name,

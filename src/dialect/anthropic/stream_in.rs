@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::answer::{REFUSAL, annotation, compact, declined, finish, redacted, usage};
 use super::rebuild::{Piece, Rebuild};
-use super::wire::{AnswerBlock, BLOCKS, Citation, WireUsage, read_loosely};
+use super::wire::{AnswerBlock, BLOCKS, Citation, WireUsage, is_of_server_tool, read_loosely};
 use super::{DETAIL_FORMAT, error};
 use crate::codec::json::Text;
 use crate::codec::sse;
@@ -483,7 +483,11 @@ impl StreamIn for FromMessages {
                 };
                 let kind = kind_of(raw.get());
                 if let Some(kind) = kind.filter(|kind| !BLOCKS.contains(&kind.as_str())) {
-                    self.strange = true;
+                    if is_of_server_tool(&kind) {
+                        self.known = true;
+                    } else {
+                        self.strange = true;
+                    }
                     let at = self.rebuild.begin(&kind, &raw);
                     return self.begin(index, Block::Other, at, out);
                 }

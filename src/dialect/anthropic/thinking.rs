@@ -28,6 +28,8 @@ pub(super) struct Effort {
     budget: Option<u64>,
     /// Whether the thinking is to stay hidden.
     hidden: bool,
+    /// The parameter that said it.
+    pub name: &'static str,
 }
 
 pub(super) fn read_effort(
@@ -49,6 +51,7 @@ pub(super) fn read_effort(
                 word: json::text(&value, &name)?.into_owned(),
                 budget: None,
                 hidden: false,
+                name,
             });
         } else {
             let mut object = json::object(&value, &name)
@@ -76,6 +79,7 @@ pub(super) fn read_effort(
                 word,
                 budget,
                 hidden,
+                name,
             });
         }
         if let Some(Effort { word, .. }) = &effort

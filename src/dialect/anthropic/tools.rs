@@ -147,14 +147,15 @@ fn write_tool<'a>(
     budget: &mut Budget,
     report: &mut Report,
 ) -> Result<Raw<'a>, Error> {
-    let (name, description, parameters, strict, mut other) = match tool {
+    let (name, description, parameters, strict, mut function, mut other) = match tool {
         Tool::Function {
             name,
             description,
             parameters,
             strict,
+            function,
             other,
-        } => (name, description, parameters, strict, other),
+        } => (name, description, parameters, strict, function, other),
         Tool::Other { kind, value } => {
             // Anthropic's own tools carry a date in their type.
             let own = kind
@@ -188,11 +189,17 @@ fn write_tool<'a>(
         report.dropped.push(format!("{at}.strict"));
     }
     for name in TOOL_EXTENSIONS {
-        if let Some(value) = other.take(name) {
+        let outer = other.take(name);
+        let inner = match &outer {
+            Some(_) => None,
+            None => function.take(name),
+        };
+        if let Some(value) = outer.or(inner) {
             out.push(name, value);
         }
     }
     report.left_out(&other, &format!("tools[{i}]"));
+    report.left_out(&function, &at);
     Ok(Cow::Owned(raw(&out)))
 }
 

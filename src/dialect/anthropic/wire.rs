@@ -225,6 +225,12 @@ pub(super) struct Iteration {
 /// The types of blocks that have a place in one of the client's dialects.
 pub(super) const BLOCKS: [&str; 4] = ["text", "thinking", "redacted_thinking", "tool_use"];
 
+/// Whether a block is of a tool that the provider runs itself: it stands in complete answers, and has no
+/// place in a client's dialect.
+pub(super) fn is_of_server_tool(kind: &str) -> bool {
+    matches!(kind, "server_tool_use" | "mcp_tool_use") || kind.ends_with("_tool_result")
+}
+
 /// A content block of an answer, as far as it has a place in one of the client's dialects.
 #[derive(Debug, Deserialize)]
 pub(super) struct AnswerBlock {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::{Piece, Sequence};
 use crate::error::Error;
 
 /// Tokens, in OpenAI's arithmetic: the prompt includes cached and cache-write tokens, the
@@ -105,6 +106,8 @@ pub struct Kept {
     pub raw_blocks: Option<Box<RawValue>>,
     /// Ids of calls, and what the provider sent along with them: `extra_content`.
     pub extras: Vec<(String, Box<RawValue>)>,
+    /// In which order it came.
+    pub sequence: Sequence,
 }
 
 impl Kept {
@@ -115,6 +118,7 @@ impl Kept {
             && self.details.is_empty()
             && self.raw_blocks.is_none()
             && self.extras.is_empty()
+            && !self.sequence.is_unusual()
     }
 }
 
@@ -164,17 +168,20 @@ impl Keeping {
                     self.think(text);
                 }
                 if self.fits(detail.size()) {
+                    self.kept.sequence.add(Piece::Detail);
                     Detail::join(&mut self.kept.details, detail.clone());
                 }
             }
             Event::ToolCall { id, extra, .. } => {
-                if self.fits(id.len()) {
+                if self.fits(id.len() + size_of::<Piece>()) {
+                    self.kept.sequence.add(Piece::Call);
                     self.calls.push(id.clone());
                 }
                 if let Some(extra) = extra {
                     self.extra(id, extra);
                 }
             }
+            Event::Text(text) => self.kept.sequence.add(Piece::Text(text.len())),
             Event::Blocks(blocks) => {
                 if self.fits(blocks.get().len()) {
                     self.kept.raw_blocks = Some(blocks.clone());
@@ -280,6 +287,8 @@ pub struct Answer {
     pub service_tier: Option<String>,
     /// The blocks as the provider sent them, where the members above cannot give them back.
     pub raw_blocks: Option<Box<RawValue>>,
+    /// In which order it came, where that is told.
+    pub sequence: Sequence,
     /// The stop sequence that was met.
     pub stop_sequence: Option<String>,
 }
@@ -304,6 +313,7 @@ impl Answer {
             usage: None,
             service_tier: None,
             raw_blocks: None,
+            sequence: Sequence::default(),
             stop_sequence: None,
         }
     }
@@ -323,6 +333,7 @@ impl Answer {
             details: self.details.clone(),
             raw_blocks: self.raw_blocks.clone(),
             extras: extras.collect(),
+            sequence: self.sequence.clone(),
         };
         (!calls.is_empty() && !kept.is_empty()).then_some((calls, kept))
     }

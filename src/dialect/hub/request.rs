@@ -132,7 +132,9 @@ pub enum Part<'a> {
         url: Cow<'a, str>,
         /// `low`, `high` or `auto`.
         detail: Option<Cow<'a, str>>,
-        /// Further members.
+        /// Further members of Chat Completions' `image_url`.
+        image: Object<'a>,
+        /// Further members of the part.
         other: Object<'a>,
     },
     /// A file: the members of Chat Completions' `file`.
@@ -180,8 +182,24 @@ pub struct CallIn<'a> {
     pub name: Cow<'a, str>,
     /// The arguments, as the model wrote them.
     pub arguments: Cow<'a, str>,
-    /// Further members, as in `extra_content`.
+    /// Further members of Chat Completions' `function`.
+    pub function: Object<'a>,
+    /// Whether it was written as `function_call`, in OpenAI's older shape.
+    pub older: bool,
+    /// Further members of the call, as in `extra_content`.
     pub other: Object<'a>,
+}
+
+impl CallIn<'_> {
+    /// Where a message has the function of such a call.
+    #[must_use]
+    pub fn function_at(&self) -> &'static str {
+        if self.older {
+            "messages.function_call"
+        } else {
+            "messages.tool_calls.function"
+        }
+    }
 }
 
 /// Something the model may call.
@@ -197,7 +215,9 @@ pub enum Tool<'a> {
         parameters: Option<Raw<'a>>,
         /// Whether arguments must follow the schema exactly.
         strict: Option<bool>,
-        /// Further members of the tool and of its `function`.
+        /// Further members of Chat Completions' `function`.
+        function: Object<'a>,
+        /// Further members of the tool.
         other: Object<'a>,
     },
     /// Anything else, as written.

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::calls::is_position;
@@ -152,18 +151,19 @@ fn part(part: &Part<'_>) -> Box<RawValue> {
             out.push("text", Cow::Owned(raw(text)));
             other
         }
-        Part::Image { url, detail, other } => {
-            #[derive(Serialize)]
-            struct Image<'a> {
-                url: &'a str,
-                #[serde(skip_serializing_if = "Option::is_none")]
-                detail: Option<&'a str>,
-            }
+        Part::Image {
+            url,
+            detail,
+            image: more,
+            other,
+        } => {
             out.push("type", Cow::Owned(raw("image_url")));
-            let image = Image {
-                url,
-                detail: detail.as_deref(),
-            };
+            let mut image = Object::default();
+            image.push("url", Cow::Owned(raw(url)));
+            if let Some(detail) = detail {
+                image.push("detail", Cow::Owned(raw(detail)));
+            }
+            image.fields.extend(more.fields.iter().cloned());
             out.push("image_url", Cow::Owned(raw(&image)));
             other
         }
@@ -184,22 +184,18 @@ fn part(part: &Part<'_>) -> Box<RawValue> {
 }
 
 fn call(call: &CallIn<'_>) -> Box<RawValue> {
-    #[derive(Serialize)]
-    struct Function<'a> {
-        name: &'a str,
-        arguments: &'a str,
-    }
     let mut out = Object::default();
     out.push("id", Cow::Owned(raw(&call.id)));
     out.push("type", Cow::Owned(raw("function")));
-    let function = Function {
-        name: &call.name,
-        arguments: if call.arguments.trim().is_empty() {
-            "{}"
-        } else {
-            &call.arguments
-        },
+    let arguments = if call.arguments.trim().is_empty() {
+        "{}"
+    } else {
+        &call.arguments
     };
+    let mut function = Object::default();
+    function.push("name", Cow::Owned(raw(&call.name)));
+    function.push("arguments", Cow::Owned(raw(arguments)));
+    function.fields.extend(call.function.fields.iter().cloned());
     out.push("function", Cow::Owned(raw(&function)));
     out.fields.extend(call.other.fields.iter().cloned());
     raw(&out)
@@ -212,6 +208,7 @@ fn tool(tool: &Tool<'_>) -> Box<RawValue> {
             description,
             parameters,
             strict,
+            function: more,
             other,
         } => {
             let mut function = Object::default();
@@ -225,6 +222,7 @@ fn tool(tool: &Tool<'_>) -> Box<RawValue> {
             if let Some(strict) = strict {
                 function.push("strict", Cow::Owned(raw(strict)));
             }
+            function.fields.extend(more.fields.iter().cloned());
             let mut out = Object::default();
             out.push("type", Cow::Owned(raw("function")));
             out.push("function", Cow::Owned(raw(&function)));

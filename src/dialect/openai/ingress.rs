@@ -144,7 +144,8 @@ pub fn read_message<'a>(raw: &Raw<'a>, at: Place) -> Result<Message<'a>, Error> 
         let mut function = json::object(&raw, &at)?;
         let mut call = read_called(&mut function, &at)?;
         call.id = Cow::Owned(format!("call_fn_{}", message.at.1));
-        call.other = function;
+        call.function = function;
+        call.older = true;
         message.tool_calls.push(call);
     }
     message.other = object;
@@ -199,6 +200,7 @@ fn read_part<'a>(raw: &Raw<'a>, at: &str) -> Result<Part<'a>, Error> {
                 return Ok(Part::Image {
                     url: json::text(&image, &format_args!("{at}.image_url"))?,
                     detail: None,
+                    image: Object::default(),
                     other: part,
                 });
             }
@@ -209,9 +211,12 @@ fn read_part<'a>(raw: &Raw<'a>, at: &str) -> Result<Part<'a>, Error> {
                 .take("detail")
                 .map(|raw| json::text(&raw, &format_args!("{at}.image_url.detail")))
                 .transpose()?;
-            let mut other = part;
-            other.fields.append(&mut image.fields);
-            Part::Image { url, detail, other }
+            Part::Image {
+                url,
+                detail,
+                image,
+                other: part,
+            }
         }
         "file" => {
             let file = part.take("file").ok_or_else(|| missing("file"))?;
@@ -248,8 +253,8 @@ fn read_call<'a>(raw: &Raw<'a>, at: &str) -> Result<CallIn<'a>, Error> {
     let mut function = json::object(&function, &at)?;
     let mut call = read_called(&mut function, &at)?;
     call.id = id;
+    call.function = function;
     call.other = object;
-    call.other.fields.append(&mut function.fields);
     Ok(call)
 }
 
@@ -265,6 +270,8 @@ fn read_called<'a>(function: &mut Object<'a>, at: &str) -> Result<CallIn<'a>, Er
             Some(raw) => json::text(&raw, &format_args!("{at}.arguments"))?,
             None => Cow::Borrowed(""),
         },
+        function: Object::default(),
+        older: false,
         other: Object::default(),
     })
 }
@@ -312,14 +319,13 @@ fn read_function<'a>(
         ));
     }
     let strict = function.read(&format!("{at}."), "strict")?;
-    let mut other = tool;
-    other.fields.append(&mut function.fields);
     Ok(Tool::Function {
         name,
         description,
         parameters,
         strict,
-        other,
+        function,
+        other: tool,
     })
 }
 
@@ -426,8 +432,22 @@ fn read_function_call<'a>(
     )?))
 }
 
+/// What a client that says `functions`, the older shape of `tools`, calls a field that a translation
+/// named.
+#[must_use]
+pub fn older_name(name: &str) -> String {
+    if let Some(rest) = name.strip_prefix("tools") {
+        let rest = rest.replacen("].function", "]", 1);
+        return format!("functions{rest}");
+    }
+    match name.strip_prefix("tool_choice") {
+        Some(rest) => format!("function_call{}", rest.replacen(".function", "", 1)),
+        None => name.to_owned(),
+    }
+}
+
 /// Names the members of an object that mean nothing here.
-fn left_out(object: &Object<'_>, path: &str, dropped: &mut Vec<String>) {
+pub fn left_out(object: &Object<'_>, path: &str, dropped: &mut Vec<String>) {
     let said = object
         .fields
         .iter()

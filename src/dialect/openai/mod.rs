@@ -27,7 +27,7 @@ pub use edits::{Edited, gemini_schema, kimi_schema};
 pub use error::{envelope, read_error};
 pub(super) use fence::{Fence, without_fence};
 pub use hidden::{chat_error, choice_error, error_member, responses_error, whole_error};
-pub use ingress::{read_message, read_request, read_tool_choice};
+pub use ingress::{left_out, older_name, read_message, read_request, read_tool_choice};
 pub use provider::{
     CallIds, ChatProvider, Effort, Forced, Members, Names, Nulls, Silence, WantsBack,
 };

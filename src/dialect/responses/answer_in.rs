@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::codec::json::{Object, fields, raw};
-use crate::dialect::hub::{Answer, Detail, Finish, ToolCall, Usage};
+use crate::dialect::hub::{Answer, Detail, Finish, Piece, ToolCall, Usage};
 use crate::dialect::openai::error_member;
 use crate::dialect::{RESPONSES_FORMAT, place_of};
 use crate::error::ProviderError;
@@ -222,6 +222,7 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
     let mut out = Answer::empty(Finish::Stop);
     let mut thoughts = Vec::new();
     let mut probable: Vec<Box<RawValue>> = Vec::new();
+    let mut strange = false;
     for (index, item) in (0_u64..).zip(&response.output) {
         let Some(item) = &item.0 else {
             continue;
@@ -229,7 +230,10 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
         match item.kind.as_str() {
             "reasoning" => {
                 thoughts.push(item.thought());
-                out.details.extend(item.detail(index));
+                if let Some(detail) = item.detail(index) {
+                    out.sequence.add(Piece::Detail);
+                    out.details.push(detail);
+                }
             }
             "message" => {
                 for part in item.content.iter().flatten() {
@@ -238,10 +242,11 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
                             .refusal
                             .get_or_insert_default()
                             .push_str(part.refusal.as_deref().unwrap_or_default()),
-                        _ => out
-                            .text
-                            .get_or_insert_default()
-                            .push_str(part.text.as_deref().unwrap_or_default()),
+                        _ => {
+                            let text = part.text.as_deref().unwrap_or_default();
+                            out.sequence.add(Piece::Text(text.len()));
+                            out.text.get_or_insert_default().push_str(text);
+                        }
                     }
                     let annotations = part.annotations.iter().flatten();
                     out.annotations
@@ -249,17 +254,20 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
                     probable.extend(part.logprobs.iter().flatten().cloned());
                 }
             }
-            "function_call" => out.tool_calls.push(ToolCall {
-                id: item.call_id.clone().ok_or("a call in it has no id")?,
-                name: item.name.clone().ok_or("a call in it has no name")?,
-                arguments: item
-                    .arguments
-                    .clone()
-                    .filter(|text| !text.trim().is_empty())
-                    .unwrap_or_else(|| "{}".to_owned()),
-                extra: None,
-            }),
-            _ => {}
+            "function_call" => {
+                out.sequence.add(Piece::Call);
+                out.tool_calls.push(ToolCall {
+                    id: item.call_id.clone().ok_or("a call in it has no id")?,
+                    name: item.name.clone().ok_or("a call in it has no name")?,
+                    arguments: item
+                        .arguments
+                        .clone()
+                        .filter(|text| !text.trim().is_empty())
+                        .unwrap_or_else(|| "{}".to_owned()),
+                    extra: None,
+                });
+            }
+            _ => strange = true,
         }
     }
     thoughts.retain(|text| !text.is_empty());
@@ -268,6 +276,10 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
         out.logprobs = Some(raw(&fields!({"content": probable, "refusal": None::<()>})));
     }
     (out.finish, out.native_finish) = finish(&response, !out.tool_calls.is_empty());
+    let says = out.text.is_some() || out.refusal.is_some();
+    if strange && !says && out.finish == Finish::Stop {
+        return Err(NOTHING_KNOWN.to_owned());
+    }
     out.id = response.id;
     out.model = response.model;
     out.created = response.created_at.and_then(seconds);
@@ -275,6 +287,9 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
     out.service_tier = response.service_tier;
     Ok(out)
 }
+
+/// What is wrong with an answer that ended well and holds items of unknown types only.
+pub(super) const NOTHING_KNOWN: &str = "it has no item of a type that is known";
 
 /// Whole seconds of a time that may be written as a decimal.
 pub(super) fn seconds(at: f64) -> Option<u64> {

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::codec::json::{self, Object, Raw, fields, put, raw};
 use crate::dialect::hub::{
-    CallIn, Detail, Memory, Message, Part, Request, Role, Tool, ToolChoice, is_default,
+    CallIn, Detail, Memory, Message, Part, Piece, Request, Role, Tool, ToolChoice, is_default,
 };
 use crate::dialect::openai::{CallIds, Ids, results_of_calls};
 use crate::dialect::{Mended, RESPONSES_FORMAT, Report, Translated};
@@ -54,6 +54,7 @@ pub(super) fn request(request: &mut Request<'_>, memory: &dyn Memory) -> Result<
             .first()
             .is_none_or(|next| !matches!(next.role, Role::System | Role::Developer))
     {
+        report.dropped.extend(left_out(first));
         out.push("instructions", Cow::Owned(raw(text)));
         rest = others;
     }
@@ -61,13 +62,16 @@ pub(super) fn request(request: &mut Request<'_>, memory: &dyn Memory) -> Result<
     let mut ids = Ids::default();
     for message in rest {
         report.dropped.extend(left_out(message));
-        write_message(message, memory, &mut ids, &mut items)?;
+        write_message(message, memory, &mut ids, &mut items, &mut report)?;
     }
     out.push("input", Cow::Owned(raw(&items)));
     if request.stream {
         out.push("stream", Cow::Owned(raw(&true)));
     }
     if !request.tools.is_empty() {
+        for (i, tool) in request.tools.iter().enumerate() {
+            left_out_of_tool(tool, i, &mut report);
+        }
         let tools: Vec<_> = request.tools.iter().map(tool).collect();
         out.push("tools", Cow::Owned(raw(&tools)));
     }
@@ -116,7 +120,7 @@ fn parameters<'a>(
     out.push("reasoning", Cow::Owned(raw(&reasoning)));
     let mut text = own(fields, "text")?;
     if let Some(format) = fields.take("response_format") {
-        text.push("format", flat_format(&format)?);
+        text.push("format", flat_format(&format, report)?);
     }
     if let Some(verbosity) = fields.take("verbosity") {
         text.push("verbosity", verbosity);
@@ -159,7 +163,7 @@ fn parameters<'a>(
 }
 
 /// Nested there, flat here.
-fn flat_format<'a>(format: &Raw<'a>) -> Result<Raw<'a>, Error> {
+fn flat_format<'a>(format: &Raw<'a>, report: &mut Report) -> Result<Raw<'a>, Error> {
     const AT: &str = "response_format";
     let mut nested = json::object(format, &AT)?;
     let Some(schema) = nested.take("json_schema") else {
@@ -167,6 +171,8 @@ fn flat_format<'a>(format: &Raw<'a>) -> Result<Raw<'a>, Error> {
     };
     let mut flat = Object::default();
     flat.push("type", Cow::Owned(raw("json_schema")));
+    nested.take("type");
+    report.left_out(&nested, AT);
     let inner = json::object(&schema, &"response_format.json_schema")?;
     flat.fields.extend(inner.fields);
     Ok(Cow::Owned(raw(&flat)))
@@ -177,20 +183,50 @@ const CALL_IDS: CallIds = CallIds::UpTo(64);
 
 /// Members of a message that have no counterpart.
 fn left_out(message: &Message<'_>) -> Vec<String> {
-    let of_message = message.other.fields.iter();
-    let of_parts = message.content.iter().flat_map(|part| match part {
-        Part::Text { other, .. }
-        | Part::Image { other, .. }
-        | Part::File { other, .. }
-        | Part::Refusal { other, .. } => other.fields.as_slice(),
-        Part::Other { .. } => &[],
-    });
-    let names = of_message
-        .chain(of_parts)
-        .filter(|field| field.name != "reasoning_details" && field.value.get() != "null")
-        .map(|field| format!("messages.{}", field.name));
-    let name = message.name.as_ref().map(|_| "messages.name".to_owned());
-    names.chain(name).collect()
+    const CONTENT: &str = "messages.content";
+    let mut out = Report::default();
+    let mut other = message.other.clone();
+    // Reasoning for taking back is looked at where it is written.
+    other.take("reasoning_details");
+    out.left_out(&other, "messages");
+    for part in &message.content {
+        match part {
+            Part::Image { image, other, .. } => {
+                out.left_out(image, "messages.content.image_url");
+                out.left_out(other, CONTENT);
+            }
+            Part::Text { other, .. } | Part::File { other, .. } | Part::Refusal { other, .. } => {
+                out.left_out(other, CONTENT);
+            }
+            Part::Other { .. } => {}
+        }
+    }
+    for call in &message.tool_calls {
+        out.left_out(&call.other, "messages.tool_calls");
+        out.left_out(&call.function, call.function_at());
+    }
+    if message.name.is_some() {
+        out.dropped.push("messages.name".to_owned());
+    }
+    if message
+        .reasoning
+        .as_ref()
+        .is_some_and(|text| !text.is_empty())
+    {
+        out.dropped.push("messages.reasoning_content".to_owned());
+    }
+    out.dropped
+}
+
+/// Members of a tool that have no counterpart.
+fn left_out_of_tool(tool: &Tool<'_>, i: usize, report: &mut Report) {
+    if let Tool::Function {
+        function, other, ..
+    } = tool
+    {
+        report.left_out(other, &format!("tools[{i}]"));
+        report.left_out(function, &format!("tools[{i}].function"));
+    }
 }
 
 fn write_message(
@@ -198,9 +234,10 @@ fn write_message(
     memory: &dyn Memory,
     ids: &mut Ids,
     items: &mut Vec<Box<RawValue>>,
+    report: &mut Report,
 ) -> Result<(), Error> {
     match message.role {
-        Role::Assistant => assistant(message, memory, ids, items),
+        Role::Assistant => assistant(message, memory, ids, items, report),
         Role::Tool | Role::Function => {
             let output: Box<RawValue> = match message.content.as_slice() {
                 [] => raw(""),
@@ -234,36 +271,58 @@ fn assistant(
     memory: &dyn Memory,
     ids: &mut Ids,
     items: &mut Vec<Box<RawValue>>,
+    report: &mut Report,
 ) -> Result<(), Error> {
-    // What is remembered is the provider's own; what a client brings may have been put together
-    // wrongly from a stream.
     let kept = message
         .tool_calls
         .first()
         .and_then(|call| memory.recall(&call.id, 0))
-        .map(|kept| kept.details)
-        .filter(|details| !details.is_empty());
-    let details = match (kept, message.other.get("reasoning_details")) {
-        (Some(kept), _) => kept,
-        (None, None) => Vec::new(),
-        (None, Some(raw)) => serde_json::from_str::<Vec<Detail>>(raw.get()).map_err(|_| {
+        .unwrap_or_default();
+    let ours = |detail: &Detail| {
+        detail.format.as_deref() == Some(RESPONSES_FORMAT) && detail.data.is_some()
+    };
+    let mut details: Vec<Detail> = match message.other.get("reasoning_details") {
+        None => Vec::new(),
+        Some(raw) => serde_json::from_str(raw.get()).map_err(|_| {
             Error::wrong_type(
                 format!("{}.reasoning_details", message.at),
                 "an array of reasoning details",
             )
         })?,
     };
-    for detail in details {
-        let ours = detail.format.as_deref() == Some(RESPONSES_FORMAT);
-        if let (true, Some(sealed)) = (ours, detail.data) {
-            items.push(raw(&fields!({
-                "type": "reasoning",
-                "id": detail.id,
-                "summary": [(); 0],
-                "encrypted_content": sealed,
-            })));
-        }
+    if !details.iter().all(ours) {
+        // What another provider signed or wrote cannot be taken back by this one.
+        report.dropped.push("messages.reasoning_details".to_owned());
+        details.retain(ours);
     }
+    // What the client brings wins over what is remembered.
+    if details.is_empty() {
+        details = kept.details;
+        details.retain(ours);
+    }
+    let mut details = details.iter().map(sealed).collect::<Vec<_>>().into_iter();
+    if let Some(text) = text_alone(message)
+        && let Some(pieces) = kept
+            .sequence
+            .of(details.len(), &text, message.tool_calls.len())
+    {
+        let mut text = &*text;
+        let mut calls = message.tool_calls.iter();
+        for piece in pieces {
+            match piece {
+                Piece::Detail => items.extend(details.next()),
+                Piece::Call => items.extend(calls.next().map(|one| call(one, ids))),
+                Piece::Text(length) => {
+                    let (said, rest) = text.split_at(*length);
+                    text = rest;
+                    let part = fields!({"type": "output_text", "text": said});
+                    items.push(said_by_assistant(&[raw(&part)]));
+                }
+            }
+        }
+        return Ok(());
+    }
+    items.extend(details);
     let mut content: Vec<Box<RawValue>> = Vec::new();
     for part in &message.content {
         match part {
@@ -281,12 +340,36 @@ fn assistant(
         content.push(raw(&fields!({"type": "refusal", "refusal": refusal})));
     }
     if !content.is_empty() {
-        items.push(raw(&fields!({
-            "type": "message", "role": "assistant", "content": content,
-        })));
+        items.push(said_by_assistant(&content));
     }
     items.extend(message.tool_calls.iter().map(|one| call(one, ids)));
     Ok(())
+}
+
+/// Reasoning that the provider sealed, as it takes it back.
+fn sealed(detail: &Detail) -> Box<RawValue> {
+    raw(&fields!({
+        "type": "reasoning",
+        "id": detail.id,
+        "summary": [(); 0],
+        "encrypted_content": detail.data,
+    }))
+}
+
+fn said_by_assistant(content: &[Box<RawValue>]) -> Box<RawValue> {
+    raw(&fields!({"type": "message", "role": "assistant", "content": content}))
+}
+
+/// What a message says, where that is text and nothing else.
+fn text_alone(message: &Message<'_>) -> Option<String> {
+    if message.refusal.is_some() {
+        return None;
+    }
+    let texts = message.content.iter().map(|part| match part {
+        Part::Text { text, .. } => Some(&**text),
+        _ => None,
+    });
+    texts.collect()
 }
 
 fn call(call: &CallIn<'_>, ids: &mut Ids) -> Box<RawValue> {

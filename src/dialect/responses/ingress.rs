@@ -12,6 +12,7 @@ use super::tools::{Tools, read_tools};
 use super::wire::Echo;
 use crate::codec::json::{self, Object, Raw, raw};
 use crate::dialect::hub::{Message, Part, Place, Request, Role};
+use crate::dialect::openai::left_out;
 use crate::dialect::{Egress, Report, Stamp};
 use crate::error::Error;
 
@@ -59,7 +60,10 @@ pub fn read_request<'a>(
     let mut dropped = Vec::new();
     let mut fields = Object::default();
     let stream = body.read("", "stream")?.unwrap_or(false);
-    body.take("stream_options");
+    if let Some(options) = body.take("stream_options") {
+        let options = json::object(&options, &"stream_options")?;
+        left_out(&options, "stream_options", &mut dropped);
+    }
     if body.read::<bool>("", "store")? == Some(true) {
         dropped.push("store".to_owned());
     }
@@ -93,7 +97,7 @@ pub fn read_request<'a>(
         fields.push("parallel_tool_calls", Cow::Owned(raw(&parallel)));
     }
     let (top_logprobs, encrypted) = read_include(&mut body, &mut fields, stream, &mut dropped)?;
-    let text = read_text(&mut body, &mut fields)?;
+    let text = read_text(&mut body, &mut fields, &mut dropped)?;
     let (effort, summary) = read_reasoning(&mut body, &mut fields, &mut dropped)?;
     let read = read_tools(&mut body, provider, to)?;
     let choice = body.take("tool_choice");
@@ -239,21 +243,32 @@ fn read_include<'a>(
     let top_logprobs = body.read("", "top_logprobs")?.unwrap_or(0_u64);
     let include: Vec<String> = body.read("", "include")?.unwrap_or_default();
     let wants = |name: &str| include.iter().any(|entry| entry == name);
-    let probable = top_logprobs > 0 || wants("message.output_text.logprobs");
-    if probable && stream {
-        // They come with a whole answer only.
+    const LOGPROBS: &str = "message.output_text.logprobs";
+    const SEALED: &str = "reasoning.encrypted_content";
+    let asked = wants(LOGPROBS);
+    // Log probabilities come with a whole answer only.
+    if stream && top_logprobs > 0 {
+        dropped.push("top_logprobs".to_owned());
+    }
+    let unknown = |entry: &String| !matches!(entry.as_str(), LOGPROBS | SEALED);
+    if (stream && asked) || include.iter().any(unknown) {
         dropped.push("include".to_owned());
-    } else if probable {
+    }
+    if !stream && (top_logprobs > 0 || asked) {
         fields.push("logprobs", Cow::Owned(raw(&true)));
     }
-    if top_logprobs > 0 && !stream {
+    if !stream && top_logprobs > 0 {
         fields.push("top_logprobs", Cow::Owned(raw(&top_logprobs)));
     }
-    Ok((top_logprobs, wants("reasoning.encrypted_content")))
+    Ok((top_logprobs, wants(SEALED)))
 }
 
 /// Reads `text`; gives back what a response repeats of it.
-fn read_text<'a>(body: &mut Object<'a>, fields: &mut Object<'a>) -> Result<Box<RawValue>, Error> {
+fn read_text<'a>(
+    body: &mut Object<'a>,
+    fields: &mut Object<'a>,
+    dropped: &mut Vec<String>,
+) -> Result<Box<RawValue>, Error> {
     let mut echo = Object::default();
     let mut format_echo: Raw<'_> = Cow::Owned(raw(&json!({"type": "text"})));
     let mut verbosity = None;
@@ -296,6 +311,7 @@ fn read_text<'a>(body: &mut Object<'a>, fields: &mut Object<'a>) -> Result<Box<R
             format_echo = format;
         }
         verbosity = text.take("verbosity");
+        left_out(&text, "text", dropped);
     }
     echo.push("format", format_echo);
     if let Some(verbosity) = verbosity {
@@ -322,12 +338,6 @@ fn read_reasoning<'a>(
     if let Some(effort) = &effort {
         fields.push("reasoning_effort", Cow::Owned(raw(effort)));
     }
-    dropped.extend(
-        reasoning
-            .fields
-            .iter()
-            .filter(|field| field.value.get() != "null")
-            .map(|field| format!("reasoning.{}", field.name)),
-    );
+    left_out(&reasoning, "reasoning", dropped);
     Ok((effort, summary.or(older)))
 }

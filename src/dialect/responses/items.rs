@@ -189,6 +189,8 @@ impl<'a> Reader<'a, '_> {
             id: text(item, at, "call_id")?,
             name: read_name(item, at)?,
             arguments,
+            function: Object::default(),
+            older: false,
             other: Object::default(),
         };
         let goes_on = |last: &Message<'_>| last.role == Role::Assistant;
@@ -206,8 +208,12 @@ impl<'a> Reader<'a, '_> {
         message.tool_call_id = Some(text(item, at, "call_id")?);
         let output = item.take("output").ok_or_else(|| missing(at, "output"))?;
         message.plain = output.get().starts_with('"');
-        let Content { parts, refusal } =
-            read_content(&output, &format!("{at}.output"), self.report)?;
+        let Content { parts, refusal } = read_content(
+            &output,
+            &format!("{at}.output"),
+            "input.output",
+            self.report,
+        )?;
         message.content = parts;
         message.content.extend(refusal.map(Part::text));
         join_texts(&mut message);
@@ -310,7 +316,8 @@ fn read_message<'a>(
     let content = item.take("content").ok_or_else(|| missing(at, "content"))?;
     let mut message = Message::new(at, role);
     message.plain = content.get().starts_with('"');
-    let Content { parts, refusal } = read_content(&content, &format!("{at}.content"), report)?;
+    let Content { parts, refusal } =
+        read_content(&content, &format!("{at}.content"), "input.content", report)?;
     message.content = parts;
     if role == Role::Assistant {
         message.refusal = refusal;

@@ -1,7 +1,11 @@
 //! The hub's names of fields -> those of Responses, for errors and reports. Pure.
 
 /// Names that are different words.
-const WORDS: [(&str, &str); 10] = [
+const WORDS: [(&str, &str); 14] = [
+    ("messages.refusal", "input.content.refusal"),
+    ("messages.tool_calls", "input"),
+    ("messages.tool_calls.id", "input.call_id"),
+    ("messages.tool_calls.extra_content", "input.reasoning"),
     ("messages.reasoning_content", "input.reasoning"),
     ("messages.content", "input.content"),
     ("messages.reasoning_details", "input.reasoning"),
@@ -15,7 +19,8 @@ const WORDS: [(&str, &str); 10] = [
 ];
 
 /// Beginnings that are different.
-const BEGINNINGS: [(&str, &str); 3] = [
+const BEGINNINGS: [(&str, &str); 4] = [
+    ("messages.tool_calls.", "input."),
     ("messages.", "input."),
     ("response_format.json_schema.", "text.format."),
     ("response_format.", "text.format."),

@@ -112,6 +112,8 @@ mod tests {
                         id: id.into(),
                         name: "f".into(),
                         arguments: "{}".into(),
+                        function: Object::default(),
+                        older: false,
                         other: Object::default(),
                     }),
                     _ => {}

@@ -52,9 +52,12 @@ pub(super) fn join_texts(message: &mut Message<'_>) {
     }
 }
 
+/// Reads the content of what stands at `at`; what of it is left out is named in `report` as members
+/// of `named`.
 pub(super) fn read_content<'a>(
     content: &Raw<'a>,
     at: &str,
+    named: &str,
     report: &mut Report,
 ) -> Result<Content<'a>, Error> {
     if content.get().starts_with('"') {
@@ -68,7 +71,7 @@ pub(super) fn read_content<'a>(
     let mut parts = Vec::with_capacity(list.len());
     let mut refusal: Option<Cow<'a, str>> = None;
     for (j, raw) in list.iter().enumerate() {
-        match read_part(raw, &format!("{at}[{j}]"), report)? {
+        match read_part(raw, &format!("{at}[{j}]"), named, report)? {
             // One message declines once, however many parts say it.
             Part::Refusal { text, .. } => match &mut refusal {
                 Some(all) => all.to_mut().push_str(&text),
@@ -80,7 +83,12 @@ pub(super) fn read_content<'a>(
     Ok(Content { parts, refusal })
 }
 
-fn read_part<'a>(raw: &Raw<'a>, at: &str, report: &mut Report) -> Result<Part<'a>, Error> {
+fn read_part<'a>(
+    raw: &Raw<'a>,
+    at: &str,
+    named: &str,
+    report: &mut Report,
+) -> Result<Part<'a>, Error> {
     let mut part = json::object(raw, &at)?;
     let optional = |part: &mut Object<'a>, name: &str| {
         part.take(name)
@@ -102,7 +110,7 @@ fn read_part<'a>(raw: &Raw<'a>, at: &str, report: &mut Report) -> Result<Part<'a
                 other: Object::default(),
             }
         }
-        "input_image" => image(&mut part, at, report)?,
+        "input_image" => image(&mut part, at, named, report)?,
         "input_file" => file(&mut part, at)?,
         "input_audio" => {
             return Ok(Part::Other {
@@ -122,11 +130,16 @@ fn read_part<'a>(raw: &Raw<'a>, at: &str, report: &mut Report) -> Result<Part<'a
             ));
         }
     };
-    note_rest(&part, "input.content", report);
+    note_rest(&part, named, report);
     Ok(read)
 }
 
-fn image<'a>(part: &mut Object<'a>, at: &str, report: &mut Report) -> Result<Part<'a>, Error> {
+fn image<'a>(
+    part: &mut Object<'a>,
+    at: &str,
+    named: &str,
+    report: &mut Report,
+) -> Result<Part<'a>, Error> {
     let url = part.take("image_url").ok_or_else(|| {
         Error::unsupported_value(
             format!("{at}.file_id"),
@@ -140,7 +153,7 @@ fn image<'a>(part: &mut Object<'a>, at: &str, report: &mut Report) -> Result<Par
         .transpose()?
         .map(|detail| match &*detail {
             "original" => {
-                report.changed.push("input.content.detail".to_owned());
+                report.changed.push(format!("{named}.detail"));
                 Cow::Borrowed("high")
             }
             _ => detail,
@@ -148,6 +161,7 @@ fn image<'a>(part: &mut Object<'a>, at: &str, report: &mut Report) -> Result<Par
     Ok(Part::Image {
         url,
         detail,
+        image: Object::default(),
         other: Object::default(),
     })
 }

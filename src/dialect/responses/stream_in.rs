@@ -5,9 +5,11 @@ use std::collections::{HashMap, HashSet};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::answer_in::{Item, Lenient, Response, finish, nested_annotation, seconds, unfinished};
+use super::answer_in::{
+    Item, Lenient, NOTHING_KNOWN, Response, finish, nested_annotation, seconds, unfinished,
+};
 use crate::codec::sse;
-use crate::dialect::hub::{Event, Usage};
+use crate::dialect::hub::{Event, Finish, Usage};
 use crate::dialect::openai::read_error;
 use crate::dialect::{StreamIn, place_of};
 use crate::error::Error;
@@ -57,6 +59,9 @@ pub(super) struct FromResponses {
     sealed: HashSet<u64>,
     /// Where the items of these ids stand.
     places: HashMap<String, u64>,
+    /// Whether there was a message, and whether an item of an unknown type.
+    said: bool,
+    strange: bool,
     /// How much memory their ids take, in bytes.
     named: usize,
 }
@@ -72,6 +77,8 @@ impl FromResponses {
             told: HashSet::new(),
             sealed: HashSet::new(),
             places: HashMap::new(),
+            said: false,
+            strange: false,
             named: 0,
         }
     }
@@ -146,6 +153,7 @@ impl FromResponses {
                 self.close(at, out);
             }
             "message" if self.told.insert(at) => {
+                self.said = true;
                 let (text, refusal) = item.said();
                 out.extend(text.map(Event::Text));
                 out.extend(refusal.map(Event::Refusal));
@@ -157,7 +165,8 @@ impl FromResponses {
                 }
                 out.extend(item.detail(at).map(Event::Detail));
             }
-            _ => {}
+            "message" | "reasoning" => {}
+            _ => self.strange = true,
         }
     }
 
@@ -180,6 +189,9 @@ impl FromResponses {
         }
         self.ended = true;
         let (reason, native) = finish(&response, !self.calls.is_empty());
+        if self.strange && !self.said && reason == Finish::Stop {
+            return self.broken(NOTHING_KNOWN, out);
+        }
         // A call that was cut off has no end of its own.
         let mut open: Vec<u64> = self
             .calls
@@ -208,19 +220,23 @@ impl FromResponses {
         let delta = wire.delta.0.filter(|delta| !delta.is_empty());
         match wire.kind.as_str() {
             "response.output_text.delta" => {
+                self.said = true;
                 self.told.insert(at);
                 out.extend(delta.map(Event::Text));
             }
             "response.refusal.delta" => {
+                self.said = true;
                 self.told.insert(at);
                 out.extend(delta.map(Event::Refusal));
             }
             "response.output_text.done" if !self.told.contains(&at) => {
+                self.said = true;
                 self.told.insert(at);
                 let text = wire.text.0.filter(|text| !text.is_empty());
                 out.extend(text.map(Event::Text));
             }
             "response.refusal.done" if !self.told.contains(&at) => {
+                self.said = true;
                 self.told.insert(at);
                 out.extend(wire.refusal.0.map(Event::Refusal));
             }

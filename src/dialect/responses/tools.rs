@@ -286,7 +286,8 @@ fn function<'a>(
         description,
         parameters,
         strict,
-        other: tool,
+        function: tool,
+        other: Object::default(),
     };
     out.offer(function, at);
     Ok(())
@@ -336,6 +337,7 @@ fn custom<'a>(
         description: (!told.is_empty()).then_some(Cow::Owned(told)),
         parameters: Some(Cow::Owned(raw(&parameters))),
         strict: None,
+        function: Object::default(),
         other: Object::default(),
     };
     out.offer(function, at);

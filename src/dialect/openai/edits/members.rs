@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::Edit;
-use crate::codec::json::{self, Field, Object, put, raw};
+use crate::codec::json::{self, Field, Object, Raw, put, raw};
 use crate::dialect::openai::provider::{Members, Rows};
 use crate::error::Error;
 
@@ -37,6 +37,9 @@ impl<'a> Edit<'_> {
         members: &Members,
     ) -> Result<(), Error> {
         if let Some(known) = row(members.messages, role) {
+            if role == "assistant" && !known.contains(&"refusal") {
+                self.refusal_as_text(message);
+            }
             self.edited |= self.strip(message, known, &"messages");
         }
         let Some(content) = message
@@ -70,6 +73,21 @@ impl<'a> Edit<'_> {
             put(message, "content", raw(&parts));
         }
         Ok(())
+    }
+
+    /// An assistant that declined and said nothing else said so.
+    fn refusal_as_text(&mut self, message: &mut Object<'a>) {
+        let empty = message
+            .get("content")
+            .is_none_or(|content| matches!(content.get(), "null" | "\"\"" | "[]"));
+        let says = |refusal: &Raw<'_>| refusal.get().starts_with('"') && refusal.get() != "\"\"";
+        if empty
+            && message.get("refusal").is_some_and(says)
+            && let Some(refusal) = message.take("refusal")
+        {
+            put(message, "content", (*refusal).to_owned());
+            self.change("messages.refusal");
+        }
     }
 
     /// A call of a function.

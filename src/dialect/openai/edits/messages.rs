@@ -239,7 +239,7 @@ impl<'a> Edit<'_> {
         };
         if memmem::find(list.get().as_bytes(), b"\"thought_signature\"").is_some() {
             // They say the same once more.
-            if self.provider.members.is_some() && text_of_details(message).is_none() {
+            if self.provider.members.is_some() && !has_foreign_details(message) {
                 self.edited |= message.take("reasoning_details").is_some();
             }
             return Ok(());
@@ -247,7 +247,7 @@ impl<'a> Edit<'_> {
         let mut calls = json::array(list, &"messages.tool_calls")?;
         let kept = first_id(message).and_then(|id| self.memory.recall(&id, self.talk.finish()));
         let extras = extras_of(message, kept);
-        if text_of_details(message).is_some() {
+        if has_foreign_details(message) {
             self.report
                 .dropped
                 .push("messages.reasoning_details".to_owned());
@@ -328,6 +328,13 @@ fn text_of_details(message: &Object<'_>) -> Option<String> {
         .filter_map(|detail| detail.text)
         .collect();
     (!text.is_empty()).then_some(text)
+}
+
+/// Whether there is reasoning among the details of a message that is no signature of Google's.
+fn has_foreign_details(message: &Object<'_>) -> bool {
+    details(message)
+        .iter()
+        .any(|detail| detail.format.as_deref() != Some(GEMINI_FORMAT))
 }
 
 /// The id of the first call of a message.

@@ -137,9 +137,15 @@ impl<'a> Edit<'_> {
     }
 
     fn leave_out(&mut self, request: &mut Object<'a>) {
-        // The tokens come all the same: nothing is lost that would have to be reported.
-        if self.provider.counts_always && request.take("stream_options").is_some() {
+        // The tokens come all the same: of these nothing is lost that would have to be reported.
+        if self.provider.counts_always
+            && let Some(options) = request.take("stream_options")
+        {
             self.edited = true;
+            if let Ok(mut options) = json::object(&options, &"stream_options") {
+                options.take("include_usage");
+                self.report.left_out(&options, "stream_options");
+            }
         }
         for name in (self.provider.refuses)(self.model) {
             let Some(at) = request.fields.iter().position(|field| field.name == *name) else {
