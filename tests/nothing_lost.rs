@@ -592,7 +592,9 @@ const INSTEAD: &[(&str, &str)] = &[
     ("messages.prefill", "messages.content.text"),
     ("messages.cache_control", "messages.content"),
     ("input.reasoning", "messages.reasoning_content"),
+    ("input.reasoning", "messages.tool_calls.extra_content"),
     ("input.output", "messages.content"),
+    ("function_call", "tool_choice"),
 ];
 
 /// How a provider is spoken to.
@@ -714,9 +716,10 @@ struct Compared {
 }
 
 fn in_table(table: &[(&str, &str)], place: &str, value: &Value) -> bool {
-    table.iter().any(|(known, what)| {
-        below(place, known).is_some() && (what.is_empty() || *what == value.to_string())
-    })
+    let value = value.to_string();
+    table
+        .iter()
+        .any(|(known, what)| below(place, known).is_some() && (what.is_empty() || *what == value))
 }
 
 /// Whether a leaf is a part of what `tools` took the place of.
@@ -727,9 +730,10 @@ fn is_older(leaf: &Leaf) -> bool {
 impl Compared {
     fn is_said(&self, upstream: &Leaf, client: &Leaf) -> bool {
         let (there, here) = (upstream.place(), client.place());
+        let (written, read) = (upstream.value.to_string(), client.value.to_string());
         let same = SAME_MEANING.iter().any(|(from, said, to, saying)| {
             let values = said.is_empty() && says(&upstream.value, &client.value)
-                || *said == client.value.to_string() && *saying == upstream.value.to_string();
+                || *said == read && *saying == written;
             *to == there && *from == here && values
         });
         same || (says(&upstream.value, &client.value)
@@ -770,7 +774,10 @@ impl Compared {
                 let mut role = leaf.clone();
                 role.path.truncate(2);
                 role.path.push(Step::Member("role".to_owned()));
-                if !self.is_named(&role) {
+                // A result has no role of its own that could be named.
+                let item = leaf.item.as_ref();
+                let result = item.is_some_and(|item| item.ends_with("_output"));
+                if !self.is_named(&role) && !(result && self.is_named(leaf)) {
                     let other = found.first().and_then(|found| found.voice.clone());
                     out.push(format!("said by {other:?} now: {}", leaf.line()));
                 }

@@ -451,7 +451,8 @@ async fn e14_schemas_for_gemini_hold_only_what_it_knows() {
     );
     assert_eq!(
         properties["ref"],
-        json!({"description": "A node.", "type": "object", "properties": {"x": {"enum": [1]}}})
+        json!({"description": "A node.", "type": "object",
+            "properties": {"x": {"type": "integer", "description": "Note: enum: [1]"}}})
     );
     // A property may be named like a keyword.
     assert_eq!(properties["examples"], json!({"type": "string"}));
@@ -703,6 +704,10 @@ async fn an_empty_list_of_tools_is_no_list() {
         let (body, dropped, changed) = sent(model, more).await;
         assert_eq!(rest(body), json!({}), "{model}");
         assert_eq!((dropped, changed), (None, None), "{model}");
+        if model == "kimi-k2" {
+            // It cannot be made to call.
+            continue;
+        }
         // What forces a call stays: the provider says what is wrong with it.
         let (body, _, _) = sent(model, json!({"tools": [], "tool_choice": "required"})).await;
         assert!(
@@ -1041,15 +1046,20 @@ async fn what_references_make_of_a_schema_is_bounded_by_its_size() {
         .collect();
     let doubling =
         json!({"type": "object", "properties": {"a": to("a0".to_owned())}, "$defs": doubling});
-    for schema in [long, doubling] {
-        let answer = gateway.chat(ask(schema)).await;
-        let (status, param, _) = answer.refusal();
-        assert_eq!(
-            (status, param.as_str()),
-            (400, "tools[0].function.parameters")
-        );
-    }
+    let answer = gateway.chat(ask(long)).await;
+    let (status, param, _) = answer.refusal();
+    assert_eq!(
+        (status, param.as_str()),
+        (400, "tools[0].function.parameters")
+    );
     assert_eq!(server.requests().len(), 0);
+    // References are followed so deep and no deeper.
+    assert_eq!(gateway.chat(ask(doubling.clone())).await.status, 200);
+    let sent = server.requests().pop().unwrap().body.len();
+    assert!(
+        sent < 16 * doubling.to_string().len() + (64 << 10),
+        "{sent}"
+    );
     let few: serde_json::Map<_, _> = (0..10)
         .map(|n| (format!("p{n}"), to("d".to_owned())))
         .collect();

@@ -224,7 +224,7 @@ async fn history_tools_and_results_become_one_conversation() {
                     {"id": "call_a", "type": "function", "function": {"name": "tides", "arguments": "{\"harbour\":\"Husum\"}"}},
                     {"id": "call_b", "type": "function", "function": {"name": "tides", "arguments": "{}"}}]},
                 {"role": "tool", "tool_call_id": "call_a", "content": "04:12"},
-                {"role": "tool", "tool_call_id": "call_b", "content": [{"type": "text", "text": "none"}]}
+                {"role": "tool", "tool_call_id": "call_b", "content": "none"}
             ],
             "tools": [{"type": "function", "function": {"name": "tides", "description": "Tide table",
                 "parameters": {"type": "object", "properties": {"harbour": {"type": "string"}}}, "strict": true}}],

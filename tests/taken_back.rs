@@ -311,7 +311,7 @@ fn mixed() -> Vec<Given> {
             "text after a call",
             vec![
                 text("Before the call."),
-                call("toolu_1", "Rome"),
+                call("toolu_01A09q90qw90lq917835lq9", "Rome"),
                 text("After the call."),
             ],
         ),
@@ -320,10 +320,10 @@ fn mixed() -> Vec<Given> {
             vec![
                 thought("Think of Rome.", "c2lnLW9uZQ=="),
                 text("First Rome."),
-                call("toolu_1", "Rome"),
+                call("toolu_01A09q90qw90lq917835lq9", "Rome"),
                 thought("Think of Oslo.", "c2lnLXR3bw=="),
                 text("Then Oslo."),
-                call("toolu_2", "Oslo"),
+                call("toolu_01B09q90qw90lq917835lq9", "Oslo"),
             ],
         ),
         (
@@ -341,18 +341,18 @@ fn mixed() -> Vec<Given> {
             "reasoning before each call",
             vec![
                 sealed("rs_1"),
-                item("call_1", "Rome"),
+                item("call_62136354c0d9bb4ddaf5abcd", "Rome"),
                 sealed("rs_2"),
-                item("call_2", "Oslo"),
+                item("call_99a6354c0d9bb4ddaf5abcd1", "Oslo"),
             ],
         ),
         (
             "words between calls",
             vec![
                 said("First Rome."),
-                item("call_1", "Rome"),
+                item("call_62136354c0d9bb4ddaf5abcd", "Rome"),
                 said("Then to Oslo."),
-                item("call_2", "Oslo"),
+                item("call_99a6354c0d9bb4ddaf5abcd1", "Oslo"),
             ],
         ),
         (

@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --bench parts -- [NAME]` takes the time. `-- --instructions` counts with callgrind,
 //! which needs valgrind and gives the same figures whatever else the machine does; `--write FILE`
-//! keeps them, `--check FILE` compares them with those that were kept.
+//! keeps them, `--check FILE` compares them with those that were kept. `-- --growth` counts how they
+//! grow with everything in a request, a stream or an answer that can be long.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,8 +14,11 @@
 )]
 
 mod count;
+mod growth;
 mod inputs;
 mod parts;
+#[path = "../../tests/shapes/mod.rs"]
+mod shapes;
 
 use std::process::ExitCode;
 
@@ -28,6 +32,15 @@ fn main() -> ExitCode {
     {
         count::repeat(name, times);
         return ExitCode::SUCCESS;
+    }
+    if let [first, share @ ..] = words.as_slice()
+        && first == growth::SHARE
+    {
+        growth::share(share);
+        return ExitCode::SUCCESS;
+    }
+    if words.iter().any(|word| word == "--growth") {
+        return growth::run(words.iter().map(String::as_str));
     }
     if words.iter().any(|word| word == "--instructions") {
         return count::run(words.iter().map(String::as_str));

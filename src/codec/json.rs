@@ -49,6 +49,12 @@ impl<'a> Object<'a> {
                 error.valid_up_to()
             ),
         })?;
+        if text.trim().is_empty() {
+            return Err(Error::InvalidJson {
+                param: None,
+                message: "The request body is empty; send a JSON object.".to_owned(),
+            });
+        }
         if let Some(field) = too_deep(text) {
             let param = (!field.is_empty()).then_some(field);
             let place = param.as_ref().map(|name| format!(" in '{name}'"));

@@ -216,12 +216,12 @@ impl Report {
     /// # Errors
     /// `UnsupportedParameter` with all names, the first as its `param`.
     pub fn refuse(&self) -> Result<(), Error> {
+        /// Most other names that an error repeats.
+        const MOST: usize = 50;
         let mut names = self.dropped.iter().chain(&self.changed);
         let Some(first) = names.next() else {
             return Ok(());
         };
-        /// Most other names that an error repeats.
-        const MOST: usize = 50;
         let others: Vec<_> = names.map(String::as_str).collect();
         let others = match others.get(..MOST) {
             _ if others.is_empty() => String::new(),

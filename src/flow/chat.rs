@@ -97,10 +97,15 @@ fn plan(asked: &Asked) -> Result<Plan, Error> {
 
 /// What the client calls a field: who says `functions` is told of these, not of tools.
 fn own_name(object: &Object<'_>) -> fn(&str) -> String {
-    if object.get("functions").is_some() && object.get("tools").is_none() {
-        older_name
-    } else {
+    if object.get("functions").is_none() || object.get("tools").is_some() {
         str::to_owned
+    } else if object.get("parallel_tool_calls").is_some() {
+        |name| match name {
+            "parallel_tool_calls" => name.to_owned(),
+            name => older_name(name),
+        }
+    } else {
+        older_name
     }
 }
 

@@ -30,7 +30,8 @@ pub(super) fn whole(body: Bytes, key: &Secret) -> Bytes {
         body
     };
     // An escape spells it otherwise; written anew, a text has one spelling.
-    if !(key.is_telling() && may_spell(&body, key)) && !says_error(&body) {
+    let spelt = key.is_telling() && may_spell(&body, key);
+    if !spelt && !says_error(&body) {
         return body;
     }
     match serde_json::from_slice(&body) {

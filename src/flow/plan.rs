@@ -363,10 +363,10 @@ fn whole(
     key: &Secret,
 ) -> Result<Made, String> {
     // The key must not get into what is made of the answer, as sealed reasoning is.
-    let hidden = hide::whole(body.clone(), key);
-    let same = (hidden.as_ptr(), hidden.len()) == (body.as_ptr(), body.len());
+    let before = (body.as_ptr(), body.len());
+    let body = hide::whole(body, key);
+    let same = (body.as_ptr(), body.len()) == before;
     let found = if same { found } else { Whole::Json };
-    let body = hidden;
     match (stream, answer) {
         (false, Answer::Chat { chat, client }) => {
             if let Whole::InOrder(InOrder { usage }) = found {

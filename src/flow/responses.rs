@@ -95,6 +95,14 @@ fn translated(
         .request(&mut request, memory)
         .map_err(|error| error.renamed(|name| client.own_name(name)))?;
     translated.report.rename(|name| client.own_name(name));
+    // The schema of a function that stands for a tool without one is no member of the client's.
+    let own_tool = |name: &String| {
+        put_otherwise.iter().any(|tool| {
+            let member = name.strip_prefix(tool.as_str());
+            tool.ends_with(']') && member.is_some_and(|rest| rest.starts_with(".parameters"))
+        })
+    };
+    translated.report.changed.retain(|name| !own_tool(name));
     translated.report.dropped.append(&mut own);
     translated.report.changed.append(&mut put_otherwise);
     translated.report.settle();

@@ -388,6 +388,8 @@ fn status_line(line: &[u8]) -> Option<(u8, u16)> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
     use proptest::prelude::*;
 
@@ -492,7 +494,7 @@ mod tests {
         ) {
             let mut answer = format!("{OK}Transfer-Encoding: chunked\r\n\r\n");
             for body in &bodies {
-                answer += &format!("{:x}\r\n{body}\r\n", body.len());
+                let _ = write!(answer, "{:x}\r\n{body}\r\n", body.len());
             }
             answer += "0\r\n\r\n";
             let early = "HTTP/1.1 100 Continue\r\n\r\n".repeat(interim);

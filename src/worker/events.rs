@@ -27,6 +27,10 @@ const MAX_COMMENTS: usize = 64 << 10;
 
 /// The events of one stream. Each item ends where an event ends; the slot is free again when this
 /// is dropped.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a thing that happened or did not, in any order"
+)]
 pub struct Events {
     provider: &'static Provider,
     body: Body,

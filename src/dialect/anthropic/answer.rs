@@ -10,7 +10,7 @@ use super::wire::{
     read_loosely,
 };
 use crate::codec::json::raw;
-use crate::dialect::hub::{Answer, Detail, Finish, ToolCall, Usage};
+use crate::dialect::hub::{Answer, Detail, Finish, Piece, ToolCall, Usage};
 use crate::dialect::place_of;
 
 #[derive(Deserialize)]
@@ -79,6 +79,7 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
             "text" => {
                 let text = block.text.unwrap_or_default();
                 let start = said;
+                out.sequence.add(Piece::Text(text.len()));
                 out.text.get_or_insert_default().push_str(&text);
                 said += text.chars().count();
                 for citation in block.citations.unwrap_or_default() {
@@ -90,6 +91,7 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
                 if !text.is_empty() {
                     thoughts.push(text.clone());
                 }
+                out.sequence.add(Piece::Detail);
                 out.details.push(Detail {
                     kind: "reasoning.text".to_owned(),
                     text: Some(text),
@@ -100,17 +102,22 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
                     index,
                 });
             }
-            "redacted_thinking" => out
-                .details
-                .push(redacted(block.data.unwrap_or_default(), index)),
-            "tool_use" => out.tool_calls.push(ToolCall {
-                id: block.id.ok_or("a call in it has no id")?,
-                name: block.name.ok_or("a call in it has no name")?,
-                arguments: block
-                    .input
-                    .map_or_else(|| "{}".to_owned(), |input| compact(input.get())),
-                extra: None,
-            }),
+            "redacted_thinking" => {
+                out.sequence.add(Piece::Detail);
+                out.details
+                    .push(redacted(block.data.unwrap_or_default(), index));
+            }
+            "tool_use" => {
+                out.sequence.add(Piece::Call);
+                out.tool_calls.push(ToolCall {
+                    id: block.id.ok_or("a call in it has no id")?,
+                    name: block.name.ok_or("a call in it has no name")?,
+                    arguments: block
+                        .input
+                        .map_or_else(|| "{}".to_owned(), |input| compact(input.get())),
+                    extra: None,
+                });
+            }
             _ => {}
         }
     }

@@ -36,9 +36,7 @@ pub(super) fn request(request: &mut Request<'_>) -> Result<Translated, Error> {
     refuse(&mut fields)?;
 
     let max_tokens = max_tokens(&mut fields, &family, &mut report)?;
-    let own_budget = fields
-        .get("thinking")
-        .is_some_and(|value| value.get() != "null");
+    let own_budget = fields.get("thinking").is_some();
     let mut effort = read_effort(&mut fields, &mut report)?;
     let forced = matches!(
         request.tool_choice,
@@ -46,12 +44,9 @@ pub(super) fn request(request: &mut Request<'_>) -> Result<Translated, Error> {
     );
     // A forced call and a thinking budget exclude each other; the call was asked for by name.
     let thinks = effort.as_ref().is_some_and(|effort| effort.word != "none");
-    if family.budgeted()
-        && forced
-        && thinks
-        && let Some(effort) = effort.take()
-    {
-        report.dropped.push(effort.name.to_owned());
+    if family.budgeted() && forced && thinks {
+        let lost = effort.take().map(|effort| effort.name.to_owned());
+        report.dropped.extend(lost);
     }
     let plan = plan_thinking(
         &mut fields,
@@ -103,12 +98,7 @@ pub(super) fn request(request: &mut Request<'_>) -> Result<Translated, Error> {
 
     let marked = usize::from(fields.get("cache_control").is_some());
     limit_markers(&mut tools, &mut talk, marked, &mut report);
-    let mut extensions = Object::default();
-    for name in EXTENSIONS {
-        if let Some(value) = fields.take(name) {
-            extensions.push(name, value);
-        }
-    }
+    let extensions = extensions(&mut fields);
     let body = Body {
         model: &request.model,
         max_tokens,
@@ -144,6 +134,17 @@ pub(super) fn request(request: &mut Request<'_>) -> Result<Translated, Error> {
         report,
         talk: 0,
     })
+}
+
+/// Members of the provider's own that a client may say.
+fn extensions<'a>(fields: &mut Object<'a>) -> Object<'a> {
+    let mut out = Object::default();
+    for name in EXTENSIONS {
+        if let Some(value) = fields.take(name) {
+            out.push(name, value);
+        }
+    }
+    out
 }
 
 /// Most cache markers that the provider takes in a request.
@@ -383,13 +384,10 @@ fn json_schema(
         ("description", "description", description),
     ] {
         if let (Some(text), Value::Object(schema)) = (text, &mut accepted.schema) {
-            let list = if schema.contains_key(word) {
-                &mut report.dropped
-            } else {
-                schema.insert(word.to_owned(), Value::String(text));
-                &mut report.changed
-            };
-            list.push(format!("{PREFIX}{own}"));
+            let said = Value::String(text);
+            if *schema.entry(word).or_insert_with(|| said.clone()) != said {
+                report.dropped.push(format!("{PREFIX}{own}"));
+            }
         }
     }
     Ok(Some(OutputFormat {

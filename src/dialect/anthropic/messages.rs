@@ -297,7 +297,14 @@ impl<'a> Writer<'a> {
             report.dropped.push("messages.name".to_owned());
         }
         report.left_out(&message.other, "messages");
-        let mut blocks = parts(message.content, at, report)?;
+        let mut inner = Report::default();
+        let mut blocks = parts(message.content, at, &mut inner)?;
+        if at.0 == "input" {
+            // Where results have items of their own, what they hold is called so.
+            inner.rename(|name| name.replacen("messages.content", "input.output", 1));
+        }
+        report.dropped.append(&mut inner.dropped);
+        report.changed.append(&mut inner.changed);
         let content = match blocks.pop() {
             None => None,
             Some(Block::Text {

@@ -472,7 +472,9 @@ impl<'v> MemberReader<'v> {
             let read = branches.iter().map(|branch| self.read(branch, depth));
             let read: Vec<Members> = read.collect();
             if word == "allOf" {
-                read.into_iter().for_each(|branch| out.both(branch));
+                for branch in read {
+                    out.both(branch);
+                }
             } else {
                 out.both(Members::either(read));
             }

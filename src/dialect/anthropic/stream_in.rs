@@ -435,6 +435,26 @@ fn thought(index: u64, text: Option<String>, signature: Option<String>) -> Detai
     }
 }
 
+impl FromMessages {
+    /// A block begins.
+    fn start(&mut self, index: u64, raw: &RawValue, out: &mut Vec<Event>) {
+        let kind = kind_of(raw.get());
+        if let Some(kind) = kind.filter(|kind| !BLOCKS.contains(&kind.as_str())) {
+            if is_of_server_tool(&kind) {
+                self.known = true;
+            } else {
+                self.strange = true;
+            }
+            let at = self.rebuild.begin(&kind, raw);
+            return self.begin(index, Block::Other, at, out);
+        }
+        match serde_json::from_str(raw.get()) {
+            Ok(block) => self.open(index, raw, block, out),
+            Err(_) => self.broken("a block of its stream cannot be read", out),
+        }
+    }
+}
+
 impl StreamIn for FromMessages {
     fn held(&self) -> usize {
         self.rebuild.size() + self.cited + self.blocks.len() * size_of::<Open>()
@@ -481,20 +501,7 @@ impl StreamIn for FromMessages {
                 let Some(raw) = wire.content_block else {
                     return self.broken("a block begins without one", out);
                 };
-                let kind = kind_of(raw.get());
-                if let Some(kind) = kind.filter(|kind| !BLOCKS.contains(&kind.as_str())) {
-                    if is_of_server_tool(&kind) {
-                        self.known = true;
-                    } else {
-                        self.strange = true;
-                    }
-                    let at = self.rebuild.begin(&kind, &raw);
-                    return self.begin(index, Block::Other, at, out);
-                }
-                match serde_json::from_str(raw.get()) {
-                    Ok(block) => self.open(index, &raw, block, out),
-                    Err(_) => self.broken("a block of its stream cannot be read", out),
-                }
+                self.start(index, &raw, out);
             }
             "content_block_delta" => {
                 let Some(raw) = wire.delta else {

@@ -182,10 +182,8 @@ impl Keeping {
                 }
             }
             Event::Text(text) => self.kept.sequence.add(Piece::Text(text.len())),
-            Event::Blocks(blocks) => {
-                if self.fits(blocks.get().len()) {
-                    self.kept.raw_blocks = Some(blocks.clone());
-                }
+            Event::Blocks(blocks) if self.fits(blocks.get().len()) => {
+                self.kept.raw_blocks = Some(blocks.clone());
             }
             _ => {}
         }

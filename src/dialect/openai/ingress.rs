@@ -440,10 +440,14 @@ pub fn older_name(name: &str) -> String {
         let rest = rest.replacen("].function", "]", 1);
         return format!("functions{rest}");
     }
-    match name.strip_prefix("tool_choice") {
-        Some(rest) => format!("function_call{}", rest.replacen(".function", "", 1)),
-        None => name.to_owned(),
+    if let Some(rest) = name.strip_prefix("tool_choice") {
+        return format!("function_call{}", rest.replacen(".function", "", 1));
     }
+    // That one call comes at a time is a part of the shape.
+    if name == "parallel_tool_calls" {
+        return "functions".to_owned();
+    }
+    name.to_owned()
 }
 
 /// Names the members of an object that mean nothing here.

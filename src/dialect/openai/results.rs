@@ -107,6 +107,7 @@ pub(super) fn text_only<'a>(request: &mut Request<'a>) {
             behind.content.push(Part::text(whose));
             behind.content.extend(more);
             message.content = texts;
+            message.plain |= matches!(message.content.as_slice(), [Part::Text { other, .. }] if other.fields.is_empty());
             if message.content.is_empty() {
                 // An empty result would say that the call gave nothing.
                 message.plain = true;

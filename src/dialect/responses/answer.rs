@@ -11,7 +11,7 @@ use super::wire::{
 };
 use super::{ResponsesClient, SEALED};
 use crate::codec::json::{Object, fields, raw};
-use crate::dialect::hub::{Answer, Detail, Finish, Usage};
+use crate::dialect::hub::{Answer, Detail, Finish, Piece, Usage};
 use crate::dialect::openai::{GEMINI_FORMAT, REASONING_FORMAT, without_fence};
 use crate::error::Error;
 
@@ -217,13 +217,77 @@ fn flat_logprobs(logprobs: Option<&RawValue>) -> Vec<Box<RawValue>> {
         .unwrap_or_default()
 }
 
-/// Writes a whole response.
-pub(super) fn answer(client: &ResponsesClient, answer: Answer) -> String {
-    let mut ids = Ids::default();
+/// The items of an answer in which reasoning, texts and calls came in turns, in the order in which they
+/// came. Nothing where the order is the usual one, or where something in the answer is told by its place
+/// in the whole text.
+fn in_turns(client: &ResponsesClient, ids: &mut Ids, answer: &Answer) -> Option<Vec<Item>> {
+    let text = answer.text.as_deref().unwrap_or_default();
+    let placed = !answer.annotations.is_empty() || answer.logprobs.is_some();
+    if !answer.sequence.is_unusual() || placed || client.json_object {
+        return None;
+    }
+    let pieces = answer
+        .sequence
+        .of(answer.details.len(), text, answer.tool_calls.len())?;
+    let (mut text, mut details) = (text, answer.details.as_slice());
+    let mut calls = answer.tool_calls.iter();
+    let mut output = Vec::new();
+    for turn in pieces.chunk_by(|a, b| (*a, *b) == (Piece::Detail, Piece::Detail)) {
+        match turn {
+            [Piece::Text(length), ..] => {
+                let (said, rest) = text.split_at_checked(*length)?;
+                text = rest;
+                let content = Part::OutputText {
+                    text: said.to_owned(),
+                    annotations: Vec::new(),
+                    logprobs: Vec::new(),
+                };
+                output.push(Item::Message {
+                    id: ids.next(client, "msg_"),
+                    status: "completed",
+                    role: "assistant",
+                    content: vec![content],
+                });
+            }
+            [Piece::Call, ..] => {
+                let call = calls.next()?;
+                let mut item = call_item(client, ids, call.id.clone(), &call.name, "completed");
+                item.set_arguments(call.arguments.clone());
+                output.push(item);
+            }
+            thoughts => {
+                let (own, rest) = details.split_at_checked(thoughts.len())?;
+                details = rest;
+                let texts = own.iter().filter_map(|detail| detail.text.clone());
+                let shown: Vec<_> = texts.filter(|text| !text.is_empty()).collect();
+                let shown = (client.summary && !shown.is_empty()).then(|| shown.join("\n"));
+                output.push(Item::Reasoning {
+                    id: ids.next(client, "rs_"),
+                    summary: shown
+                        .map(|text| Part::SummaryText { text })
+                        .into_iter()
+                        .collect(),
+                    encrypted_content: client.encrypted.then(|| seal(own)),
+                });
+            }
+        }
+    }
+    if let Some(refusal) = answer.refusal.clone() {
+        output.push(Item::Message {
+            id: ids.next(client, "msg_"),
+            status: "completed",
+            role: "assistant",
+            content: vec![Part::Refusal { refusal }],
+        });
+    }
+    Some(output)
+}
+
+/// The items of an answer: reasoning, a message, calls.
+fn items(client: &ResponsesClient, ids: &mut Ids, answer: &mut Answer) -> Vec<Item> {
     let mut output = Vec::new();
     let refused = answer.refusal.is_some();
-    let (status, incomplete) = outcome(answer.finish, refused);
-    let mut details = answer.details;
+    let mut details = std::mem::take(&mut answer.details);
     if let (Some(text), true) = (&answer.reasoning, details.is_empty()) {
         details.push(plain_detail(text.clone()));
     }
@@ -233,7 +297,7 @@ pub(super) fn answer(client: &ResponsesClient, answer: Answer) -> String {
     });
     details.extend(signed);
     if answer.reasoning.is_some() || !details.is_empty() {
-        let shown = answer.reasoning.filter(|_| client.summary);
+        let shown = answer.reasoning.take().filter(|_| client.summary);
         output.push(Item::Reasoning {
             id: ids.next(client, "rs_"),
             summary: shown
@@ -245,9 +309,12 @@ pub(super) fn answer(client: &ResponsesClient, answer: Answer) -> String {
     }
     let mut content = Vec::new();
     let nothing_else = answer.tool_calls.is_empty() && !refused;
-    let text = answer.text.map(|text| match client.json_object {
-        true => without_fence(&text).to_owned(),
-        false => text,
+    let text = answer.text.take().map(|text| {
+        if client.json_object {
+            without_fence(&text).to_owned()
+        } else {
+            text
+        }
     });
     let text = text.filter(|text| !text.is_empty() || nothing_else);
     if let Some(text) = text.or_else(|| nothing_else.then(String::new)) {
@@ -261,7 +328,12 @@ pub(super) fn answer(client: &ResponsesClient, answer: Answer) -> String {
             logprobs: flat_logprobs(answer.logprobs.as_deref()),
         });
     }
-    content.extend(answer.refusal.map(|refusal| Part::Refusal { refusal }));
+    content.extend(
+        answer
+            .refusal
+            .take()
+            .map(|refusal| Part::Refusal { refusal }),
+    );
     if !content.is_empty() {
         output.push(Item::Message {
             id: ids.next(client, "msg_"),
@@ -270,11 +342,22 @@ pub(super) fn answer(client: &ResponsesClient, answer: Answer) -> String {
             content,
         });
     }
-    for call in answer.tool_calls {
-        let mut item = call_item(client, &mut ids, call.id, &call.name, "completed");
+    for call in std::mem::take(&mut answer.tool_calls) {
+        let mut item = call_item(client, ids, call.id, &call.name, "completed");
         item.set_arguments(call.arguments);
         output.push(item);
     }
+    output
+}
+
+/// Writes a whole response.
+pub(super) fn answer(client: &ResponsesClient, mut answer: Answer) -> String {
+    let (status, incomplete) = outcome(answer.finish, answer.refusal.is_some());
+    let mut ids = Ids::default();
+    let mut output = match in_turns(client, &mut ids, &answer) {
+        Some(output) => output,
+        None => items(client, &mut ids, &mut answer),
+    };
     if incomplete.is_some()
         && let Some(last) = output.last_mut()
     {

@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::items::is_of_hosted_tool;
 use crate::codec::json::{Object, fields, raw};
 use crate::dialect::hub::{Answer, Detail, Finish, Piece, ToolCall, Usage};
 use crate::dialect::openai::error_member;
@@ -267,6 +268,7 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
                     extra: None,
                 });
             }
+            hosted if is_of_hosted_tool(hosted) => {}
             _ => strange = true,
         }
     }

@@ -69,18 +69,8 @@ pub fn read_request<'a>(
     }
 
     let instructions = body.take("instructions");
-    let mut messages = Vec::new();
-    if let Some(raw) = &instructions {
-        let mut message = Message::new(Place("instructions", 0), Role::System);
-        message.plain = true;
-        message.content = vec![Part::text(json::text(raw, &"instructions")?)];
-        messages.push(message);
-    }
-    let input = body.take("input").ok_or_else(|| Error::Missing {
-        param: "input".to_owned(),
-    })?;
     let mut items = Report::default();
-    read_input(&input, &mut messages, &mut items)?;
+    let messages = read_messages(&mut body, instructions.as_ref(), &mut items)?;
     dropped.append(&mut items.dropped);
 
     let max_output_tokens: Option<u64> = body.read("", "max_output_tokens")?;
@@ -96,7 +86,7 @@ pub fn read_request<'a>(
     if let Some(parallel) = parallel {
         fields.push("parallel_tool_calls", Cow::Owned(raw(&parallel)));
     }
-    let (top_logprobs, encrypted) = read_include(&mut body, &mut fields, stream, &mut dropped)?;
+    let include = read_include(&mut body, &mut fields, stream, &mut dropped)?;
     let text = read_text(&mut body, &mut fields, &mut dropped)?;
     let (effort, summary) = read_reasoning(&mut body, &mut fields, &mut dropped)?;
     let read = read_tools(&mut body, provider, to)?;
@@ -125,27 +115,15 @@ pub fn read_request<'a>(
     } = read;
     dropped.append(&mut lost);
     changed.append(&mut items.changed);
-    let max_tool_calls = body.read("", "max_tool_calls")?;
-    if max_tool_calls.is_some() {
-        dropped.push("max_tool_calls".to_owned());
-    }
-    let truncation: Option<String> = body.read("", "truncation")?;
-    if truncation.as_deref() == Some("auto") {
-        dropped.push("truncation".to_owned());
-    }
-    dropped.extend(
-        body.fields
-            .iter()
-            .filter(|field| field.value.get() != "null")
-            .map(|field| field.name.to_string()),
-    );
+    let (max_tool_calls, truncation) = read_rest(&mut body, &mut dropped)?;
 
     let client = ResponsesClient {
         stamp,
         provider,
         model: model.to_string(),
         summary: summary.is_some(),
-        encrypted,
+        encrypted: include.encrypted,
+        includes_logprobs: include.logprobs,
         json_object: text.get().contains("\"json_object\""),
         names,
         places,
@@ -159,7 +137,7 @@ pub fn read_request<'a>(
             service_tier: shared.service_tier,
             temperature: shared.temperature,
             top_p: shared.top_p,
-            top_logprobs,
+            top_logprobs: include.top_logprobs,
             text,
             tool_choice: choice.map(Cow::into_owned),
             tools: flat,
@@ -180,6 +158,48 @@ pub fn read_request<'a>(
         changed,
     };
     Ok((request, client))
+}
+
+/// Reads what a response repeats and no provider is given, and names it and all else that is left.
+fn read_rest(
+    body: &mut Object<'_>,
+    dropped: &mut Vec<String>,
+) -> Result<(Option<u64>, Option<String>), Error> {
+    let max_tool_calls = body.read("", "max_tool_calls")?;
+    if max_tool_calls.is_some() {
+        dropped.push("max_tool_calls".to_owned());
+    }
+    let truncation: Option<String> = body.read("", "truncation")?;
+    if truncation.as_deref() == Some("auto") {
+        dropped.push("truncation".to_owned());
+    }
+    dropped.extend(
+        body.fields
+            .iter()
+            .filter(|field| field.value.get() != "null")
+            .map(|field| field.name.to_string()),
+    );
+    Ok((max_tool_calls, truncation))
+}
+
+/// Reads the instructions and the items. What of these no provider is given is named in `report`.
+fn read_messages<'a>(
+    body: &mut Object<'a>,
+    instructions: Option<&Raw<'a>>,
+    report: &mut Report,
+) -> Result<Vec<Message<'a>>, Error> {
+    let mut messages = Vec::new();
+    if let Some(raw) = instructions {
+        let mut message = Message::new(Place("instructions", 0), Role::System);
+        message.plain = true;
+        message.content = vec![Part::text(json::text(raw, &"instructions")?)];
+        messages.push(message);
+    }
+    let input = body.take("input").ok_or_else(|| Error::Missing {
+        param: "input".to_owned(),
+    })?;
+    read_input(&input, &mut messages, report)?;
+    Ok(messages)
 }
 
 /// Refuses what needs something the gateway does not have.
@@ -232,19 +252,27 @@ fn read_shared<'a>(body: &mut Object<'a>, fields: &mut Object<'a>) -> Result<Sha
     Ok(shared)
 }
 
-/// Reads `include` and `top_logprobs`: how many log probabilities, and whether reasoning is given
-/// for taking back.
+/// What is to stand in the response beside its items.
+struct Include {
+    top_logprobs: u64,
+    /// Whether `include` asks for log probabilities.
+    logprobs: bool,
+    /// Whether reasoning is given for taking back.
+    encrypted: bool,
+}
+
+/// Reads `include` and `top_logprobs`.
 fn read_include<'a>(
     body: &mut Object<'a>,
     fields: &mut Object<'a>,
     stream: bool,
     dropped: &mut Vec<String>,
-) -> Result<(u64, bool), Error> {
+) -> Result<Include, Error> {
+    const LOGPROBS: &str = "message.output_text.logprobs";
+    const SEALED: &str = "reasoning.encrypted_content";
     let top_logprobs = body.read("", "top_logprobs")?.unwrap_or(0_u64);
     let include: Vec<String> = body.read("", "include")?.unwrap_or_default();
     let wants = |name: &str| include.iter().any(|entry| entry == name);
-    const LOGPROBS: &str = "message.output_text.logprobs";
-    const SEALED: &str = "reasoning.encrypted_content";
     let asked = wants(LOGPROBS);
     // Log probabilities come with a whole answer only.
     if stream && top_logprobs > 0 {
@@ -260,7 +288,11 @@ fn read_include<'a>(
     if !stream && top_logprobs > 0 {
         fields.push("top_logprobs", Cow::Owned(raw(&top_logprobs)));
     }
-    Ok((top_logprobs, wants(SEALED)))
+    Ok(Include {
+        top_logprobs,
+        logprobs: asked,
+        encrypted: wants(SEALED),
+    })
 }
 
 /// Reads `text`; gives back what a response repeats of it.

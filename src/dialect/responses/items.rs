@@ -42,6 +42,11 @@ const HOSTED: [&str; 23] = [
     "web_search_call",
 ];
 
+/// Whether an item of this type is of a hosted tool.
+pub(super) fn is_of_hosted_tool(kind: &str) -> bool {
+    HOSTED.contains(&kind)
+}
+
 /// Reads `input`: a text, or a list of items. What other providers cannot be given is named in
 /// `report`.
 pub(super) fn read_input<'a>(
@@ -116,7 +121,7 @@ impl<'a> Reader<'a, '_> {
                     "the gateway keeps no items for this provider; send the item itself.",
                 ));
             }
-            hosted if HOSTED.contains(&hosted) => {
+            hosted if is_of_hosted_tool(hosted) => {
                 self.report.dropped.push(format!("input.{hosted}"));
                 return Ok(());
             }

@@ -63,6 +63,10 @@ pub fn in_order(response: &[u8]) -> Option<InOrder> {
 
 /// Responses as a client speaks it; holds what its answer repeats of the request.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a choice of the client's that no other depends on"
+)]
 pub struct ResponsesClient {
     /// Times and ids.
     pub stamp: Stamp,
@@ -74,6 +78,8 @@ pub struct ResponsesClient {
     pub summary: bool,
     /// Whether reasoning is given for taking back.
     pub encrypted: bool,
+    /// Whether it asked for log probabilities by `include`.
+    pub includes_logprobs: bool,
     /// Whether it asked for a JSON object that the provider was only told to write.
     pub json_object: bool,
     names: tools::Names,
@@ -87,6 +93,9 @@ impl ResponsesClient {
     /// places in the provider's list where some are of a namespace or were left out.
     #[must_use]
     pub fn own_name(&self, name: &str) -> String {
+        if name == "logprobs" && !self.includes_logprobs {
+            return "top_logprobs".to_owned();
+        }
         let own = own_name(name);
         let place = own.strip_prefix("tools[").and_then(|rest| {
             let (at, member) = rest.split_once(']')?;

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::answer_in::{
     Item, Lenient, NOTHING_KNOWN, Response, finish, nested_annotation, seconds, unfinished,
 };
+use super::items::is_of_hosted_tool;
 use crate::codec::sse;
 use crate::dialect::hub::{Event, Finish, Usage};
 use crate::dialect::openai::read_error;
@@ -48,6 +49,10 @@ struct Call {
 }
 
 /// Reads the events of one stream.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a thing that was seen or was not, in any order"
+)]
 pub(super) struct FromResponses {
     provider: &'static str,
     started: bool,
@@ -166,6 +171,7 @@ impl FromResponses {
                 out.extend(item.detail(at).map(Event::Detail));
             }
             "message" | "reasoning" => {}
+            hosted if is_of_hosted_tool(hosted) => {}
             _ => self.strange = true,
         }
     }
@@ -212,10 +218,9 @@ impl FromResponses {
         let at = wire.output_index.unwrap_or(0);
         if let (Some(at), Some(item)) = (wire.output_index, &wire.item.0)
             && let Some(id) = &item.id
+            && self.places.insert(id.clone(), at).is_none()
         {
-            if self.places.insert(id.clone(), at).is_none() {
-                self.named += id.len();
-            }
+            self.named += id.len();
         }
         let delta = wire.delta.0.filter(|delta| !delta.is_empty());
         match wire.kind.as_str() {

@@ -51,13 +51,16 @@ fn walk(node: &mut Value, root: bool) {
                 "properties" | "patternProperties" | "$defs" | "definitions",
                 Value::Object(members),
             ) => {
-                members.values_mut().for_each(|member| walk(member, false));
+                for member in members.values_mut() {
+                    walk(member, false);
+                }
             }
             ("anyOf" | "allOf" | "prefixItems" | "items", Value::Array(nodes)) => {
-                nodes.iter_mut().for_each(|one| walk(one, false));
+                for one in nodes {
+                    walk(one, false);
+                }
             }
-            ("items", one) => walk(one, false),
-            ("additionalProperties", one @ Value::Object(_)) => walk(one, false),
+            ("items", one) | ("additionalProperties", one @ Value::Object(_)) => walk(one, false),
             _ => {}
         }
     }

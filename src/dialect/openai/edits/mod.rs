@@ -115,15 +115,24 @@ impl<'a> Edit<'_> {
             if is_null(&field) {
                 continue;
             }
-            self.report.changed.push((*from).to_owned());
             match other {
                 // Said twice, the newer name of the limit counts; else the provider's own.
                 Some(other) => {
-                    if let Some(own) = request.fields.get_mut(other)
-                        && (*from == "max_completion_tokens" || is_null(own))
-                    {
+                    let Some(own) = request.fields.get_mut(other) else {
+                        continue;
+                    };
+                    let wins = *from == "max_completion_tokens" || is_null(own);
+                    if wins {
+                        self.report.changed.push((*from).to_owned());
+                    }
+                    if !is_null(own) && own.value.get() != field.value.get() {
+                        let lost = if wins { to } else { from };
+                        self.report.dropped.push((*lost).to_owned());
+                    }
+                    if wins {
                         own.value = field.value;
                     }
+                    continue;
                 }
                 None => request.fields.insert(
                     at,
@@ -133,6 +142,7 @@ impl<'a> Edit<'_> {
                     },
                 ),
             }
+            self.report.changed.push((*from).to_owned());
         }
     }
 

@@ -279,7 +279,9 @@ fn only_texts(object: &mut Map<String, Value>, notes: &mut Vec<String>) {
     if let Some(kind) = kind.filter(|_| alike && !object.contains_key("anyOf")) {
         object.entry("type").or_insert_with(|| kind.into());
     }
-    let texts = kind == Some("string") && alike;
+    // Gemini refuses an empty text among them.
+    let empty = values.iter().any(|value| value.as_str() == Some(""));
+    let texts = kind == Some("string") && alike && !empty;
     if texts && object.get("type").and_then(Value::as_str) == Some("string") {
         object.insert("enum".to_owned(), Value::Array(values));
     } else {

@@ -428,6 +428,24 @@ impl ChatRelay {
         !object || id != Some(&who.id) || created != Some(&who.created) || model != Some(&who.model)
     }
 
+    /// Where the choice of this index stands among those that were seen.
+    fn place_of_choice(&mut self, index: u64) -> Result<usize, Error> {
+        if let Some(at) = self.choices.iter().position(|choice| choice.index == index) {
+            return Ok(at);
+        }
+        if self.choices.len() >= MAX_CHOICES {
+            return Err(Error::BadAnswer {
+                provider: self.name,
+                reason: "it has too many choices".to_owned(),
+            });
+        }
+        self.choices.push(Choice {
+            index,
+            ..Choice::default()
+        });
+        Ok(self.choices.len() - 1)
+    }
+
     /// Sees to a choice; `after` gets what is to be said behind the event.
     fn choice(&mut self, probe: &ProbeChoice<'_>, after: &mut Vec<u8>) -> Result<ChoiceFix, Error> {
         let mut fix = ChoiceFix::default();
@@ -435,22 +453,7 @@ impl ChatRelay {
         if probe.index.is_none() {
             fix.index = Some(index);
         }
-        let at = match self.choices.iter().position(|choice| choice.index == index) {
-            Some(at) => at,
-            None if self.choices.len() >= MAX_CHOICES => {
-                return Err(Error::BadAnswer {
-                    provider: self.name,
-                    reason: "it has too many choices".to_owned(),
-                });
-            }
-            None => {
-                self.choices.push(Choice {
-                    index,
-                    ..Choice::default()
-                });
-                self.choices.len() - 1
-            }
-        };
+        let at = self.place_of_choice(index)?;
         let broken = |reason: &str| Error::BadAnswer {
             provider: self.name,
             reason: reason.to_owned(),
