@@ -715,6 +715,15 @@ async fn an_empty_list_of_tools_is_no_list() {
             "{model}"
         );
     }
+    // Where Responses are relayed, strict providers refuse it as well.
+    let (server, gateway) = gateway();
+    let body = json!({"model": "mistral/m", "input": "Hi", "tools": [], "tool_choice": "auto"});
+    assert_eq!(gateway.responses(body).await.status, 200);
+    let seen = server.requests().pop().unwrap().json();
+    assert!(
+        seen.get("tools").is_none() && seen.get("tool_choice").is_none(),
+        "{seen}"
+    );
 }
 
 #[actix_web::test]

@@ -1,5 +1,7 @@
 //! A text in which one piece was replaced, without a copy of the rest. Pure.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use bytes::{Bytes, BytesMut};
 
 /// A text for a provider: as it came, or with another piece in its middle.
@@ -44,6 +46,22 @@ impl Spliced {
     pub fn take(&mut self, most: usize) -> Option<Bytes> {
         let part = self.0.iter_mut().find(|part| !part.is_empty())?;
         Some(part.split_to(part.len().min(most)))
+    }
+
+    /// What tells it from others, as far as that can be seen without reading a long text: its length, how it
+    /// begins and how it ends.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        const BEGINNING: usize = 1 << 10;
+        const END: usize = 4 << 10;
+        let mut hasher = DefaultHasher::new();
+        self.len().hash(&mut hasher);
+        for part in &self.0 {
+            let beginning = part.get(..BEGINNING).unwrap_or(part);
+            let end = part.get(part.len().saturating_sub(END)..);
+            (beginning, end).hash(&mut hasher);
+        }
+        hasher.finish()
     }
 
     /// All of it in one piece.

@@ -11,9 +11,10 @@ use super::{AppState, Refused, Reply};
 use crate::codec::json::{Object, raw};
 use crate::dialect::Report;
 use crate::dialect::hub::Memory;
+use crate::dialect::openai::without_empty_tools;
 use crate::dialect::responses::{ResponsesProvider, own_name, read_request};
 use crate::error::Error;
-use crate::providers::Responses;
+use crate::providers::{Responses, Speaks};
 use crate::routing::Target;
 
 /// Answers a Responses request: relayed to a provider that has them, translated for the others.
@@ -41,10 +42,15 @@ fn plan(asked: &Asked) -> Result<Plan, Error> {
     }
     // To say nothing is to ask that the response be kept, which such a provider refuses.
     let mut report = Report::default();
-    let body = if provider.stateless && object.get("store").is_none() {
+    let strict = matches!(provider.speaks, Speaks::Chat(chat) if chat.members.is_some());
+    let mut edited = strict && without_empty_tools(&mut object);
+    if provider.stateless && object.get("store").is_none() {
         report.changed.push("store".to_owned());
         object.take("store");
         object.push("store", Cow::Owned(raw(&false)));
+        edited = true;
+    }
+    let body = if edited {
         rewritten(&object, &target.model)
     } else {
         relayed(&asked.body, &object, &model, &target.model)

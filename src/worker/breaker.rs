@@ -7,6 +7,10 @@
 //! is let through to see whether the provider is back; the first that succeeds closes it. A new one
 //! is let through however long the last takes: a model may think for a minute, and one that hangs
 //! must not keep the circuit open.
+//!
+//! Callers may share a key, and then they are one caller here. So a circuit also looks at what failed: where
+//! that was one and the same request each time, another one sees by itself whether the provider is back,
+//! and where it succeeds, the one request alone is kept out.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -56,13 +60,15 @@ impl Breakers {
         }
     }
 
-    /// Lets a call for `model` through; `at` gives the time, which mostly is not needed.
+    /// Lets a call for `model` through; `request` gives its fingerprint and `at` the time, which mostly are
+    /// not needed.
     ///
     /// # Errors
     /// How long until the next one is let through.
     pub fn admit(
         &mut self,
         model: &str,
+        request: impl FnOnce() -> u64,
         at: impl FnOnce() -> Duration,
     ) -> Result<Ticket, Duration> {
         if self.of.is_empty() {
@@ -76,7 +82,7 @@ impl Breakers {
             self.of.remove(model);
             return Ok(Ticket(0));
         }
-        breaker.admit(at)
+        breaker.admit(request(), at)
     }
 
     /// A call that was let through ended; `at` gives the time. What the circuit lets through, where
@@ -86,6 +92,7 @@ impl Breakers {
         model: &str,
         ticket: Ticket,
         outcome: Outcome,
+        request: impl FnOnce() -> u64,
         at: impl FnOnce() -> Duration,
     ) -> Option<Circuit> {
         if self.of.is_empty() && outcome != Outcome::Failed {
@@ -106,7 +113,7 @@ impl Breakers {
             self.of.insert(model.into(), Breaker::new(self.settings));
         }
         let breaker = self.of.get_mut(model)?;
-        let changed = breaker.ended(ticket, outcome, at);
+        let changed = breaker.ended(ticket, outcome, request(), at);
         changed.then(|| breaker.circuit())
     }
 
@@ -143,11 +150,41 @@ pub struct Breaker {
     /// When the next call is let through, while open.
     next: Option<Duration>,
     probing: bool,
+    /// What failed.
+    culprit: Culprit,
+    /// The same as `next`, for every request but the one that failed each time.
+    next_other: Duration,
+    /// Whether another request than that one succeeded, so that others are let through.
+    spares_others: bool,
     /// Attempts that ended and those of them that failed, in this half of the window and in the
     /// one before: the rate is taken over both.
     now: Half,
     before: Half,
     half: u128,
+}
+
+/// Which requests failed since the last attempt that was the first to fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Culprit {
+    None,
+    /// One, each time.
+    One(u64),
+    Several,
+}
+
+impl Culprit {
+    fn with(self, request: u64) -> Self {
+        match self {
+            Self::None => Self::One(request),
+            Self::One(known) if known == request => self,
+            Self::One(_) | Self::Several => Self::Several,
+        }
+    }
+
+    /// Whether what failed each time was another request.
+    fn is_other_than(self, request: u64) -> bool {
+        matches!(self, Self::One(known) if known != request)
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -165,6 +202,9 @@ impl Breaker {
             epoch: 0,
             next: None,
             probing: false,
+            culprit: Culprit::None,
+            next_other: Duration::ZERO,
+            spares_others: false,
             now: Half::default(),
             before: Half::default(),
             half: 0,
@@ -175,8 +215,14 @@ impl Breaker {
     ///
     /// # Errors
     /// How long until the next one is let through.
-    pub fn admit(&mut self, at: Duration) -> Result<Ticket, Duration> {
-        if let Some(next) = self.next {
+    pub fn admit(&mut self, request: u64, at: Duration) -> Result<Ticket, Duration> {
+        if self.next.is_some() && self.culprit.is_other_than(request) {
+            let wait = self.next_other.saturating_sub(at);
+            if !self.spares_others && !wait.is_zero() {
+                return Err(wait);
+            }
+            self.next_other = at + self.settings.open;
+        } else if let Some(next) = self.next {
             let wait = next.saturating_sub(at);
             if !wait.is_zero() {
                 return Err(wait);
@@ -188,11 +234,20 @@ impl Breaker {
     }
 
     /// A call that was let through ended at `at`. Says whether the circuit changed.
-    pub fn ended(&mut self, ticket: Ticket, outcome: Outcome, at: Duration) -> bool {
+    pub fn ended(&mut self, ticket: Ticket, outcome: Outcome, request: u64, at: Duration) -> bool {
         if ticket.0 != self.epoch || self.settings.error_percent == 0 {
             return false;
         }
-        if self.next.is_some() {
+        let other = self.culprit.is_other_than(request);
+        if self.next.is_some() && other && !self.spares_others {
+            match outcome {
+                Outcome::Unknown => {}
+                Outcome::Failed => self.culprit = Culprit::Several,
+                Outcome::Answered => self.spares_others = true,
+            }
+            return false;
+        }
+        if self.next.is_some() && !(other && self.spares_others) {
             self.probing = false;
             match outcome {
                 Outcome::Unknown => return false,
@@ -211,6 +266,11 @@ impl Breaker {
         }
         let failed = outcome == Outcome::Failed;
         self.turn(at);
+        if failed && !self.spares_others {
+            let first = self.now.failed == 0 && self.before.failed == 0;
+            let known = if first { Culprit::None } else { self.culprit };
+            self.culprit = known.with(request);
+        }
         self.now.ended = self.now.ended.saturating_add(1);
         self.now.failed = self.now.failed.saturating_add(u32::from(failed));
         let ended = self.now.ended.saturating_add(self.before.ended);
@@ -218,8 +278,13 @@ impl Breaker {
         let rate =
             u64::from(errors) * 100 >= u64::from(ended) * u64::from(self.settings.error_percent);
         if failed && rate && ended >= self.settings.min_attempts {
+            if self.spares_others {
+                // The others fail as well.
+                self.culprit = Culprit::Several;
+            }
+            let was_open = self.next.is_some();
             self.change(Some(at + self.settings.open));
-            return true;
+            return !was_open;
         }
         false
     }
@@ -249,6 +314,8 @@ impl Breaker {
     fn change(&mut self, next: Option<Duration>) {
         self.epoch += 1;
         self.next = next;
+        self.next_other = Duration::ZERO;
+        self.spares_others = false;
         self.probing = false;
         self.now = Half::default();
         self.before = Half::default();
@@ -285,6 +352,13 @@ mod tests {
         Duration::from_millis(millis)
     }
 
+    /// The fingerprint of all requests that are not told apart.
+    const SAME: u64 = 7;
+
+    fn same() -> u64 {
+        SAME
+    }
+
     fn outcome(failed: bool) -> Outcome {
         if failed {
             Outcome::Failed
@@ -294,8 +368,8 @@ mod tests {
     }
 
     fn run(breaker: &mut Breaker, at: u64, failed: bool) -> bool {
-        let ticket = breaker.admit(ms(at)).unwrap();
-        breaker.ended(ticket, outcome(failed), ms(at))
+        let ticket = breaker.admit(SAME, ms(at)).unwrap();
+        breaker.ended(ticket, outcome(failed), SAME, ms(at))
     }
 
     fn opened() -> Breaker {
@@ -320,39 +394,39 @@ mod tests {
     #[test]
     fn while_open_one_call_in_each_interval_is_let_through() {
         let mut breaker = opened();
-        assert_eq!(breaker.admit(ms(4)), Err(ms(999)));
-        let probe = breaker.admit(ms(1003)).unwrap();
+        assert_eq!(breaker.admit(SAME, ms(4)), Err(ms(999)));
+        let probe = breaker.admit(SAME, ms(1003)).unwrap();
         assert_eq!(breaker.circuit(), Circuit::HalfOpen);
-        assert_eq!(breaker.admit(ms(1004)), Err(ms(999)), "one at a time");
-        assert!(!breaker.ended(probe, Outcome::Failed, ms(1500)));
+        assert_eq!(breaker.admit(SAME, ms(1004)), Err(ms(999)), "one at a time");
+        assert!(!breaker.ended(probe, Outcome::Failed, SAME, ms(1500)));
         assert_eq!(breaker.circuit(), Circuit::Open);
         assert_eq!(
-            breaker.admit(ms(2499)),
+            breaker.admit(SAME, ms(2499)),
             Err(ms(1)),
             "a failure begins a new interval"
         );
-        let probe = breaker.admit(ms(2500)).unwrap();
-        assert!(breaker.ended(probe, Outcome::Answered, ms(2600)));
+        let probe = breaker.admit(SAME, ms(2500)).unwrap();
+        assert!(breaker.ended(probe, Outcome::Answered, SAME, ms(2600)));
         assert_eq!(breaker.circuit(), Circuit::Closed);
-        assert!(breaker.admit(ms(2601)).is_ok());
+        assert!(breaker.admit(SAME, ms(2601)).is_ok());
     }
 
     #[test]
     fn a_probe_that_hangs_does_not_keep_it_open() {
         let mut breaker = opened();
-        breaker.admit(ms(1003)).unwrap();
-        let second = breaker.admit(ms(2003)).unwrap();
-        assert!(breaker.ended(second, Outcome::Answered, ms(2100)));
+        breaker.admit(SAME, ms(1003)).unwrap();
+        let second = breaker.admit(SAME, ms(2003)).unwrap();
+        assert!(breaker.ended(second, Outcome::Answered, SAME, ms(2100)));
     }
 
     #[test]
     fn an_answer_from_before_does_not_close_it() {
         let mut breaker = Breaker::new(SETTINGS);
-        let long = breaker.admit(ms(0)).unwrap();
+        let long = breaker.admit(SAME, ms(0)).unwrap();
         for at in 0..4 {
             run(&mut breaker, at, true);
         }
-        assert!(!breaker.ended(long, Outcome::Answered, ms(5)));
+        assert!(!breaker.ended(long, Outcome::Answered, SAME, ms(5)));
         assert_eq!(breaker.circuit(), Circuit::Open);
     }
 
@@ -370,8 +444,8 @@ mod tests {
     fn a_model_that_fails_shuts_out_no_other_and_names_make_no_circuits_without_end() {
         let mut breakers = Breakers::new(SETTINGS);
         let mut run = |model: &str, at: u64, failed: bool| {
-            let ticket = breakers.admit(model, || ms(at)).ok()?;
-            breakers.ended(model, ticket, outcome(failed), || ms(at))
+            let ticket = breakers.admit(model, same, || ms(at)).ok()?;
+            breakers.ended(model, ticket, outcome(failed), same, || ms(at))
         };
         for at in 0..3 {
             assert_eq!(run("broken", at, true), None);
@@ -380,17 +454,17 @@ mod tests {
         assert_eq!(run("broken", 3, true), Some(Circuit::Open));
         assert_eq!(breakers.worst(ms(4)), Circuit::Open);
         assert_eq!(breakers.failing(ms(4)).collect::<Vec<_>>(), ["broken"]);
-        assert!(breakers.admit("good", || ms(4)).is_ok());
-        assert!(breakers.admit("broken", || ms(4)).is_err());
+        assert!(breakers.admit("good", same, || ms(4)).is_ok());
+        assert!(breakers.admit("broken", same, || ms(4)).is_err());
         for n in 0..1000 {
             let name = format!("made-up-{n}");
-            let ticket = breakers.admit(&name, || ms(5)).unwrap();
-            breakers.ended(&name, ticket, Outcome::Failed, || ms(5));
+            let ticket = breakers.admit(&name, same, || ms(5)).unwrap();
+            breakers.ended(&name, ticket, Outcome::Failed, same, || ms(5));
         }
         assert_eq!(breakers.of.len(), MOST);
         let late = || ms(60_000);
-        let ticket = breakers.admit("new", late).unwrap();
-        breakers.ended("new", ticket, Outcome::Failed, late);
+        let ticket = breakers.admit("new", same, late).unwrap();
+        breakers.ended("new", ticket, Outcome::Failed, same, late);
         assert_eq!(breakers.of.len(), 1, "those that have rested are forgotten");
     }
 
@@ -398,13 +472,13 @@ mod tests {
     fn an_open_circuit_that_nobody_asks_for_is_forgotten() {
         let mut breakers = Breakers::new(SETTINGS);
         for at in 0..4 {
-            let ticket = breakers.admit("broken", || ms(at)).unwrap();
-            breakers.ended("broken", ticket, Outcome::Failed, || ms(at));
+            let ticket = breakers.admit("broken", same, || ms(at)).unwrap();
+            breakers.ended("broken", ticket, Outcome::Failed, same, || ms(at));
         }
         assert_eq!(breakers.worst(ms(11_000)), Circuit::Open);
         assert_eq!(breakers.worst(ms(11_004)), Circuit::Closed);
         assert_eq!(breakers.failing(ms(11_004)).count(), 0);
-        assert!(breakers.admit("broken", || ms(11_004)).is_ok());
+        assert!(breakers.admit("broken", same, || ms(11_004)).is_ok());
         assert!(breakers.of.is_empty());
     }
 
@@ -412,14 +486,14 @@ mod tests {
     fn what_tells_nothing_neither_opens_nor_closes_it() {
         let mut breaker = Breaker::new(SETTINGS);
         for at in 0..100 {
-            let ticket = breaker.admit(ms(at)).unwrap();
-            assert!(!breaker.ended(ticket, Outcome::Unknown, ms(at)));
+            let ticket = breaker.admit(SAME, ms(at)).unwrap();
+            assert!(!breaker.ended(ticket, Outcome::Unknown, SAME, ms(at)));
         }
         let mut breaker = opened();
-        let probe = breaker.admit(ms(1003)).unwrap();
-        assert!(!breaker.ended(probe, Outcome::Unknown, ms(1004)));
+        let probe = breaker.admit(SAME, ms(1003)).unwrap();
+        assert!(!breaker.ended(probe, Outcome::Unknown, SAME, ms(1004)));
         assert_eq!(breaker.circuit(), Circuit::Open);
-        assert!(breaker.admit(ms(1005)).is_err());
+        assert!(breaker.admit(SAME, ms(1005)).is_err());
     }
 
     #[test]
@@ -431,5 +505,52 @@ mod tests {
         for at in 0..100 {
             assert!(!run(&mut breaker, at, true));
         }
+    }
+
+    #[test]
+    fn one_request_that_fails_each_time_keeps_itself_out_alone() {
+        const OTHER: u64 = 8;
+        let mut breaker = opened();
+        let probe = breaker.admit(OTHER, ms(4)).unwrap();
+        assert!(breaker.admit(OTHER, ms(5)).is_err(), "one at a time");
+        assert!(!breaker.ended(probe, Outcome::Answered, OTHER, ms(6)));
+        for at in 7..500 {
+            let ticket = breaker.admit(OTHER + at, ms(at)).unwrap();
+            breaker.ended(ticket, Outcome::Answered, OTHER + at, ms(at));
+            assert!(breaker.admit(SAME, ms(at)).is_err());
+        }
+        // When the others fail as well, the provider is to blame.
+        let fails = |breaker: &mut Breaker, at: u64| {
+            let ticket = breaker.admit(OTHER + at, ms(at))?;
+            breaker.ended(ticket, Outcome::Failed, OTHER + at, ms(at));
+            Ok::<_, Duration>(())
+        };
+        let refused = (500..2000).find(|at| fails(&mut breaker, *at).is_err());
+        assert!(refused.is_some_and(|at| at < 1100), "{refused:?}");
+        assert!(breaker.admit(SAME, ms(refused.unwrap())).is_err());
+    }
+
+    #[test]
+    fn another_request_that_fails_as_well_opens_it_for_all() {
+        let mut breaker = opened();
+        let probe = breaker.admit(8, ms(4)).unwrap();
+        breaker.ended(probe, Outcome::Failed, 8, ms(5));
+        for request in [SAME, 8, 9] {
+            assert!(breaker.admit(request, ms(900)).is_err());
+        }
+        let probe = breaker.admit(9, ms(1003)).unwrap();
+        assert!(breaker.admit(10, ms(1004)).is_err());
+        assert!(breaker.ended(probe, Outcome::Answered, 9, ms(1005)));
+        assert_eq!(breaker.circuit(), Circuit::Closed);
+    }
+
+    #[test]
+    fn what_tells_nothing_of_another_request_is_asked_once_in_an_interval() {
+        let mut breaker = opened();
+        let probe = breaker.admit(8, ms(4)).unwrap();
+        breaker.ended(probe, Outcome::Unknown, 8, ms(5));
+        assert!(breaker.admit(8, ms(6)).is_err());
+        assert_eq!(breaker.circuit(), Circuit::Open);
+        assert!(breaker.admit(8, ms(1004)).is_ok());
     }
 }

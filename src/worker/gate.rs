@@ -152,13 +152,18 @@ impl Gate {
         own.budget.spend(now, callers.min(MOST_PARTS))
     }
 
-    /// Asks the circuit of a caller and a model.
+    /// Asks the circuit of a caller and a model; `request` gives the fingerprint of what is asked.
     ///
     /// # Errors
     /// How long it stays open.
-    pub(super) fn admit(&self, caller: CallerId, model: &str) -> Result<Ticket, Duration> {
+    pub(super) fn admit(
+        &self,
+        caller: CallerId,
+        model: &str,
+        request: impl FnOnce() -> u64,
+    ) -> Result<Ticket, Duration> {
         match self.inner().callers.get_mut(&caller) {
-            Some(own) => own.breakers.admit(model, || self.now()),
+            Some(own) => own.breakers.admit(model, request, || self.now()),
             None => Ok(Ticket::default()),
         }
     }
@@ -170,6 +175,7 @@ impl Gate {
         model: &str,
         ticket: Ticket,
         outcome: Outcome,
+        request: impl FnOnce() -> u64,
     ) -> Option<Circuit> {
         match outcome {
             Outcome::Failed => _ = self.failures.fetch_add(1, Ordering::Relaxed),
@@ -180,7 +186,8 @@ impl Gate {
         }
         let mut inner = self.inner();
         let own = inner.callers.get_mut(&caller)?;
-        own.breakers.ended(model, ticket, outcome, || self.now())
+        own.breakers
+            .ended(model, ticket, outcome, request, || self.now())
     }
 
     /// A slot, where one is free.
@@ -374,15 +381,15 @@ mod tests {
         let (bad, good) = (CallerId::of("bad"), CallerId::of("good"));
         for _ in 0..1000 {
             gate.earn(bad);
-            if let Ok(ticket) = gate.admit(bad, "m") {
-                gate.ended(bad, "m", ticket, Outcome::Failed);
+            if let Ok(ticket) = gate.admit(bad, "m", || 0) {
+                gate.ended(bad, "m", ticket, Outcome::Failed, || 0);
             }
             while gate.may_retry(bad) {}
         }
-        assert!(gate.admit(bad, "m").is_err());
+        assert!(gate.admit(bad, "m", || 0).is_err());
         assert_eq!(gate.failing(), ["m"]);
         gate.earn(good);
-        assert!(gate.admit(good, "m").is_ok());
+        assert!(gate.admit(good, "m", || 0).is_ok());
         assert!(gate.may_retry(good));
     }
 

@@ -252,7 +252,7 @@ impl Worker {
         }
         let ticket = self
             .gate
-            .admit(call.caller, &call.model)
+            .admit(call.caller, &call.model, || call.body.fingerprint())
             .map_err(|retry_after| Error::CircuitOpen {
                 provider,
                 retry_after,
@@ -294,7 +294,12 @@ impl Worker {
                 failure.outcome()
             }
         };
-        match self.gate.ended(call.caller, &call.model, ticket, outcome) {
+        let changed = self
+            .gate
+            .ended(call.caller, &call.model, ticket, outcome, || {
+                call.body.fingerprint()
+            });
+        match changed {
             None => {}
             Some(Circuit::Closed) => {
                 log::info!(

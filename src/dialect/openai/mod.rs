@@ -23,7 +23,7 @@ use crate::dialect::hub::{Answer, Usage};
 use crate::dialect::{Ingress, Stamp, StreamOut};
 
 pub(super) use edits::Ids;
-pub use edits::{Edited, gemini_schema, kimi_schema};
+pub use edits::{Edited, gemini_schema, kimi_schema, without_empty_tools};
 pub use error::{envelope, read_error};
 pub(super) use fence::{Fence, without_fence};
 pub use hidden::{chat_error, choice_error, error_member, responses_error, whole_error};

@@ -16,6 +16,8 @@ mod stream_out;
 mod tools;
 mod wire;
 
+use serde_json::value::RawValue;
+
 use crate::codec::scan::Scan;
 use crate::dialect::hub::{Answer, Memory, Request, Usage};
 use crate::dialect::openai::{read_error, responses_error};
@@ -159,13 +161,24 @@ impl Egress for ResponsesProvider {
 /// How our own `encrypted_content` begins.
 const SEALED: &str = "gw1.";
 
-/// Whether a JSON text is a response, in whatever state.
+/// Whether a JSON text is a response, in whatever state, or at least a completion: what a provider says in
+/// its own words goes through as it came.
 #[must_use]
 pub fn is_response(body: &[u8]) -> bool {
     #[derive(serde::Deserialize)]
-    struct Probe {
-        #[expect(dead_code, reason = "that it is there is all that counts")]
-        output: Vec<serde::de::IgnoredAny>,
+    struct Probe<'a> {
+        #[serde(default)]
+        output: Option<Vec<serde::de::IgnoredAny>>,
+        #[serde(default, borrow)]
+        choices: Vec<Choice<'a>>,
     }
-    serde_json::from_slice::<Probe>(body).is_ok()
+    #[derive(serde::Deserialize)]
+    struct Choice<'a> {
+        #[serde(borrow)]
+        message: &'a RawValue,
+    }
+    serde_json::from_slice::<Probe<'_>>(body).is_ok_and(|probe| {
+        let says = |choice: &Choice<'_>| choice.message.get().starts_with('{');
+        probe.output.is_some() || probe.choices.first().is_some_and(says)
+    })
 }

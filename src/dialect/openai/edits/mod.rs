@@ -23,6 +23,7 @@ use crate::error::Error;
 pub(in crate::dialect) use ids::Ids;
 pub use kimi::kimi_schema;
 pub use schema::gemini_schema;
+pub use tools::without_empty_tools;
 
 /// An edit under way.
 struct Edit<'e> {

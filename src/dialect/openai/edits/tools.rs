@@ -41,35 +41,8 @@ impl<'a> Edit<'_> {
         Ok(())
     }
 
-    /// An empty list says what no list says, but is refused, and so is what speaks of tools where
-    /// there are none.
     fn no_tools(&mut self, request: &mut Object<'a>) {
-        let is_empty = |list: &Raw<'_>| {
-            list.get()
-                .strip_prefix('[')
-                .is_some_and(|rest| rest.trim_start().starts_with(']'))
-        };
-        let mut any = false;
-        for name in ["tools", "functions"] {
-            if request.get(name).is_some_and(is_empty) {
-                request.take(name);
-                any = true;
-            }
-        }
-        if !any {
-            return;
-        }
-        self.edited = true;
-        if request.get("tools").is_some() || request.get("functions").is_some() {
-            return;
-        }
-        request.take("parallel_tool_calls");
-        for name in ["tool_choice", "function_call"] {
-            let idle = |choice: &Raw<'_>| matches!(choice.get(), "\"auto\"" | "\"none\"");
-            if request.get(name).is_some_and(idle) {
-                request.take(name);
-            }
-        }
+        self.edited |= without_empty_tools(request);
     }
 
     fn tool(&mut self, tool: &Raw<'a>, i: usize) -> Result<Changed<'a>, Error> {
@@ -141,4 +114,32 @@ enum Changed<'a> {
     Not,
     To(Raw<'a>),
     Out,
+}
+
+/// Takes empty lists of tools out, and tells whether there were any. An empty list says what no list
+/// says, but is refused, and so is what speaks of tools where there are none.
+pub fn without_empty_tools(request: &mut Object<'_>) -> bool {
+    let is_empty = |list: &Raw<'_>| {
+        list.get()
+            .strip_prefix('[')
+            .is_some_and(|rest| rest.trim_start().starts_with(']'))
+    };
+    let mut any = false;
+    for name in ["tools", "functions"] {
+        if request.get(name).is_some_and(is_empty) {
+            request.take(name);
+            any = true;
+        }
+    }
+    if !any || request.get("tools").is_some() || request.get("functions").is_some() {
+        return any;
+    }
+    request.take("parallel_tool_calls");
+    for name in ["tool_choice", "function_call"] {
+        let idle = |choice: &Raw<'_>| matches!(choice.get(), "\"auto\"" | "\"none\"");
+        if request.get(name).is_some_and(idle) {
+            request.take(name);
+        }
+    }
+    true
 }
