@@ -246,7 +246,7 @@ fn bodies_take_no_more_memory_than_they_may() {
 #[test]
 fn bodies_of_many_take_no_more_memory_together() {
     const LIMIT: usize = 128;
-    const CALLERS: usize = 24;
+    const CALLERS: usize = 10;
     let limit = (LIMIT * MEGABYTE).to_string();
     let server = in_turn(vec![completion()]);
     let variables = [("BODY_MEMORY_BYTES", limit.as_str()), ("HTTP_WORKERS", "4")];
@@ -346,13 +346,14 @@ async fn lost(gateway: &Gateway, what: &str, stalled: Vec<TcpStream>, drips: boo
         "{what}: they still hold all after {:?} of {T:?}",
         begun.elapsed()
     );
-    for end in ends {
-        assert_eq!(
-            end.join().unwrap(),
-            (true, "HTTP/1.1 408".to_owned()),
-            "{what}"
-        );
-    }
+    let told: Vec<_> = ends.into_iter().map(|end| end.join().unwrap()).collect();
+    let is = |told: &(bool, String), status: &str| told.0 && told.1.ends_with(status);
+    // One that came while all was taken may have been told so.
+    assert!(
+        told.iter().all(|one| is(one, "408") || is(one, "503"))
+            && told.iter().any(|one| is(one, "408")),
+        "{what}: {told:?}"
+    );
     let took = begun.elapsed();
     assert!(
         took < T * 4 + BEYOND,
