@@ -60,11 +60,8 @@ pub async fn work_on<T: Send + 'static>(
         drop(tell.send(done));
     });
     let _ = WORKERS.send(job);
-    match told.await {
-        Ok(Ok(done)) => done,
-        Ok(Err(panic)) => resume_unwind(panic),
-        Err(_) => panic!("no thread for large bodies could be started"),
-    }
+    let done = told.await.expect("a thread for large bodies was started");
+    done.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 #[cfg(test)]

@@ -2053,30 +2053,6 @@ async fn the_providers_key_stands_in_no_answer() {
     assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// The texts of a stream, each joined over its events: by the names of the members that hold them.
-fn joined(answer: &Answer) -> HashMap<String, String> {
-    let mut out: HashMap<String, String> = HashMap::new();
-    for event in answer.events() {
-        let delta = &event["choices"][0]["delta"];
-        let kind = event["type"].as_str().unwrap_or_default();
-        let texts = [
-            ("content", &delta["content"]),
-            ("reasoning_content", &delta["reasoning_content"]),
-            ("reasoning", &delta["reasoning"]),
-            ("details", &delta["reasoning_details"][0]["text"]),
-            (
-                "arguments",
-                &delta["tool_calls"][0]["function"]["arguments"],
-            ),
-            (kind, &event["delta"]),
-        ];
-        for (name, text) in texts {
-            *out.entry(name.to_owned()).or_default() += text.as_str().unwrap_or_default();
-        }
-    }
-    out
-}
-
 #[actix_web::test]
 async fn the_providers_key_stands_in_no_error() {
     let mut wrong = Vec::new();

@@ -801,16 +801,16 @@ async fn a_native_stream_that_ends_with_an_error_ends_with_the_response_that_fai
     for error in [&nested, &flat] {
         for script in [
             Script::stream()
-                .chunk(&wire(&begun))
-                .chunk(&wire(error))
+                .chunk(wire(&begun))
+                .chunk(wire(error))
                 .end(),
             Script::stream()
-                .chunk(&wire(&begun))
-                .chunk(&wire(error))
+                .chunk(wire(&begun))
+                .chunk(wire(error))
                 .then(Step::Close),
             Script::stream()
-                .chunk(&wire(&begun))
-                .chunk(&wire(error))
+                .chunk(wire(&begun))
+                .chunk(wire(error))
                 .chunk("data: [DONE]\n\n")
                 .end(),
         ] {

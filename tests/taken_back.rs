@@ -524,11 +524,15 @@ fn in_answer(given: &Given) -> Option<Vec<Did>> {
     match given.dialect {
         Dialect::Messages => {
             let blocks = given.whole.get("content")?.as_array()?;
-            blocks.iter().for_each(|block| in_block(block, &mut out));
+            for block in blocks {
+                in_block(block, &mut out);
+            }
         }
         Dialect::Responses => {
             let items = given.whole.get("output")?.as_array()?;
-            items.iter().for_each(|item| in_item(item, &mut out));
+            for item in items {
+                in_item(item, &mut out);
+            }
         }
         Dialect::Chat => return None,
     }
@@ -646,7 +650,9 @@ fn message_of(answer: &Answer, streamed: bool) -> Option<Value> {
             match (name.as_str(), value) {
                 ("role", _) | (_, Value::Null) => {}
                 ("tool_calls" | "reasoning_details", Value::Array(list)) => {
-                    list.iter().for_each(|one| piece(&mut message[name], one));
+                    for one in list {
+                        piece(&mut message[name], one);
+                    }
                 }
                 (_, Value::String(text)) => {
                     let before = text_of(&message[name]);
@@ -927,7 +933,9 @@ async fn there_and_back(
     let (message, items) = match client {
         Dialect::Responses => {
             let items = items_of(&answer, given.streamed())?;
-            items.iter().for_each(|item| in_item(item, &mut told));
+            for item in &items {
+                in_item(item, &mut told);
+            }
             (None, Some(items))
         }
         _ => {

@@ -89,6 +89,8 @@ pub struct Group {
     /// Most bytes that come out for one that goes in: small elements are written with more around
     /// them in one dialect than in another, and most in a stream, where each has its events.
     pub wider: usize,
+    /// Whether they are requests.
+    pub is_requests: bool,
     /// The ways.
     pub ways: Vec<Way>,
     /// How many of them, the first, have a loop that others do not have.
@@ -103,6 +105,7 @@ impl Group {
     fn answers(ways: Vec<Way>, shapes: Vec<Shape>) -> Self {
         Self {
             wider: 40,
+            is_requests: false,
             leading: ways.len(),
             ways,
             shapes,
@@ -116,6 +119,7 @@ pub fn all() -> Vec<Group> {
     vec![
         Group {
             wider: 8,
+            is_requests: true,
             ways: ways::chat(),
             leading: ways::LEADING + 1,
             shapes: chat::shapes(),
@@ -123,6 +127,7 @@ pub fn all() -> Vec<Group> {
         },
         Group {
             wider: 8,
+            is_requests: true,
             ways: ways::responses(),
             leading: ways::LEADING,
             shapes: responses::shapes(),

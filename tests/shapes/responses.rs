@@ -143,7 +143,10 @@ fn of_items() -> Vec<Shape> {
         ),
         (
             "reasoning",
-            r#"{"type":"reasoning","content":[{"type":"reasoning_text","text":"t"}]}"#.to_owned(),
+            format!(
+                r#"{{"type":"reasoning","content":[{{"type":"reasoning_text","text":"{}"}}]}}"#,
+                "t".repeat(60)
+            ),
         ),
         (
             "summaries of reasoning",

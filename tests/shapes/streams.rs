@@ -103,7 +103,8 @@ fn calls_of_chat() -> Vec<Shape> {
             if i % 2 == 0 {
                 of(&call(i / 2, &format!("call_{i}"), "f", "{}"))
             } else {
-                said(r#"{"content":"x"}"#)
+                // Of calls there may be a thousand.
+                said(&format!(r#"{{"content":"{}"}}"#, "x".repeat(1200)))
             }
         }),
         in_one("calls in one chunk", move |n| {

@@ -318,7 +318,11 @@ fn read_function<'a>(
             "a JSON Schema object",
         ));
     }
-    let strict = function.read(&format!("{at}."), "strict")?;
+    let strict = if function.fields.iter().any(|field| field.name == "strict") {
+        function.read(&format!("{at}."), "strict")?
+    } else {
+        None
+    };
     Ok(Tool::Function {
         name,
         description,

@@ -51,12 +51,11 @@ impl<'a> Edit<'_> {
         let mut parts = json::array(content, &"messages.content")?;
         let mut any = false;
         for slot in &mut parts {
-            let mut part = match json::object(slot, &"messages.content") {
-                Ok(part) => part,
-                // What is no object is the provider's to name.
-                Err(Error::InvalidType { .. }) => continue,
-                Err(error) => return Err(error),
-            };
+            // What is no object is the provider's to name.
+            if !slot.get().starts_with('{') {
+                continue;
+            }
+            let mut part = json::object(slot, &"messages.content")?;
             let kind = part
                 .get("type")
                 .and_then(|kind| json::text(kind, &"type").ok());

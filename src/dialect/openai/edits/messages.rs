@@ -40,15 +40,12 @@ impl<'a> Edit<'_> {
         let mut any = false;
         let mut after_result = false;
         for (i, text) in list.into_iter().enumerate() {
-            let mut message = match json::object(&text, &"messages") {
-                Ok(message) => message,
-                // What is no object is the provider's to name.
-                Err(Error::InvalidType { .. }) => {
-                    out.push(text);
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
+            // What is no object is the provider's to name.
+            if !text.get().starts_with('{') {
+                out.push(text);
+                continue;
+            }
+            let mut message = json::object(&text, &"messages")?;
             self.edited = false;
             let role = self.role(&mut message);
             if after_result && self.provider.answers_results && is_said_to_it(&role) {

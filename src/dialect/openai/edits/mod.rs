@@ -14,6 +14,8 @@ mod tools;
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hasher};
 
+use serde_json::value::RawValue;
+
 use super::provider::{ChatProvider, Effort, Forced, Nulls};
 use crate::codec::json::{self, Object, Raw, fields, put, raw};
 use crate::dialect::Report;
@@ -35,6 +37,8 @@ struct Edit<'e> {
     edited: bool,
     /// How many bytes the schemas of tools may still write more than once.
     room: usize,
+    /// A schema as it came, and as it is sent where that is something else.
+    last_schema: Option<(Box<str>, Option<Box<RawValue>>)>,
     /// Stands for the messages so far.
     talk: DefaultHasher,
 }
@@ -67,6 +71,7 @@ impl ChatProvider {
             report,
             edited: false,
             room: 0,
+            last_schema: None,
             talk: DefaultHasher::new(),
         };
         edit.nulls(request);

@@ -180,14 +180,17 @@ fn rewrite(node: &mut Value) {
             .entry("items")
             .or_insert_with(|| json!({"anyOf": items}));
     }
-    let members = std::mem::take(object);
-    for (keyword, value) in members {
-        if IN_GEMINI.contains(&keyword.as_str()) {
-            object.insert(keyword, value);
-        } else if !SILENT.contains(&keyword.as_str())
-            || (keyword == "additionalProperties" && value.is_object())
-        {
-            notes.push(format!("{keyword}: {value}"));
+    let foreign = |keyword: &String| !IN_GEMINI.contains(&keyword.as_str());
+    if object.keys().any(foreign) {
+        let members = std::mem::take(object);
+        for (keyword, value) in members {
+            if IN_GEMINI.contains(&keyword.as_str()) {
+                object.insert(keyword, value);
+            } else if !SILENT.contains(&keyword.as_str())
+                || (keyword == "additionalProperties" && value.is_object())
+            {
+                notes.push(format!("{keyword}: {value}"));
+            }
         }
     }
     note(object, &notes);
@@ -268,23 +271,22 @@ fn only_texts(object: &mut Map<String, Value>, notes: &mut Vec<String>) {
     let Some(Value::Array(mut values)) = object.shift_remove("enum") else {
         return;
     };
-    let written = format!("enum: {}", Value::Array(values.clone()));
-    let count = values.len();
-    values.retain(|value| !value.is_null());
-    if values.len() < count {
+    if values.iter().any(Value::is_null) {
         object.insert("nullable".to_owned(), Value::Bool(true));
     }
-    let kind = values.first().map(kind_of);
-    let alike = values.iter().all(|value| Some(kind_of(value)) == kind);
+    let said = || values.iter().filter(|value| !value.is_null());
+    let kind = said().next().map(kind_of);
+    let alike = said().all(|value| Some(kind_of(value)) == kind);
     if let Some(kind) = kind.filter(|_| alike && !object.contains_key("anyOf")) {
         object.entry("type").or_insert_with(|| kind.into());
     }
     // Gemini refuses an empty text among them.
-    let empty = values.iter().any(|value| value.as_str() == Some(""));
+    let empty = said().any(|value| value.as_str() == Some(""));
     let texts = kind == Some("string") && alike && !empty;
     if texts && object.get("type").and_then(Value::as_str) == Some("string") {
+        values.retain(|value| !value.is_null());
         object.insert("enum".to_owned(), Value::Array(values));
     } else {
-        notes.push(written);
+        notes.push(format!("enum: {}", Value::Array(values)));
     }
 }

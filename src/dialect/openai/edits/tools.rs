@@ -68,7 +68,7 @@ impl<'a> Edit<'_> {
         }
         if let Some(function) = tool.get("function") {
             let mut function = json::object(function, &at)?;
-            if self.function(&mut function, &format!("{at}.function"))? {
+            if self.function(&mut function, &at)? {
                 changed = true;
                 put(&mut tool, "function", raw(&function));
             }
@@ -80,29 +80,47 @@ impl<'a> Edit<'_> {
         Ok(Changed::To(Cow::Owned(raw(&tool))))
     }
 
-    /// The function of a tool; tells whether it was changed.
-    fn function(&mut self, function: &mut Object<'a>, at: &str) -> Result<bool, Error> {
+    /// The function of the tool at `tool`; tells whether it was changed.
+    fn function(&mut self, function: &mut Object<'a>, tool: &str) -> Result<bool, Error> {
         let mut changed = false;
         if let Some(members) = self.provider.members {
-            changed = self.strip(function, members.functions, &at);
+            changed = self.strip(
+                function,
+                members.functions,
+                &format_args!("{tool}.function"),
+            );
         }
         let (Some(clean), Some(parameters)) = (self.provider.schema, function.get("parameters"))
         else {
             return Ok(changed);
         };
-        let mut schema: Value = serde_json::from_str(parameters.get()).unwrap_or_default();
-        let before = schema.clone();
-        let at = format!("{at}.parameters");
-        clean(&mut schema, &mut self.room)
-            .map_err(|wrong| Error::unsupported_value(at.as_str(), wrong))?;
-        if schema != before {
+        let at = || format!("{tool}.function.parameters");
+        // Functions that stand for something else have the same schema each.
+        let cleaned = match self.last_schema.take() {
+            Some((known, cleaned)) if *known == *parameters.get() => cleaned,
+            _ => {
+                let mut schema: Value = serde_json::from_str(parameters.get()).unwrap_or_default();
+                let before = schema.clone();
+                clean(&mut schema, &mut self.room)
+                    .map_err(|wrong| Error::unsupported_value(at(), wrong))?;
+                (schema != before).then(|| raw(&schema))
+            }
+        };
+        let known = parameters.get();
+        if known.len() <= SHORT && !known.contains("$ref") {
+            self.last_schema = Some((known.into(), cleaned.clone()));
+        }
+        if let Some(cleaned) = cleaned {
             changed = true;
-            put(function, "parameters", raw(&schema));
-            self.report.changed.push(at);
+            put(function, "parameters", cleaned);
+            self.report.changed.push(at());
         }
         Ok(changed)
     }
 }
+
+/// Longest schema that is remembered for the next function, in bytes.
+const SHORT: usize = 1 << 10;
 
 /// How many times its own length all that is written more than once in the schemas of a request may
 /// take, and some bytes beside.
