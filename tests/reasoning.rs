@@ -767,6 +767,30 @@ async fn what_the_bridge_cannot_say_is_named() {
     assert!(call.len() <= 64 && items[3]["call_id"] == call, "{seen}");
 }
 
+/// The helper of OpenAI's Node client keeps of a member that it does not know the last fragment.
+#[actix_web::test]
+async fn of_reasoning_that_a_client_cut_short_the_whole_goes_back() {
+    let (server, gateway) = start();
+    let model = "deepseek/deepseek-v4-pro";
+    let mut body = json!({"model": model, "tools": functions(), "messages": [{"role": "user", "content": "Weather?"}]});
+    let first = message(&gateway.chat(body.clone()).await, false);
+    let whole = first["reasoning_content"].as_str().unwrap();
+    let (_, end) = whole.split_at(whole.char_indices().nth_back(3).unwrap().0);
+    let mut brought = known_only(&first);
+    brought["reasoning_content"] = json!(end);
+    let list = body["messages"].as_array_mut().unwrap();
+    list.push(brought);
+    for call in first["tool_calls"].as_array().unwrap() {
+        list.push(json!({"role": "tool", "tool_call_id": call["id"], "content": "Sunny"}));
+    }
+    let answer = gateway.chat(body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let sent = server.requests().pop().unwrap().json();
+    assert_eq!(sent["messages"][1]["reasoning_content"], whole);
+    let named = answer.header("x-gateway-changed-params");
+    assert_eq!(named, Some("messages.reasoning_content"));
+}
+
 #[actix_web::test]
 async fn a_clients_own_reasoning_wins_over_what_is_remembered() {
     let (server, gateway) = start();

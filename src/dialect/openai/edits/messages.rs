@@ -200,6 +200,14 @@ impl<'a> Edit<'_> {
         if self.provider.members.is_some() && (own.is_none() || own == other) {
             self.edited |= message.take("reasoning").is_some();
         }
+        if let Some(own) = &own
+            && let Some(whole) = self.whole_of(message, own)
+        {
+            message.take(NAME);
+            message.push(NAME, Cow::Owned(raw(&whole)));
+            self.change("messages.reasoning_content");
+            return Ok(());
+        }
         if own.is_some() {
             if self.provider.members.is_some() && text_of_details(message) == own {
                 self.edited |= message.take("reasoning_details").is_some();
@@ -227,6 +235,16 @@ impl<'a> Edit<'_> {
         message.push(NAME, Cow::Owned(raw(&text)));
         self.edited = true;
         Ok(())
+    }
+
+    /// The whole reasoning of which a client brings the end alone: some keep of a member that they do not
+    /// know the last fragment of a stream.
+    fn whole_of(&self, message: &Object<'a>, end: &str) -> Option<String> {
+        let kept = self
+            .memory
+            .recall(&first_id(message)?, self.talk.finish())?;
+        kept.reasoning
+            .filter(|whole| whole.len() > end.len() && whole.ends_with(end))
     }
 
     fn signatures(&mut self, message: &mut Object<'a>) -> Result<(), Error> {
