@@ -6,7 +6,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SendError, Sender, channel};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread;
 
@@ -59,8 +59,11 @@ pub async fn work_on<T: Send + 'static>(
         // Who asked may have left.
         drop(tell.send(done));
     });
-    let _ = WORKERS.send(job);
-    let done = told.await.expect("a thread for large bodies was started");
+    // Where the system gives no threads, it is done here.
+    if let Err(SendError(job)) = WORKERS.send(job) {
+        job();
+    }
+    let done = told.await.expect("a job tells what became of it");
     done.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
