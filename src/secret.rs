@@ -77,7 +77,7 @@ impl CallerId {
 }
 
 /// What stands in a text where a secret stood.
-const MASK: &str = "[redacted]";
+pub(crate) const MASK: &str = "[redacted]";
 
 /// Beginnings by which a word is taken for a key, from the providers' documented formats.
 const KEY_STARTS: [&str; 11] = [

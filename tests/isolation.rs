@@ -2053,6 +2053,65 @@ async fn the_providers_key_stands_in_no_answer() {
     assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+/// The texts of a stream, each joined over its events: by the names of the members that hold them.
+fn joined(answer: &Answer) -> HashMap<String, String> {
+    let mut out: HashMap<String, String> = HashMap::new();
+    for event in answer.events() {
+        let delta = &event["choices"][0]["delta"];
+        let kind = event["type"].as_str().unwrap_or_default();
+        let texts = [
+            ("content", &delta["content"]),
+            ("reasoning_content", &delta["reasoning_content"]),
+            ("reasoning", &delta["reasoning"]),
+            ("details", &delta["reasoning_details"][0]["text"]),
+            (
+                "arguments",
+                &delta["tool_calls"][0]["function"]["arguments"],
+            ),
+            (kind, &event["delta"]),
+        ];
+        for (name, text) in texts {
+            *out.entry(name.to_owned()).or_default() += text.as_str().unwrap_or_default();
+        }
+    }
+    out
+}
+
+#[actix_web::test]
+async fn the_providers_key_stands_in_no_text_that_is_joined_of_deltas() {
+    let mut wrong = Vec::new();
+    for place in [Place::Text, Place::Thought, Place::Arguments] {
+        let server = Scripted::start(move |request: &Request| {
+            let key = key_of(request);
+            let (a, b) = key.split_at(key.len() / 2);
+            let (a, b) = (format!("before {a}"), format!("{b} after"));
+            let answer = repeated(&request.path, true, place, &[&a, &b]);
+            events(&answer, Spelling::Plain, &key)
+        })
+        .unwrap();
+        let gateway = Gateway::start(setup(&server, Mode::Team));
+        for (path, model, provider) in WAYS {
+            let body = question(path, model, true);
+            let answer = gateway.send(path, Some(Who::Alice.key()), &[], body).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            let texts = joined(&answer);
+            let key = provider_key(provider);
+            let around = texts.values().any(|text| text.contains("after"));
+            // Of a chat provider's thoughts a client of Responses gets a sealed form alone.
+            let is_sealed = place == Place::Thought && path == RESPONSES;
+            assert!(
+                around || is_sealed,
+                "{place:?}, {path} {model}: the text is lost: {}",
+                answer.text()
+            );
+            if texts.values().any(|text| text.contains(&key)) || all_of(&answer).contains(&key) {
+                wrong.push(format!("{place:?}, {path} {model}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
 #[actix_web::test]
 async fn the_providers_key_stands_in_no_error() {
     let mut wrong = Vec::new();

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use memchr::memmem::{self, Finder};
 use serde_json::Value;
 
+use super::spread::Spread;
 use crate::codec::sse;
 use crate::error::ProviderError;
 use crate::secret::{Secret, redact, without_key};
@@ -58,6 +59,8 @@ pub(super) struct Hidden {
     key: Secret,
     /// Nothing for a key that is no more than a word.
     finder: Option<Finder<'static>>,
+    /// Nothing for such a key as well.
+    spread: Option<Spread>,
 }
 
 impl Hidden {
@@ -66,6 +69,7 @@ impl Hidden {
             finder: key
                 .is_telling()
                 .then(|| Finder::new(key.expose()).into_owned()),
+            spread: Spread::of(&key),
             key,
         }
     }
@@ -75,7 +79,16 @@ impl Hidden {
         crate::dialect::clean(error, &self.key);
     }
 
-    /// Events of a stream without keys.
+    /// Events of a provider without keys, also without one that is spread over those before and these.
+    pub(super) fn of_provider(&mut self, events: Bytes) -> Bytes {
+        let events = self.events(events);
+        match &mut self.spread {
+            Some(spread) => spread.events(events),
+            None => events,
+        }
+    }
+
+    /// Events without keys.
     pub(super) fn events(&self, events: Bytes) -> Bytes {
         // The name of an event has no quotes.
         let has_key = |finder: &Finder<'_>| finder.find(&events).is_some();

@@ -9,6 +9,7 @@ mod large;
 mod models;
 mod plan;
 mod responses;
+mod spread;
 mod stream;
 
 use std::pin::Pin;

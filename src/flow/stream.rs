@@ -99,7 +99,7 @@ impl Stream for Relayed {
                 Poll::Ready(Some(Err(error))) => return this.finish(false, Some(error)),
                 Poll::Ready(None) => return this.finish(true, None),
             };
-            let out = this.relay.pass(this.hidden.events(events));
+            let out = this.relay.pass(this.hidden.of_provider(events));
             if this.relay.ended().is_none()
                 && let Some(error) = this.aside.too_much(this.relay.held())
             {
@@ -255,7 +255,7 @@ impl Stream for Translated {
                     let whole = whole.and_then(json::without_halves);
                     let events = whole.map_or(events, Bytes::from);
                     // The key must not get into what is made of them, as sealed reasoning is.
-                    let events = this.hidden.events(events);
+                    let events = this.hidden.of_provider(events);
                     for event in sse::events(&events) {
                         this.from.push(&event, &mut this.steps);
                     }
