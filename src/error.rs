@@ -78,17 +78,15 @@ pub enum Error {
     /// The caller's key has the documented format of another provider than the one it would be sent
     /// to.
     #[display(
-        "The API key looks like one of {owner_title}, but model '{model}' goes to {target_title}, so the request was not sent. Use the model name '{owner}/{model}' to send it to {owner_title}, or send a key of {target_title}."
+        "The API key looks like one of {owner_title}, but this request is for {target_title}, so it was not sent. To ask {owner_title}, write '{owner}/' before the model's name (for a list of models: '?provider={owner}'); to ask {target_title}, send a key of {target_title}."
     )]
     ForeignKey {
         /// The name of the provider whose format the key has.
         owner: &'static str,
         /// Its name for people.
         owner_title: &'static str,
-        /// The name for people of the provider that the model goes to.
+        /// The name for people of the provider that the request is for.
         target_title: &'static str,
-        /// The model, as the client named it.
-        model: String,
     },
     /// Gateway keys are on, and this provider has no key of its own.
     #[display(

@@ -136,6 +136,15 @@ async fn a_key_of_another_company_is_not_sent() {
             assert!(said.contains(owner) && said.contains(prefix), "{said}");
             assert!(!said.contains(key), "{said}");
         }
+        for other in ["mistral", "deepseek"] {
+            let path = format!("/v1/models?provider={other}");
+            let answer = gateway.get(&path, Some(key)).await;
+            assert_eq!(
+                answer.refusal().2,
+                "key_of_another_provider",
+                "{key} {path}"
+            );
+        }
         // Asked by its prefix, its owner gets it.
         let answer = gateway
             .send(

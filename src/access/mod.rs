@@ -95,8 +95,9 @@ impl Caller {
     /// The key for `provider`.
     ///
     /// # Errors
-    /// `ProviderKeyMissing` where the gateway has none; `ProviderUnplaced` where the provider's
-    /// base URL is an example, whose host may be anyone's.
+    /// `ProviderKeyMissing` where the gateway has none; `ForeignKey` where the caller's is recognisably
+    /// another provider's; `ProviderUnplaced` where the provider's base URL is an example, whose host may be
+    /// anyone's.
     pub fn key_for(&self, config: &Config, provider: &Provider) -> Result<Secret, Error> {
         let entry = config.of(provider);
         if entry.is_unplaced() {
@@ -106,7 +107,17 @@ impl Caller {
             });
         }
         match self {
-            Self::Own(key) => Ok(key.clone()),
+            // No company is shown a key that is recognisably another's.
+            Self::Own(key) => match by_key(key.expose()) {
+                Some(owner) if owner != entry.provider && entry.is_vendors() => {
+                    Err(Error::ForeignKey {
+                        owner: owner.name,
+                        owner_title: owner.title,
+                        target_title: entry.provider.title,
+                    })
+                }
+                _ => Ok(key.clone()),
+            },
             Self::Team(_) => entry.key.clone().ok_or(Error::ProviderKeyMissing {
                 provider: entry.provider.name,
                 variable: entry.provider.key_env,

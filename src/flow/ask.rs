@@ -18,7 +18,7 @@ use crate::dialect::hub::Memory;
 use crate::dialect::{Reads, Report, Stamp};
 use crate::error::{Error, Phase};
 use crate::meter::{Tally, seed};
-use crate::providers::{ALWAYS_FORWARDED, Provider, by_key};
+use crate::providers::{ALWAYS_FORWARDED, Provider};
 use crate::routing::{Target, mistyped, route};
 use crate::secret::{CallerId, Secret};
 use crate::store::Store;
@@ -178,7 +178,6 @@ impl Ask {
             plan(&asked)
         });
         let mut plan = planned.await?;
-        self.check_key(state, &plan)?;
         if let Caller::Team(_) = self.caller {
             for name in plan.provider.account_headers {
                 if (self.header)(name).is_some() {
@@ -188,26 +187,6 @@ impl Ask {
             plan.report.settle();
         }
         Ok(plan)
-    }
-
-    /// Refuses to show a caller's key to another company than the one it is recognisably of.
-    fn check_key(&self, state: &AppState, plan: &Plan) -> Result<(), Error> {
-        let Caller::Own(key) = &self.caller else {
-            return Ok(());
-        };
-        match by_key(key.expose()) {
-            Some(owner)
-                if owner != plan.provider && state.config.of(plan.provider).is_vendors() =>
-            {
-                Err(Error::ForeignKey {
-                    owner: owner.name,
-                    owner_title: owner.title,
-                    target_title: plan.provider.title,
-                    model: plan.model.to_string(),
-                })
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Calls the provider.
