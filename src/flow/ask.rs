@@ -8,8 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::plan::Plan;
-use super::{AppState, Held, Refused, large};
+use super::{AppState, Held, Refused};
 use crate::access::Caller;
 use crate::codec::Spliced;
 use crate::codec::json::{self, Object, raw};
@@ -163,30 +162,23 @@ impl Ask {
         if strict { report.refuse() } else { Ok(()) }
     }
 
-    /// Plans the call, on another thread where the body is large.
-    pub(super) async fn planned(
-        &self,
-        state: &AppState,
-        plan: fn(&Asked) -> Result<Plan, Error>,
-    ) -> Result<Plan, Error> {
-        let asked = Asked {
+    /// What its translation needs.
+    pub(super) fn asked(&self, state: &AppState) -> Asked {
+        Asked {
             body: self.body.clone(),
             store: Arc::clone(&state.store),
             caller: self.caller.id(),
-        };
-        let planned = large::on_body(&self.body, &state.bodies, asked.caller, move || {
-            plan(&asked)
-        });
-        let mut plan = planned.await?;
-        if let Caller::Team(_) = self.caller {
-            for name in plan.provider.account_headers {
-                if (self.header)(name).is_some() {
-                    plan.report.dropped.push((*name).to_owned());
-                }
-            }
-            plan.report.settle();
         }
-        Ok(plan)
+    }
+
+    /// The headers of the caller that do not go to a provider under a key of the gateway.
+    pub(super) fn withheld(&self, provider: &'static Provider) -> impl Iterator<Item = String> {
+        let names = match self.caller {
+            Caller::Own(_) => &[],
+            Caller::Team(_) => provider.account_headers,
+        };
+        let sent = names.iter().filter(|name| (self.header)(name).is_some());
+        sent.map(|name| (*name).to_owned())
     }
 
     /// Calls the provider.

@@ -1,6 +1,7 @@
 //! The one way through: route, key, worker, answer. One function for each endpoint.
 
 mod alive;
+mod aside;
 mod ask;
 mod bodies;
 mod chat;

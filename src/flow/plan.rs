@@ -5,22 +5,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::ask::{Ask, Sent};
-use super::hide;
+use super::aside::Aside;
+use super::ask::{Ask, Asked, Sent};
 use super::stream::{Relayed, Translated};
 use super::{AppState, Content, Refused, Reply};
+use super::{hide, large};
 use crate::codec::Spliced;
 use crate::dialect::hub::{self, Event, Kept, Usage};
 use crate::dialect::openai::{ChatClient, ChatProvider, ChatRelay, mend};
 use crate::dialect::responses::{self, ResponsesRelay};
 use crate::dialect::{Egress, InOrder, Ingress, Reads, Relay, Report, Whole};
-use crate::drain::{Drain, Stage};
 use crate::error::Error;
-use crate::meter::{Meter, Tally};
 use crate::offload;
 use crate::providers::Provider;
 use crate::secret::Secret;
-use crate::store::Store;
 use crate::upstream::Headers;
 use crate::worker;
 
@@ -117,6 +115,21 @@ impl Answer {
 }
 
 impl Plan {
+    /// Plans a call, on another thread where the body is large.
+    pub(super) async fn of(
+        ask: &Ask,
+        state: &AppState,
+        plan: fn(&Asked) -> Result<Self, Error>,
+    ) -> Result<Self, Error> {
+        let asked = ask.asked(state);
+        let caller = ask.caller.id();
+        let planned = large::on_body(&ask.body, &state.bodies, caller, move || plan(&asked));
+        let mut plan = planned.await?;
+        plan.report.dropped.extend(ask.withheld(plan.provider));
+        plan.report.settle();
+        Ok(plan)
+    }
+
     /// Headers that tell what the plan does to the request.
     pub(super) fn told(&self) -> Headers {
         let mut headers = Headers::default();
@@ -238,59 +251,6 @@ impl Plan {
                 headers,
             }),
         }
-    }
-}
-
-/// What is done beside answering: counting, and keeping what the provider wants back.
-pub(super) struct Aside {
-    meter: Arc<Meter>,
-    store: Arc<Store>,
-    provider: &'static str,
-    /// Whose answers they are; none of those of which nothing is kept.
-    owner: Option<u64>,
-    talk: u64,
-    tally: Rc<Tally>,
-    drain: Drain,
-    /// Most that may be kept of a stream, in bytes.
-    limit: usize,
-}
-
-impl Aside {
-    /// The error of a stream of which more would have to be kept than may be, if it is one.
-    pub(super) fn too_much(&self, held: usize) -> Option<Error> {
-        (held > self.limit).then(|| Error::BadAnswer {
-            provider: self.provider,
-            reason: "more of its stream has to be kept than MAX_ANSWER_BYTES allows".to_owned(),
-        })
-    }
-
-    /// Whether the time for what is under way is over.
-    pub(super) fn is_over(&self) -> bool {
-        self.drain.is_at(Stage::Ending)
-    }
-
-    /// Remembers the tokens that the provider counted.
-    pub(super) fn used(&self, usage: Option<Usage>) {
-        self.tally.used(usage);
-    }
-
-    pub(super) fn keep(&self, kept: Option<(Vec<String>, Kept)>) {
-        if let (Some((calls, kept)), Some(owner)) = (kept, self.owner) {
-            self.store.keep(owner, self.talk, calls, kept);
-        }
-    }
-
-    pub(super) fn repaired(&self, events: u64) {
-        self.meter.repaired(self.provider, events);
-    }
-
-    pub(super) fn broken(&self, code: &'static str) {
-        self.tally.failed(code);
-        self.meter.broken(self.provider, code);
-    }
-
-    pub(super) fn provider(&self) -> &'static str {
-        self.provider
     }
 }
 

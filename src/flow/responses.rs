@@ -22,7 +22,7 @@ use crate::routing::Target;
 /// # Errors
 /// Why there is no answer.
 pub async fn responses(state: Rc<AppState>, ask: Ask) -> Result<Reply, Refused> {
-    let plan = ask.planned(&state, plan).await?;
+    let plan = Plan::of(&ask, &state, plan).await?;
     carry_out(plan, state, ask).await
 }
 

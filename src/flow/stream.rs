@@ -9,8 +9,8 @@ use bytes::Bytes;
 use futures_util::Stream;
 use tokio::time::Sleep;
 
+use super::aside::Aside;
 use super::hide::Hidden;
-use super::plan::Aside;
 use crate::codec::{json, sse};
 use crate::dialect::hub::{Contract, Event, Keeping};
 use crate::dialect::{Relay, StreamIn, StreamOut};
