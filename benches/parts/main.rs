@@ -17,7 +17,7 @@ mod count;
 mod growth;
 mod inputs;
 mod parts;
-#[path = "../../tests/shapes/mod.rs"]
+#[path = "../../tests/it/shapes/mod.rs"]
 mod shapes;
 
 use std::process::ExitCode;

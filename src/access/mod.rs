@@ -189,8 +189,9 @@ mod tests {
         assert!(matches!(anyone, Ok(Entry::Watcher(false))));
     }
 
+    /// Trap I8.
     #[test]
-    fn i8_keys_of_one_mode_are_not_used_in_the_other() {
+    fn keys_of_one_mode_are_not_used_in_the_other() {
         let mut open = keyed();
         open.gateway_keys.clear();
         let caller = admit(&open, Some("mine")).unwrap();

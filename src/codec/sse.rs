@@ -301,8 +301,9 @@ mod tests {
         .to_vec()
     }
 
+    /// Trap B20.
     #[test]
-    fn b20_every_cut_and_every_line_end_give_the_same_events() {
+    fn every_cut_and_every_line_end_give_the_same_events() {
         for end in ["\n", "\r\n", "\r"] {
             let stream = STREAM.replace('\n', end);
             let bytes = stream.as_bytes();

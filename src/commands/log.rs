@@ -143,16 +143,18 @@ fn write(
 mod tests {
     use super::*;
 
+    /// Promise 21.
     #[test]
-    fn p21_no_line_has_a_secret_whoever_writes_it() {
+    fn no_line_has_a_secret_whoever_writes_it() {
         let secrets = [Secret::new("plain-looking-key")];
         let line = "told plain-looking-key and sk-proj-0123456789abcdef, Bearer team-key-77";
         let clean = "told [redacted] and [redacted], Bearer [redacted]";
         assert_eq!(without(line, &secrets), clean);
     }
 
+    /// Promise 21.
     #[test]
-    fn p21_libraries_say_nothing_below_what_is_wrong() {
+    fn libraries_say_nothing_below_what_is_wrong() {
         let mut builder = env_logger::Builder::new();
         builder.parse_filters("trace,awc::client=trace");
         let logger = Ours(builder.build());

@@ -159,8 +159,9 @@ mod tests {
         }
     }
 
+    /// Trap C11.
     #[test]
-    fn c11_what_the_provider_asks_is_obeyed_or_passed_on() {
+    fn what_the_provider_asks_is_obeyed_or_passed_on() {
         let again = |secs| Again::Yes {
             after: Some(Duration::from_secs(secs)),
         };

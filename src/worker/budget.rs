@@ -124,8 +124,9 @@ mod tests {
         assert!(rare.spend(Duration::from_secs(10), 10));
     }
 
+    /// Promise 7.
     #[test]
-    fn p07_an_outage_costs_no_more_than_the_share_and_the_floor() {
+    fn an_outage_costs_no_more_than_the_share_and_the_floor() {
         let budget = Budget::new(20, 10);
         let mut attempts = 0_u32;
         // 100 requests a second for ten seconds, each of which would be tried twice more.

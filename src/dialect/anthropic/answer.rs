@@ -300,8 +300,9 @@ mod tests {
         (u.prompt, u.completion, u.total(), u.cached, u.cache_write)
     }
 
+    /// Trap E13.
     #[test]
-    fn e13_cache_tokens_belong_to_the_prompt() {
+    fn cache_tokens_belong_to_the_prompt() {
         assert_eq!(
             counted(
                 json!({"input_tokens": 21, "cache_creation_input_tokens": 188_086,

@@ -482,8 +482,9 @@ mod tests {
         }
     }
 
+    /// Trap J2.
     #[test]
-    fn j2_the_envelope_always_has_its_four_members_and_keeps_further_ones() {
+    fn the_envelope_always_has_its_four_members_and_keeps_further_ones() {
         let body = br#"{"error":{"message":"bad call","type":"invalid_request_error","code":"tool_use_failed","failed_generation":"<f>"}}"#;
         let error = Error::Provider(Box::new(read_error(400, body)));
         assert_eq!(

@@ -124,8 +124,9 @@ mod tests {
         assert!(responses_error(created).is_none());
     }
 
+    /// Trap B9.
     #[test]
-    fn b9_an_error_with_a_good_status_is_an_error() {
+    fn an_error_with_a_good_status_is_an_error() {
         assert_eq!(
             whole_error(br#"{"error":{"code":429,"message":"x"}}"#)
                 .unwrap()

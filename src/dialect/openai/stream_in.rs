@@ -499,8 +499,9 @@ mod tests {
         );
     }
 
+    /// Trap A1.
     #[test]
-    fn a1_interleaved_calls_stay_apart() {
+    fn interleaved_calls_stay_apart() {
         assert_eq!(
             read(&[
                 r#"{"id":"c","choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":""}}]}}]}"#,
@@ -514,8 +515,9 @@ mod tests {
         );
     }
 
+    /// Trap A2.
     #[test]
-    fn a2_index_zero_for_every_call_still_gives_two_calls() {
+    fn index_zero_for_every_call_still_gives_two_calls() {
         assert_eq!(
             read(&[
                 r#"{"id":"c","choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]}}]}"#,
@@ -525,8 +527,9 @@ mod tests {
         );
     }
 
+    /// Trap A4.
     #[test]
-    fn a4_a_fragment_without_id_and_index_belongs_to_the_last_call() {
+    fn a_fragment_without_id_and_index_belongs_to_the_last_call() {
         assert_eq!(
             read(&[
                 r#"{"id":"c","choices":[{"delta":{"tool_calls":[{"id":"a","function":{"name":"f","arguments":"1"}}]}}]}"#,
@@ -537,8 +540,9 @@ mod tests {
         );
     }
 
+    /// Trap A7.
     #[test]
-    fn a7_a_call_without_arguments_has_an_empty_object() {
+    fn a_call_without_arguments_has_an_empty_object() {
         assert_eq!(
             read(&[
                 r#"{"id":"c","choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":""}}]}}]}"#,

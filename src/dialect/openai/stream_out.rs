@@ -294,8 +294,9 @@ mod tests {
         }
     }
 
+    /// Trap B6.
     #[test]
-    fn b6_who_answers_is_said_once() {
+    fn who_answers_is_said_once() {
         let out = write(
             false,
             vec![
@@ -311,8 +312,9 @@ mod tests {
         assert!(!out.contains("late") && !out.contains("other"), "{out}");
     }
 
+    /// Trap B3.
     #[test]
-    fn b3_usage_is_a_key_of_every_chunk_or_of_none() {
+    fn usage_is_a_key_of_every_chunk_or_of_none() {
         let events = || {
             vec![
                 Event::Text("Hi".to_owned()),

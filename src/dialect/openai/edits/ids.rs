@@ -103,8 +103,9 @@ pub(super) fn has_long(messages: &str, most: usize) -> bool {
 mod tests {
     use super::*;
 
+    /// Trap A14.
     #[test]
-    fn a14_an_id_is_rewritten_alike_for_the_call_and_its_result() {
+    fn an_id_is_rewritten_alike_for_the_call_and_its_result() {
         let long = "x".repeat(200);
         for (takes, id) in [
             (CallIds::Nine, "functions.get:0"),

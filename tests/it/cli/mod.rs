@@ -1,0 +1,3 @@
+//! The binary: its commands and its start.
+
+mod commands;

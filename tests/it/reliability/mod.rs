@@ -1,0 +1,7 @@
+//! What holds when providers, networks and instances fail.
+
+mod faults;
+mod log_reasons;
+mod promises;
+mod rolling_restart;
+mod slow_peers;

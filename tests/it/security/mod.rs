@@ -1,0 +1,5 @@
+//! Hostile callers and providers, and the walls between callers.
+
+mod hostile;
+mod isolation;
+mod tls;

@@ -1,0 +1,3 @@
+//! Streams and those who read them.
+
+mod client_disconnects;
