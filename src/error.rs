@@ -55,7 +55,7 @@ pub enum Error {
     },
     /// No bearer was sent.
     #[display("No API key was sent. Send it as 'Authorization: Bearer <key>'.")]
-    NoKey,
+    MissingApiKey,
     /// A key was sent, but not as a bearer.
     #[display(
         "No API key was sent as a bearer: there is one in {place}. Send it as 'Authorization: Bearer <key>'."
@@ -102,7 +102,7 @@ pub enum Error {
     #[display(
         "Provider '{provider}' is not set up on this gateway. Ask whoever runs it to set {variable}, or use a model of another provider."
     )]
-    ProviderUnplaced {
+    ProviderNotConfigured {
         /// The provider's name.
         provider: &'static str,
         /// The environment variable to set.
@@ -130,7 +130,7 @@ pub enum Error {
     },
     /// The body is not declared to be JSON.
     #[display("The request body must be sent with 'Content-Type: application/json'.")]
-    NotJson,
+    UnsupportedMediaType,
     /// The body is larger than the limit.
     #[display(
         "The request body is larger than the limit of {limit} bytes. Send less, or ask whoever runs the gateway to raise MAX_BODY_BYTES."
@@ -150,10 +150,10 @@ pub enum Error {
     },
     /// The body is compressed; it is not unpacked, so that a small one cannot become a large one.
     #[display("The request body must be sent without 'Content-Encoding'.")]
-    Encoded,
+    UnsupportedEncoding,
     /// The head of a request did not arrive in time.
     #[display("The head of the request did not arrive in time. Send the request again.")]
-    LateHead,
+    HeaderTimeout,
     /// All slots and all places in the provider's line are taken.
     #[display("Too many requests are under way to '{provider}'; try again shortly.")]
     Overloaded {
@@ -174,12 +174,12 @@ pub enum Error {
     },
     /// The bodies of requests under way take all the memory that is for them.
     #[display("The requests under way are as large as the gateway can hold; try again shortly.")]
-    Full,
+    BodyMemoryExhausted,
     /// Translating the body would take more memory than all bodies may.
     #[display(
         "The request has so many values that translating it would take {needed} bytes of memory, and {limit} is the limit; send fewer, shorter lists."
     )]
-    TooCrowded {
+    BodyTooComplex {
         /// What it would take, in bytes.
         needed: usize,
         /// What all bodies may take, in bytes.
@@ -187,7 +187,7 @@ pub enum Error {
     },
     /// The system gives the gateway no more file descriptors.
     #[display("The gateway has no file descriptor left; try again shortly.")]
-    NoDescriptor,
+    TooManyOpenFiles,
     /// The gateway is stopping, and the time for requests under way is over.
     #[display("The gateway is shutting down; send the request again.")]
     ShuttingDown,
@@ -203,7 +203,7 @@ pub enum Error {
     },
     /// An answer came that is not one.
     #[display("'{provider}' sent an answer that cannot be used: {reason}. Try again.")]
-    BadAnswer {
+    InvalidUpstreamResponse {
         /// The provider's name.
         provider: &'static str,
         /// A fixed text, or one about the shape of the answer.
@@ -315,18 +315,18 @@ impl Error {
             | Self::Malformed { .. }
             | Self::ForeignKey { .. }
             | Self::ProviderKeyMissing { .. }
-            | Self::ProviderUnplaced { .. } => 400,
-            Self::NoKey
+            | Self::ProviderNotConfigured { .. } => 400,
+            Self::MissingApiKey
             | Self::KeyElsewhere { .. }
             | Self::WrongKey
             | Self::ProviderKeySent { .. } => 401,
             Self::UnknownPath { .. } => 404,
             Self::MethodNotAllowed { .. } => 405,
-            Self::IncompleteBody | Self::LateHead => 408,
-            Self::TooLarge { .. } | Self::TooCrowded { .. } => 413,
-            Self::NotJson | Self::Encoded => 415,
+            Self::IncompleteBody | Self::HeaderTimeout => 408,
+            Self::TooLarge { .. } | Self::BodyTooComplex { .. } => 413,
+            Self::UnsupportedMediaType | Self::UnsupportedEncoding => 415,
             Self::Unreachable { .. }
-            | Self::BadAnswer { .. }
+            | Self::InvalidUpstreamResponse { .. }
             | Self::Truncated
             | Self::CredentialRejected { .. }
             | Self::TimedOut {
@@ -335,8 +335,8 @@ impl Error {
             } => 502,
             Self::Overloaded { .. }
             | Self::CircuitOpen { .. }
-            | Self::Full
-            | Self::NoDescriptor
+            | Self::BodyMemoryExhausted
+            | Self::TooManyOpenFiles
             | Self::ShuttingDown => 503,
             Self::TimedOut { .. } => 504,
             Self::Provider(error) => error.status,
@@ -353,30 +353,30 @@ impl Error {
             | Self::InvalidValue { .. }
             | Self::UnsupportedParameter { .. }
             | Self::UnsupportedValue { .. }
-            | Self::NoKey
+            | Self::MissingApiKey
             | Self::WrongKey
             | Self::KeyElsewhere { .. }
             | Self::ProviderKeySent { .. }
             | Self::ForeignKey { .. }
             | Self::ProviderKeyMissing { .. }
-            | Self::ProviderUnplaced { .. }
+            | Self::ProviderNotConfigured { .. }
             | Self::UnknownPath { .. }
             | Self::MethodNotAllowed { .. }
             | Self::IncompleteBody
-            | Self::LateHead
+            | Self::HeaderTimeout
             | Self::TooLarge { .. }
-            | Self::TooCrowded { .. }
-            | Self::NotJson
+            | Self::BodyTooComplex { .. }
+            | Self::UnsupportedMediaType
             | Self::Malformed { .. }
-            | Self::Encoded => "invalid_request_error",
+            | Self::UnsupportedEncoding => "invalid_request_error",
             Self::Unreachable { .. }
-            | Self::BadAnswer { .. }
+            | Self::InvalidUpstreamResponse { .. }
             | Self::Truncated
             | Self::CredentialRejected { .. }
             | Self::Overloaded { .. }
             | Self::CircuitOpen { .. }
-            | Self::Full
-            | Self::NoDescriptor
+            | Self::BodyMemoryExhausted
+            | Self::TooManyOpenFiles
             | Self::ShuttingDown
             | Self::TimedOut { .. } => "server_error",
             Self::Provider(error) => &error.kind,
@@ -402,25 +402,27 @@ impl Error {
             Self::InvalidValue { .. } => "invalid_value",
             Self::UnsupportedParameter { .. } => "unsupported_parameter",
             Self::UnsupportedValue { .. } => "unsupported_value",
-            Self::NoKey
+            Self::MissingApiKey
             | Self::KeyElsewhere { .. }
             | Self::WrongKey
             | Self::ProviderKeySent { .. } => "invalid_api_key",
             Self::ForeignKey { .. } => "key_of_another_provider",
             Self::ProviderKeyMissing { .. } => "provider_key_missing",
-            Self::ProviderUnplaced { .. } => "provider_not_configured",
+            Self::ProviderNotConfigured { .. } => "provider_not_configured",
             Self::UnknownPath { .. } => "unknown_url",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
-            Self::IncompleteBody | Self::LateHead => "request_timeout",
-            Self::TooLarge { .. } | Self::TooCrowded { .. } => "request_too_large",
-            Self::NotJson => "unsupported_media_type",
-            Self::Encoded => "unsupported_content_encoding",
+            Self::IncompleteBody | Self::HeaderTimeout => "request_timeout",
+            Self::TooLarge { .. } | Self::BodyTooComplex { .. } => "request_too_large",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::UnsupportedEncoding => "unsupported_content_encoding",
             Self::Malformed { .. } => "malformed_request",
             Self::Unreachable { .. } => "upstream_unreachable",
-            Self::BadAnswer { .. } => "upstream_invalid_response",
+            Self::InvalidUpstreamResponse { .. } => "upstream_invalid_response",
             Self::Truncated => "upstream_stream_truncated",
             Self::CredentialRejected { .. } => "provider_auth_failed",
-            Self::Overloaded { .. } | Self::Full | Self::NoDescriptor => "overloaded",
+            Self::Overloaded { .. } | Self::BodyMemoryExhausted | Self::TooManyOpenFiles => {
+                "overloaded"
+            }
             Self::CircuitOpen { .. } => "circuit_open",
             Self::ShuttingDown => "shutting_down",
             Self::TimedOut { phase, .. } => phase.code(),
@@ -436,8 +438,8 @@ impl Error {
                 self,
                 Self::Overloaded { .. }
                     | Self::CircuitOpen { .. }
-                    | Self::Full
-                    | Self::NoDescriptor
+                    | Self::BodyMemoryExhausted
+                    | Self::TooManyOpenFiles
                     | Self::ShuttingDown
             )
     }
@@ -453,30 +455,30 @@ impl Error {
             | Self::UnsupportedValue { param, .. } => Some(param),
             Self::InvalidJson { param, .. } => param.as_deref(),
             Self::Provider(error) => error.param.as_deref(),
-            Self::NoKey
+            Self::MissingApiKey
             | Self::WrongKey
             | Self::KeyElsewhere { .. }
             | Self::ProviderKeySent { .. }
             | Self::ForeignKey { .. }
             | Self::ProviderKeyMissing { .. }
-            | Self::ProviderUnplaced { .. }
+            | Self::ProviderNotConfigured { .. }
             | Self::UnknownPath { .. }
             | Self::MethodNotAllowed { .. }
             | Self::IncompleteBody
-            | Self::LateHead
+            | Self::HeaderTimeout
             | Self::TooLarge { .. }
-            | Self::TooCrowded { .. }
-            | Self::NotJson
+            | Self::BodyTooComplex { .. }
+            | Self::UnsupportedMediaType
             | Self::Malformed { .. }
-            | Self::Encoded
+            | Self::UnsupportedEncoding
             | Self::Unreachable { .. }
-            | Self::BadAnswer { .. }
+            | Self::InvalidUpstreamResponse { .. }
             | Self::Truncated
             | Self::CredentialRejected { .. }
             | Self::Overloaded { .. }
             | Self::CircuitOpen { .. }
-            | Self::Full
-            | Self::NoDescriptor
+            | Self::BodyMemoryExhausted
+            | Self::TooManyOpenFiles
             | Self::ShuttingDown
             | Self::TimedOut { .. } => None,
         }

@@ -6,11 +6,11 @@
 //! | row | modules | what they are |
 //! | --- | --- | --- |
 //! | 0 | [`error`], [`secret`] | the one error type; keys that cannot be printed |
-//! | 1 | [`codec`], [`shares`] | JSON kept as it was written, server-sent events; a limit that callers share; pure |
+//! | 1 | [`codec`], [`fair_share`] | JSON kept as it was written, server-sent events; a limit that callers share; pure |
 //! | 2 | [`dialect`] | the wire formats and the hub they meet in; pure |
 //! | 3 | [`providers`] | the static table, one row per provider |
-//! | 4 | [`alarm`], [`config`], [`drain`], [`offload`], [`routing`], [`store`] | a timer; the environment; stopping; long work; model name to provider; what providers want back |
-//! | 5 | [`meter`] | counters, the record of each request, spans |
+//! | 4 | [`idle_timer`], [`config`], [`shutdown`], [`offload`], [`routing`], [`store`] | a timer; the environment; stopping; long work; model name to provider; what providers want back |
+//! | 5 | [`metrics`] | counters, the record of each request, spans |
 //! | 6 | [`upstream`], [`scripted`] | one attempt at a provider; scripted ones for demo and tests |
 //! | 7 | [`access`], [`worker`] | who may call; the actor that owns one provider |
 //! | 8 | [`flow`] | the one way through, a function per endpoint |
@@ -23,20 +23,20 @@ pub mod error;
 pub mod secret;
 
 pub mod codec;
-pub mod shares;
+pub mod fair_share;
 
 pub mod dialect;
 
 pub mod providers;
 
-pub mod alarm;
 pub mod config;
-pub mod drain;
+pub mod idle_timer;
 pub mod offload;
 pub mod routing;
+pub mod shutdown;
 pub mod store;
 
-pub mod meter;
+pub mod telemetry;
 
 pub mod scripted;
 pub mod upstream;

@@ -4,11 +4,13 @@ use std::hint::black_box;
 
 use ai_gateway::codec::json::{self, Object};
 use ai_gateway::codec::sse::{self, Framer};
-use ai_gateway::dialect::hub::NoMemory;
+use ai_gateway::dialect::hub::NoReasoningCache;
 use ai_gateway::dialect::openai::{self, ChatClient, ChatProvider, ChatRelay};
 use ai_gateway::dialect::responses::{self, ResponsesProvider, ResponsesRelay};
-use ai_gateway::dialect::{Egress, Ingress, Reads, Relay, Stamp, Whole};
-use ai_gateway::providers::{self, Speaks};
+use ai_gateway::dialect::{
+    ClientDialect, DecodedBody, ProviderDialect, Relay, ResponseDecoder, Stamp,
+};
+use ai_gateway::providers::{self, ChatApi};
 use ai_gateway::routing::route;
 use bytes::Bytes;
 
@@ -54,11 +56,11 @@ const PARTS: &[(&str, Make)] = &[
     }),
     ("see that a completion is in order", |name| {
         part(name, inputs::completion(), |body| {
-            let reads = Reads::Chat {
+            let reads = ResponseDecoder::Chat {
                 provider: chat(),
-                keeps: false,
+                keeps_reasoning: false,
             };
-            matches!(reads.whole(body.as_bytes()), Whole::InOrder(_))
+            matches!(reads.decode(body.as_bytes()), DecodedBody::Conformant(_))
         })
     }),
     ("frame and read the events of a stream", |name| {
@@ -205,13 +207,13 @@ fn stream(events: Vec<String>) -> Vec<Bytes> {
 }
 
 fn chat() -> &'static ChatProvider {
-    match providers::by_name("openai").unwrap().speaks {
-        Speaks::Chat(chat) => chat,
-        Speaks::Other { .. } => unreachable!("it speaks Chat Completions"),
+    match providers::by_name("openai").unwrap().chat_api {
+        ChatApi::Chat(chat) => chat,
+        ChatApi::Other { .. } => unreachable!("it speaks Chat Completions"),
     }
 }
 
-fn messages() -> &'static dyn Egress {
+fn messages() -> &'static dyn ProviderDialect {
     providers::by_name("anthropic").unwrap().dialect()
 }
 
@@ -239,21 +241,22 @@ fn responses_client() -> responses::ResponsesClient {
     read.unwrap().1
 }
 
-fn request(body: &str, to: &dyn Egress) -> bool {
+fn request(body: &str, to: &dyn ProviderDialect) -> bool {
     let object = Object::from_body(body.as_bytes()).unwrap();
     let mut request = openai::read_request(object, "m".into()).unwrap();
-    to.request(&mut request, &NoMemory).is_ok()
+    to.encode_request(&mut request, &NoReasoningCache).is_ok()
 }
 
-fn from_responses(body: &str, to: &dyn Egress) -> bool {
+fn from_responses(body: &str, to: &dyn ProviderDialect) -> bool {
     let object = Object::from_body(body.as_bytes()).unwrap();
     let read = responses::read_request(object, "m".into(), "openai", to, stamp());
-    to.request(&mut read.unwrap().0, &NoMemory).is_ok()
+    to.encode_request(&mut read.unwrap().0, &NoReasoningCache)
+        .is_ok()
 }
 
-fn answer(body: &str, from: &dyn Egress, to: &dyn Ingress) -> bool {
-    let answer = from.answer(body.as_bytes()).unwrap();
-    !to.answer(answer).is_empty()
+fn answer(body: &str, from: &dyn ProviderDialect, to: &dyn ClientDialect) -> bool {
+    let answer = from.decode_response(body.as_bytes()).unwrap();
+    !to.encode_response(answer).is_empty()
 }
 
 fn relay(relay: &mut dyn Relay, chunks: &[Bytes]) -> bool {
@@ -263,8 +266,8 @@ fn relay(relay: &mut dyn Relay, chunks: &[Bytes]) -> bool {
         && relay.end(true).is_ok()
 }
 
-fn translate(from: &dyn Egress, to: &dyn Ingress, chunks: &[Bytes]) -> bool {
-    let (mut reader, mut writer) = (from.stream("openai"), to.stream());
+fn translate(from: &dyn ProviderDialect, to: &dyn ClientDialect, chunks: &[Bytes]) -> bool {
+    let (mut reader, mut writer) = (from.stream_decoder("openai"), to.stream_encoder());
     let (mut steps, mut out) = (Vec::new(), Vec::new());
     for chunk in chunks {
         for event in sse::events(chunk) {

@@ -43,11 +43,11 @@ struct Row {
 
 /// What was seen so far.
 #[derive(Default)]
-pub struct Report {
+pub struct TranslationReport {
     rows: Vec<Row>,
 }
 
-impl Report {
+impl TranslationReport {
     /// A figure with its bound.
     pub fn row(&mut self, scenario: &'static str, figure: String, bound: String, held: bool) {
         self.add(scenario, figure, bound, Some(held));

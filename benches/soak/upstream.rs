@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ai_gateway::scripted::{self, Request, Step};
+use ai_gateway::scripted::{self, ReceivedRequest, Step};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -46,7 +46,7 @@ impl Drop for One<'_> {
 /// What a model does.
 enum Act {
     /// `whole-<ms>`: answers whole after a while.
-    Whole(Duration),
+    DecodedBody(Duration),
     /// `stream-<events>-<ms>`: so many events, with pauses between them.
     Stream(u64, Duration),
     /// `flood-<bytes>-<events>`: a stream about that long, as fast as it is read, so many events of
@@ -70,7 +70,7 @@ impl Act {
         let kind = words.next()?;
         let mut number = || words.next()?.parse::<u64>().ok();
         Some(match kind {
-            "whole" => Self::Whole(Duration::from_millis(number()?)),
+            "whole" => Self::DecodedBody(Duration::from_millis(number()?)),
             "stream" => Self::Stream(number()?, Duration::from_millis(number()?)),
             "flood" => Self::Flood(number()?, usize::try_from(number()?).ok()?),
             "cut" => Self::Cut(number()?),
@@ -192,7 +192,7 @@ async fn connection(mut stream: TcpStream, counts: &Counts) -> io::Result<()> {
 }
 
 /// The next request; `None` where the other side closed instead.
-async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Option<Request>> {
+async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Option<ReceivedRequest>> {
     let end = loop {
         if let Some(at) = memchr::memmem::find(buffer, b"\r\n\r\n") {
             break at + 4;
@@ -205,10 +205,10 @@ async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Option
     let head = String::from_utf8_lossy(&head);
     let mut lines = head.split("\r\n");
     let mut first = lines.next().unwrap_or_default().split(' ');
-    let mut request = Request {
+    let mut request = ReceivedRequest {
         method: first.next().unwrap_or_default().to_owned(),
         path: first.next().unwrap_or_default().to_owned(),
-        ..Request::default()
+        ..ReceivedRequest::default()
     };
     for line in lines {
         if let Some((name, value)) = line.split_once(':') {
@@ -265,7 +265,7 @@ fn completion() -> Value {
 /// Does what the model does; true where the connection can take another request.
 async fn play(stream: &mut TcpStream, act: Act, counts: &Counts) -> io::Result<bool> {
     match act {
-        Act::Whole(after) => {
+        Act::DecodedBody(after) => {
             if !pause(stream, after).await? {
                 return Ok(false);
             }
@@ -342,7 +342,7 @@ async fn pause(stream: &TcpStream, time: Duration) -> io::Result<bool> {
 }
 
 /// Answers as the library's scripted providers do.
-async fn scripted(stream: &mut TcpStream, request: &Request) -> io::Result<bool> {
+async fn scripted(stream: &mut TcpStream, request: &ReceivedRequest) -> io::Result<bool> {
     for step in scripted::answer(request).steps {
         match step {
             Step::Write(bytes) => stream.write_all(&bytes).await?,

@@ -10,14 +10,14 @@ use crate::secret::{CallerId, Secret};
 pub enum Caller {
     /// The bearer is the gateway's key at this place of the list; providers are called with keys of
     /// the gateway.
-    Team(usize),
+    GatewayKey(usize),
     /// The bearer is the key of whichever provider the request goes to.
-    Own(Secret),
+    PassThrough(Secret),
 }
 
 /// Whom a path answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Audience {
+pub enum AccessLevel {
     /// Everyone.
     Everyone,
     /// Who may call, and who may read the counters and nothing else.
@@ -28,12 +28,12 @@ pub enum Audience {
 
 /// As what a request was let in.
 #[derive(Debug, Clone)]
-pub enum Entry {
+pub enum AuthOutcome {
     /// As anyone's; whether it came with a key of the gateway.
     Anyone(bool),
     /// To read the counters; whether how the providers are doing is among them, which is for
     /// holders of a key of the gateway: without gateway keys every text is a bearer.
-    Watcher(bool),
+    MetricsReader(bool),
     /// As a caller's.
     Caller(Caller),
 }
@@ -41,8 +41,12 @@ pub enum Entry {
 /// Decides about the bearer of a request; the one place that does.
 ///
 /// # Errors
-/// `NoKey` where a key is needed and none was sent, `WrongKey` where it is none of the gateway's.
-pub fn enter(config: &Config, audience: Audience, bearer: Option<&str>) -> Result<Entry, Error> {
+/// `MissingApiKey` where a key is needed and none was sent, `WrongKey` where it is none of the gateway's.
+pub fn enter(
+    config: &Config,
+    audience: AccessLevel,
+    bearer: Option<&str>,
+) -> Result<AuthOutcome, Error> {
     let watches = |key: &str| {
         let own = config.metrics_key.as_ref();
         own.is_some_and(|own| bool::from(own.matches(key.trim())))
@@ -52,20 +56,28 @@ pub fn enter(config: &Config, audience: Audience, bearer: Option<&str>) -> Resul
         _ => admit(config, bearer),
     };
     match (audience, caller) {
-        (Audience::Everyone, caller) => Ok(Entry::Anyone(matches!(caller, Ok(Caller::Team(_))))),
-        (Audience::Watchers, _) if bearer.is_some_and(watches) => Ok(Entry::Watcher(true)),
-        (Audience::Watchers, caller) => Ok(Entry::Watcher(matches!(caller?, Caller::Team(_)))),
-        (Audience::Callers, caller) => Ok(Entry::Caller(caller?)),
+        (AccessLevel::Everyone, caller) => Ok(AuthOutcome::Anyone(matches!(
+            caller,
+            Ok(Caller::GatewayKey(_))
+        ))),
+        (AccessLevel::Watchers, _) if bearer.is_some_and(watches) => {
+            Ok(AuthOutcome::MetricsReader(true))
+        }
+        (AccessLevel::Watchers, caller) => Ok(AuthOutcome::MetricsReader(matches!(
+            caller?,
+            Caller::GatewayKey(_)
+        ))),
+        (AccessLevel::Callers, caller) => Ok(AuthOutcome::Caller(caller?)),
     }
 }
 
 fn admit(config: &Config, bearer: Option<&str>) -> Result<Caller, Error> {
     let bearer = bearer.map(str::trim).filter(|key| !key.is_empty());
     let Some(bearer) = bearer else {
-        return Err(Error::NoKey);
+        return Err(Error::MissingApiKey);
     };
     if !config.keyed() {
-        return Ok(Caller::Own(Secret::new(bearer)));
+        return Ok(Caller::PassThrough(Secret::new(bearer)));
     }
     // All keys are compared, so that the time tells nothing about which one nearly fits.
     let mut known = None;
@@ -74,12 +86,14 @@ fn admit(config: &Config, bearer: Option<&str>) -> Result<Caller, Error> {
             known = Some(place);
         }
     }
-    known.map(Caller::Team).ok_or_else(|| match by_key(bearer) {
-        Some(provider) => Error::ProviderKeySent {
-            title: provider.title,
-        },
-        None => Error::WrongKey,
-    })
+    known
+        .map(Caller::GatewayKey)
+        .ok_or_else(|| match by_key(bearer) {
+            Some(provider) => Error::ProviderKeySent {
+                title: provider.title,
+            },
+            None => Error::WrongKey,
+        })
 }
 
 impl Caller {
@@ -87,8 +101,8 @@ impl Caller {
     #[must_use]
     pub fn id(&self) -> CallerId {
         match self {
-            Self::Team(place) => CallerId::of_gateway_key(*place),
-            Self::Own(key) => CallerId::of(key.expose()),
+            Self::GatewayKey(place) => CallerId::of_gateway_key(*place),
+            Self::PassThrough(key) => CallerId::of(key.expose()),
         }
     }
 
@@ -96,19 +110,19 @@ impl Caller {
     ///
     /// # Errors
     /// `ProviderKeyMissing` where the gateway has none; `ForeignKey` where the caller's is recognisably
-    /// another provider's; `ProviderUnplaced` where the provider's base URL is an example, whose host may be
+    /// another provider's; `ProviderNotConfigured` where the provider's base URL is an example, whose host may be
     /// anyone's.
     pub fn key_for(&self, config: &Config, provider: &Provider) -> Result<Secret, Error> {
         let entry = config.of(provider);
-        if entry.is_unplaced() {
-            return Err(Error::ProviderUnplaced {
+        if entry.is_not_configured() {
+            return Err(Error::ProviderNotConfigured {
                 provider: entry.provider.name,
                 variable: entry.provider.base_url_env,
             });
         }
         match self {
             // No company is shown a key that is recognisably another's.
-            Self::Own(key) => match by_key(key.expose()) {
+            Self::PassThrough(key) => match by_key(key.expose()) {
                 Some(owner) if owner != entry.provider && entry.is_vendors() => {
                     Err(Error::ForeignKey {
                         owner: owner.name,
@@ -118,7 +132,7 @@ impl Caller {
                 }
                 _ => Ok(key.clone()),
             },
-            Self::Team(_) => entry.key.clone().ok_or(Error::ProviderKeyMissing {
+            Self::GatewayKey(_) => entry.key.clone().ok_or(Error::ProviderKeyMissing {
                 provider: entry.provider.name,
                 variable: entry.provider.key_env,
             }),
@@ -166,7 +180,7 @@ mod tests {
 
     #[test]
     fn the_key_for_the_counters_opens_nothing_else() {
-        use Audience::{Callers, Everyone, Watchers};
+        use AccessLevel::{Callers, Everyone, Watchers};
         let mut open = Config {
             metrics_key: Some(Secret::new("scrape")),
             ..Config::default()
@@ -175,18 +189,21 @@ mod tests {
         closed.metrics_key.clone_from(&open.metrics_key);
         for config in [&open, &closed] {
             let entered = |audience| enter(config, audience, Some(" scrape"));
-            assert!(matches!(entered(Watchers), Ok(Entry::Watcher(true))));
-            assert!(matches!(entered(Everyone), Ok(Entry::Anyone(false))));
+            assert!(matches!(
+                entered(Watchers),
+                Ok(AuthOutcome::MetricsReader(true))
+            ));
+            assert!(matches!(entered(Everyone), Ok(AuthOutcome::Anyone(false))));
             assert_eq!(entered(Callers).unwrap_err(), Error::WrongKey);
         }
         let watched = |config: &Config, key| enter(config, Watchers, key);
         let team = watched(&closed, Some("first"));
-        assert!(matches!(team, Ok(Entry::Watcher(true))));
+        assert!(matches!(team, Ok(AuthOutcome::MetricsReader(true))));
         assert_eq!(watched(&closed, Some("x")).unwrap_err(), Error::WrongKey);
-        assert_eq!(watched(&open, None).unwrap_err(), Error::NoKey);
+        assert_eq!(watched(&open, None).unwrap_err(), Error::MissingApiKey);
         open.metrics_key = None;
         let anyone = watched(&open, Some("x"));
-        assert!(matches!(anyone, Ok(Entry::Watcher(false))));
+        assert!(matches!(anyone, Ok(AuthOutcome::MetricsReader(false))));
     }
 
     /// Trap I8.

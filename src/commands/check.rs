@@ -89,7 +89,7 @@ fn describe(config: &Config) -> String {
             (None, true) => "no key",
             (None, false) => "caller's key",
         };
-        let note = if entry.is_unplaced() {
+        let note = if entry.is_not_configured() {
             "  (an example; set your own)"
         } else {
             ""

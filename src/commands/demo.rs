@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{complain, configuration, say};
 use crate::codec::sse::{self, Framer};
 use crate::config::{BaseUrl, Config, port_from_environment};
-use crate::flow::Shared;
+use crate::flow::SharedState;
 use crate::http;
 use crate::providers::PROVIDERS;
 use crate::scripted;
@@ -62,7 +62,7 @@ async fn demo(asked: &Config) -> Result<(), String> {
     };
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let url = format!("http://{address}");
-    let (shared, _) = Shared::new(config, Tls::none());
+    let (shared, _) = SharedState::new(config, Tls::none());
     let running = actix_web::rt::spawn(http::serve_until_told(shared, listener));
     say(&format!(
         "ai-gateway demo on {url}, before {} scripted providers. No key, no network, no model.\n",

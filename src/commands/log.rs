@@ -9,8 +9,8 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::codec::json::raw;
 use crate::config::{Config, LogFormat};
-use crate::meter::ACCESS;
 use crate::secret::{Secret, redact};
+use crate::telemetry::ACCESS;
 
 /// Starts the log.
 pub(super) fn start(config: &Config) {

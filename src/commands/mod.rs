@@ -9,7 +9,7 @@ mod serve;
 use std::io::Write;
 use std::process::ExitCode;
 
-use crate::config::{Config, Mistakes};
+use crate::config::{Config, ConfigErrors};
 
 /// How the binary is used.
 const USAGE: &str = "\
@@ -69,7 +69,7 @@ fn complain(text: &str) {
 }
 
 /// Reads the configuration; says all that is wrong with it.
-fn configuration(read: fn() -> Result<Config, Mistakes>) -> Result<Config, ExitCode> {
+fn configuration(read: fn() -> Result<Config, ConfigErrors>) -> Result<Config, ExitCode> {
     read().map_err(|mistakes| {
         complain(&format!("the configuration cannot be used:\n{mistakes}"));
         ExitCode::from(UNUSABLE)

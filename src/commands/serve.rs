@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::{complain, configuration, log};
 use crate::config::{Config, from_environment};
-use crate::flow::Shared;
+use crate::flow::SharedState;
 use crate::http;
 use crate::upstream::{Collector, Tls};
 
@@ -76,7 +76,7 @@ pub(super) async fn serve(config: Config) -> Result<(), String> {
     };
     announce(&config, port);
     let traces = config.traces.clone();
-    let (shared, spans) = Shared::new(config, tls);
+    let (shared, spans) = SharedState::new(config, tls);
     let (stop, stopped) = oneshot::channel::<()>();
     let exporter = match (traces, spans) {
         (Some(traces), Some(spans)) => {
@@ -85,7 +85,7 @@ pub(super) async fn serve(config: Config) -> Result<(), String> {
             let stopped = stopped.map(|_| ());
             Some(rt::spawn(collector.run(
                 spans,
-                Arc::clone(shared.meter()),
+                Arc::clone(shared.metrics()),
                 stopped,
             )))
         }

@@ -7,16 +7,16 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::hints::{self, GATEWAY_KEYS};
-use super::traces::{Texts, Traces};
+use super::traces::{TraceVariables, Traces};
 use super::{AccessLog, BaseUrl, Config, LogFormat, Proxy};
 use crate::secret::Secret;
 
 /// Everything that is wrong with the environment, one line each. Holds no value of a variable
 /// that may be a secret.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Mistakes(pub Vec<String>);
+pub struct ConfigErrors(pub Vec<String>);
 
-impl fmt::Display for Mistakes {
+impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for line in &self.0 {
             writeln!(f, "  - {line}")?;
@@ -32,7 +32,7 @@ const FILE: &str = ".env";
 ///
 /// # Errors
 /// All mistakes at once.
-pub fn from_environment() -> Result<Config, Mistakes> {
+pub fn from_environment() -> Result<Config, ConfigErrors> {
     read_environment(&|_| true)
 }
 
@@ -40,11 +40,11 @@ pub fn from_environment() -> Result<Config, Mistakes> {
 ///
 /// # Errors
 /// What is wrong with `PORT`.
-pub fn port_from_environment() -> Result<Config, Mistakes> {
+pub fn port_from_environment() -> Result<Config, ConfigErrors> {
     read_environment(&|name| name == "PORT")
 }
 
-fn read_environment(wanted: &dyn Fn(&str) -> bool) -> Result<Config, Mistakes> {
+fn read_environment(wanted: &dyn Fn(&str) -> bool) -> Result<Config, ConfigErrors> {
     let mut mistakes = Vec::new();
     let file = match std::fs::read_to_string(FILE) {
         Ok(text) => pairs(&text, &mut mistakes),
@@ -73,10 +73,10 @@ fn read_environment(wanted: &dyn Fn(&str) -> bool) -> Result<Config, Mistakes> {
             config.hints = hints.warnings;
             Ok(config)
         }
-        Ok(_) => Err(Mistakes(mistakes)),
-        Err(Mistakes(more)) => {
+        Ok(_) => Err(ConfigErrors(mistakes)),
+        Err(ConfigErrors(more)) => {
             mistakes.extend(more);
-            Err(Mistakes(mistakes))
+            Err(ConfigErrors(mistakes))
         }
     }
 }
@@ -138,14 +138,14 @@ fn environment(name: &str) -> Option<Result<String, ()>> {
 /// Gives a variable's value; `Err` where it is not Unicode.
 pub type Lookup<'l> = dyn Fn(&str) -> Option<Result<String, ()>> + 'l;
 
-struct Reader<'l> {
+struct VariableReader<'l> {
     lookup: &'l Lookup<'l>,
     mistakes: Vec<String>,
     /// The names that were looked up.
     known: BTreeSet<String>,
 }
 
-impl Reader<'_> {
+impl VariableReader<'_> {
     fn raw(&mut self, name: &str) -> Option<String> {
         self.known.insert(name.to_owned());
         match (self.lookup)(name)? {
@@ -234,13 +234,13 @@ impl Reader<'_> {
 ///
 /// # Errors
 /// All mistakes at once.
-pub fn from_lookup(lookup: &Lookup<'_>) -> Result<Config, Mistakes> {
+pub fn from_lookup(lookup: &Lookup<'_>) -> Result<Config, ConfigErrors> {
     read(lookup).0
 }
 
 /// Reads the configuration; beside it the names of all variables that there are.
-fn read(lookup: &Lookup<'_>) -> (Result<Config, Mistakes>, BTreeSet<String>) {
-    let mut read = Reader {
+fn read(lookup: &Lookup<'_>) -> (Result<Config, ConfigErrors>, BTreeSet<String>) {
+    let mut read = VariableReader {
         lookup,
         mistakes: Vec::new(),
         known: BTreeSet::new(),
@@ -330,11 +330,11 @@ fn read(lookup: &Lookup<'_>) -> (Result<Config, Mistakes>, BTreeSet<String>) {
     if read.mistakes.is_empty() {
         (Ok(config), known)
     } else {
-        (Err(Mistakes(read.mistakes)), known)
+        (Err(ConfigErrors(read.mistakes)), known)
     }
 }
 
-fn read_proxy(read: &mut Reader<'_>, config: &mut Config) {
+fn read_proxy(read: &mut VariableReader<'_>, config: &mut Config) {
     let except = read.text("NO_PROXY").or_else(|| read.text("no_proxy"));
     for name in ["HTTPS_PROXY", "https_proxy"] {
         if let Some(url) = read.text(name) {
@@ -347,7 +347,7 @@ fn read_proxy(read: &mut Reader<'_>, config: &mut Config) {
     }
 }
 
-fn read_timeouts(read: &mut Reader<'_>, config: &mut Config) {
+fn read_timeouts(read: &mut VariableReader<'_>, config: &mut Config) {
     config.head_timeout = read.seconds("HEAD_TIMEOUT_SECS", config.head_timeout, 1);
     config.body_timeout = read.seconds("BODY_TIMEOUT_SECS", config.body_timeout, 1);
     config.body_rate = read.number("BODY_MIN_BYTES_PER_SEC", config.body_rate, 0, 1 << 32);
@@ -360,7 +360,7 @@ fn read_timeouts(read: &mut Reader<'_>, config: &mut Config) {
     config.idle_timeout = read.seconds_if_set("IDLE_TIMEOUT_SECS", 1);
 }
 
-fn read_breaker(read: &mut Reader<'_>, config: &mut Config) {
+fn read_breaker(read: &mut VariableReader<'_>, config: &mut Config) {
     let breaker = &mut config.breaker;
     breaker.error_percent = read.number(
         "UPSTREAM_BREAKER_ERROR_PERCENT",
@@ -378,7 +378,7 @@ fn read_breaker(read: &mut Reader<'_>, config: &mut Config) {
     breaker.open = read.millis("UPSTREAM_BREAKER_OPEN_MS", breaker.open, 1);
 }
 
-fn read_log(read: &mut Reader<'_>, config: &mut Config) {
+fn read_log(read: &mut VariableReader<'_>, config: &mut Config) {
     config.access_log = match read.text("ACCESS_LOG").as_deref() {
         Some(word) if word.eq_ignore_ascii_case("all") => AccessLog::All,
         _ if read.switch_or("ACCESS_LOG", true, "true, false or all") => AccessLog::Calls,
@@ -397,7 +397,7 @@ fn read_log(read: &mut Reader<'_>, config: &mut Config) {
             .mistakes
             .push("LOG_FORMAT must be text or json".to_owned()),
     }
-    let texts = Texts {
+    let texts = TraceVariables {
         full: read.text("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
         base: read.text("OTEL_EXPORTER_OTLP_ENDPOINT"),
         headers: read.text("OTEL_EXPORTER_OTLP_HEADERS"),
@@ -426,7 +426,7 @@ fn no_level(filter: &str) -> Option<&str> {
     })
 }
 
-fn read_gateway_keys(read: &mut Reader<'_>, config: &mut Config) {
+fn read_gateway_keys(read: &mut VariableReader<'_>, config: &mut Config) {
     const NAME: &str = GATEWAY_KEYS;
     let Some(list) = read.raw(NAME) else {
         return;
@@ -458,7 +458,7 @@ mod tests {
     use super::*;
     use crate::providers::PROVIDERS;
 
-    fn read(pairs: &[(&str, &str)]) -> Result<Config, Mistakes> {
+    fn read(pairs: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
         from_lookup(&|name| {
             pairs
                 .iter()
@@ -519,7 +519,7 @@ mod tests {
 
     #[test]
     fn all_mistakes_are_said_at_once_and_no_secret_is() {
-        let Err(Mistakes(lines)) = read(&[
+        let Err(ConfigErrors(lines)) = read(&[
             ("PORT", "abc"),
             ("REQUEST_TIMEOUT_SECS", "0"),
             ("OPENAI_BASE_URL", "nowhere"),

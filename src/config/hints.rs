@@ -25,7 +25,7 @@ const SHORTEST: usize = 8;
 
 /// What is wrong with names that are set.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Hints {
+pub(super) struct NameHints {
     /// What the gateway must not start with.
     pub mistakes: Vec<String>,
     /// What an operator should know.
@@ -33,8 +33,8 @@ pub(super) struct Hints {
 }
 
 /// Compares the names that are set with those that are read.
-pub(super) fn of(known: &BTreeSet<String>, set: &[String]) -> Hints {
-    let mut hints = Hints::default();
+pub(super) fn of(known: &BTreeSet<String>, set: &[String]) -> NameHints {
+    let mut hints = NameHints::default();
     let keyed = set.iter().any(|name| name == GATEWAY_KEYS);
     for name in set.iter().filter(|name| !known.contains(*name)) {
         let upper = name.to_ascii_uppercase();
@@ -80,7 +80,7 @@ fn nearest<'k>(name: &str, known: &'k BTreeSet<String>) -> Option<&'k str> {
 mod tests {
     use super::*;
 
-    fn hints(set: &[&str]) -> Hints {
+    fn hints(set: &[&str]) -> NameHints {
         let known = [
             GATEWAY_KEYS,
             "OPENAI_API_KEY",
@@ -122,6 +122,6 @@ mod tests {
             "HOSTNAME",
             "AI_GATEWAY_API_KEY",
         ];
-        assert_eq!(hints(&none), Hints::default());
+        assert_eq!(hints(&none), NameHints::default());
     }
 }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use base::BaseUrl;
-pub use env::{Mistakes, from_environment, from_lookup, port_from_environment};
+pub use env::{ConfigErrors, from_environment, from_lookup, port_from_environment};
 pub use proxy::Proxy;
 pub use traces::Traces;
 
@@ -73,7 +73,7 @@ pub struct Config {
     /// Retries per second that a provider is given whatever its requests earned.
     pub retry_floor: u32,
     /// When a provider is left alone.
-    pub breaker: Breaker,
+    pub breaker: BreakerConfig,
     /// Calls under way to one provider.
     pub max_in_flight: usize,
     /// Calls that wait for one of those to end.
@@ -117,7 +117,7 @@ pub struct Config {
 /// When a provider is left alone: an error rate over a window, then one call at a time to see
 /// whether it is back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Breaker {
+pub struct BreakerConfig {
     /// Failed attempts, in percent of those that ended; 0: never.
     pub error_percent: u32,
     /// Attempts in the window below which no rate is taken.
@@ -171,7 +171,7 @@ impl ProviderConfig {
 
     /// Whether the base URL is an example that was not replaced.
     #[must_use]
-    pub fn is_unplaced(&self) -> bool {
+    pub fn is_not_configured(&self) -> bool {
         self.provider.base_is_example && self.base_is_default
     }
 }
@@ -257,7 +257,7 @@ impl Config {
             let Provider {
                 name, base_url_env, ..
             } = config.provider;
-            if config.key.is_some() && self.keyed() && config.is_unplaced() {
+            if config.key.is_some() && self.keyed() && config.is_not_configured() {
                 out.push(format!(
                     "{name} has a key, but {base_url_env} is still the example"
                 ));
@@ -278,7 +278,7 @@ impl Config {
         self.providers
             .iter()
             .map(|config| {
-                let usable = if config.is_unplaced() {
+                let usable = if config.is_not_configured() {
                     Err("its base URL is an example")
                 } else if self.keyed() && config.key.is_none() {
                     Err("no key")
@@ -330,7 +330,7 @@ impl Default for Config {
             retry_base_delay: Duration::from_millis(150),
             retry_percent: 20,
             retry_floor: 10,
-            breaker: Breaker {
+            breaker: BreakerConfig {
                 error_percent: 50,
                 min_attempts: 20,
                 window: Duration::from_secs(10),

@@ -12,7 +12,7 @@ const README: &str = include_str!("../../README.md");
 const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318");
 
 /// A variable.
-struct Row {
+struct VariableRow {
     name: &'static str,
     /// As it stands in `.env.example`; empty where the default is no figure.
     default: &'static str,
@@ -23,7 +23,7 @@ struct Row {
 
 macro_rules! rows {
     ($($name:literal, $default:literal, $other:literal => $($field:ident).+ = $value:expr;)+) => {
-        vec![$(Row {
+        vec![$(VariableRow {
             name: $name,
             default: $default,
             other: $other,
@@ -42,7 +42,7 @@ fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-fn rows() -> Vec<Row> {
+fn rows() -> Vec<VariableRow> {
     let mut rows = rows! {
         "PORT", "3000", "8101" => port = 8101;
         "HTTP_WORKERS", "", "102" => http_workers = 102;
@@ -79,7 +79,7 @@ fn rows() -> Vec<Row> {
         "MAX_ANSWER_BYTES", "67108864", "1129" => max_answer = 1129;
         "MODELS_CACHE_SECS", "60", "130" => models_cache = secs(130);
     };
-    rows.push(Row {
+    rows.push(VariableRow {
         name: "OTEL_TRACES_SAMPLER_ARG",
         default: "1.0",
         other: "0.111",
@@ -126,7 +126,7 @@ fn each_variable_sets_its_own_field_and_no_other() {
         traces: read(&[ENDPOINT]).traces,
         ..Config::default()
     };
-    for Row {
+    for VariableRow {
         name,
         default,
         other,
@@ -149,7 +149,7 @@ fn each_variable_sets_its_own_field_and_no_other() {
 
 #[test]
 fn the_example_and_the_readme_show_the_defaults() {
-    for Row { name, default, .. } in rows() {
+    for VariableRow { name, default, .. } in rows() {
         assert_eq!(example(name), Some(default), "{name} in .env.example");
         let cell = format!("| `{name}` | `{default}` |");
         assert!(

@@ -20,7 +20,7 @@ pub struct Traces {
 
 /// The texts of the variables; see the `OpenTelemetry` specification, "OTLP exporter".
 #[derive(Debug, Default)]
-pub(super) struct Texts {
+pub(super) struct TraceVariables {
     /// The full URL for traces.
     pub full: Option<String>,
     /// The URL to which `/v1/traces` is added.
@@ -38,7 +38,7 @@ impl Traces {
     ///
     /// # Errors
     /// What is wrong, with the variable's name and without its value.
-    pub(super) fn read(texts: &Texts) -> Result<Option<Self>, String> {
+    pub(super) fn read(texts: &TraceVariables) -> Result<Option<Self>, String> {
         let (name, text, path) = match (&texts.full, &texts.base) {
             (Some(full), _) => ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", full, ""),
             (None, Some(base)) => ("OTEL_EXPORTER_OTLP_ENDPOINT", base, "/v1/traces"),
@@ -92,7 +92,7 @@ mod tests {
 
     fn read(full: &str, base: &str, headers: &str, ratio: &str) -> Result<Option<Traces>, String> {
         let set = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        Traces::read(&Texts {
+        Traces::read(&TraceVariables {
             full: set(full),
             base: set(base),
             headers: set(headers),

@@ -4,36 +4,36 @@
 //! the two differ, a request goes client -> hub -> provider and the answer back the same way.
 
 pub mod anthropic;
+mod decoder;
+mod delta_template;
 pub mod hub;
 pub mod models;
 pub mod openai;
-mod plain;
-mod reads;
 pub mod responses;
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
 
-pub use reads::{InOrder, Reads, Whole};
+pub use decoder::{Conformant, DecodedBody, ResponseDecoder};
 
 use crate::codec::json::Object;
 use crate::codec::sse;
 use crate::error::{Error, ProviderError};
 use crate::secret::{Secret, redact};
-use hub::{Answer, Event, Kept, Memory, Request, Tool, Usage};
+use hub::{Event, ReasoningLookup, ReasoningState, Request, Response, Tool, Usage};
 
 /// What a client speaks.
-pub trait Ingress: Send + Sync {
+pub trait ClientDialect: Send + Sync {
     /// Writes a whole answer as the client's JSON.
-    fn answer(&self, answer: Answer) -> String;
+    fn encode_response(&self, answer: Response) -> String;
 
     /// The state machine that writes a streamed answer.
-    fn stream(&self) -> Box<dyn StreamOut>;
+    fn stream_encoder(&self) -> Box<dyn StreamEncoder>;
 }
 
 /// Writes hub events as the client's server-sent events.
-pub trait StreamOut {
+pub trait StreamEncoder {
     /// Appends what `event` means to the client; nothing follows [`Event::End`] or a failure.
     fn push(&mut self, event: Event, out: &mut Vec<u8>);
 
@@ -45,22 +45,26 @@ pub trait StreamOut {
 }
 
 /// What a provider speaks.
-pub trait Egress: Sync {
+pub trait ProviderDialect: Sync {
     /// Writes the provider's request body and names what could not be carried over. `memory` knows
     /// what clients did not keep of earlier answers.
     ///
     /// # Errors
     /// Names the field that the provider cannot be given.
-    fn request(&self, request: &mut Request<'_>, memory: &dyn Memory) -> Result<Translated, Error>;
+    fn encode_request(
+        &self,
+        request: &mut Request<'_>,
+        memory: &dyn ReasoningLookup,
+    ) -> Result<EncodedRequest, Error>;
 
     /// Reads a whole answer.
     ///
     /// # Errors
     /// A text about what is wrong with the shape of the answer.
-    fn answer(&self, body: &[u8]) -> Result<Answer, String>;
+    fn decode_response(&self, body: &[u8]) -> Result<Response, String>;
 
     /// Whether answers of this model hold something that the provider wants back.
-    fn wants_back(&self, model: &str) -> bool;
+    fn requires_reasoning_replay(&self, model: &str) -> bool;
 
     /// The provider's own tool for searching the web that does what this one of Responses does, if
     /// it has one.
@@ -69,27 +73,27 @@ pub trait Egress: Sync {
     }
 
     /// The state machine that reads a streamed answer of the provider so named.
-    fn stream(&self, provider: &'static str) -> Box<dyn StreamIn>;
+    fn stream_decoder(&self, provider: &'static str) -> Box<dyn StreamDecoder>;
 
     /// The request in another form, where this refusal of it has a reason that can be mended.
-    fn mend(&self, _body: &[u8], _refusal: &ProviderError) -> Option<Mended> {
+    fn recover(&self, _body: &[u8], _refusal: &ProviderError) -> Option<RecoveredRequest> {
         None
     }
 
     /// Reads the body of an error answer.
-    fn error(&self, status: u16, body: &[u8]) -> ProviderError;
+    fn decode_error(&self, status: u16, body: &[u8]) -> ProviderError;
 
     /// The error that an event of a stream is, if one is.
-    fn stream_error(&self, events: &[u8]) -> Option<ProviderError>;
+    fn decode_stream_error(&self, events: &[u8]) -> Option<ProviderError>;
 
     /// The error that a whole answer tells of which was begun and broke off, if one does.
-    fn broken_off(&self, _body: &[u8]) -> Option<ProviderError> {
+    fn decode_broken_off(&self, _body: &[u8]) -> Option<ProviderError> {
         None
     }
 }
 
 /// Reads a provider's events into hub events.
-pub trait StreamIn {
+pub trait StreamDecoder {
     /// Appends what `event` means. A failure of the provider is [`Event::Failed`].
     fn push(&mut self, event: &sse::Event<'_>, out: &mut Vec<Event>);
 
@@ -105,7 +109,7 @@ pub trait StreamIn {
 
 /// A request in another form, after a refusal whose reason is known.
 #[derive(Debug)]
-pub struct Mended {
+pub struct RecoveredRequest {
     /// The JSON text.
     pub body: Vec<u8>,
     /// Headers that go with it.
@@ -152,7 +156,7 @@ pub trait Relay {
     fn repaired(&self) -> u64;
 
     /// Of a complete answer, the ids of its calls and what its provider wants back with them.
-    fn kept(&mut self) -> Option<(Vec<String>, Kept)>;
+    fn kept(&mut self) -> Option<(Vec<String>, ReasoningState)>;
 
     /// How much memory what is kept of the stream takes, in bytes, with what telling it once more
     /// at the end will take.
@@ -163,18 +167,18 @@ pub trait Relay {
 
 /// A request body for a provider.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Translated {
+pub struct EncodedRequest {
     /// The JSON text.
     pub body: Vec<u8>,
     /// What it does not say as the client did.
-    pub report: Report,
-    /// Stands for the conversation, where ids of calls do not tell it; see [`hub::Memory`].
-    pub talk: u64,
+    pub report: TranslationReport,
+    /// Stands for the conversation, where ids of calls do not tell it; see [`hub::ReasoningLookup`].
+    pub conversation_hash: u64,
 }
 
 /// What a translation did to the parameters of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct TranslationReport {
     /// Names of parameters that were left out.
     pub dropped: Vec<String>,
     /// Names of parameters whose value was brought within the provider's limits, or whose effect
@@ -182,7 +186,7 @@ pub struct Report {
     pub changed: Vec<String>,
 }
 
-impl Report {
+impl TranslationReport {
     /// Names the members of an object that have no place with the provider.
     pub fn left_out(&mut self, members: &Object<'_>, path: &str) {
         let said = members
@@ -194,7 +198,7 @@ impl Report {
     }
 
     /// Sorts the names and takes out repetitions.
-    pub fn settle(&mut self) {
+    pub fn dedup(&mut self) {
         for names in [&mut self.dropped, &mut self.changed] {
             names.sort_unstable();
             names.dedup();
@@ -208,7 +212,7 @@ impl Report {
                 *name = own(name);
             }
         }
-        self.settle();
+        self.dedup();
     }
 
     /// Refuses a request that did not go through as it was.

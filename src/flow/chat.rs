@@ -5,35 +5,40 @@ use std::sync::Arc;
 
 use memchr::memmem;
 
-use super::alive::carry_out;
-use super::ask::{Ask, Asked, relayed, rewritten, stamp, target, wants_stream};
-use super::plan::{Answer, Plan};
-use super::{AppState, Refused, Reply};
+use super::inbound::{
+    InboundRequest, TranslationInput, relayed, rewritten, stamp, target, wants_stream,
+};
+use super::keepalive::with_keepalive;
+use super::prepared::{PreparedCall, ResponseMode};
+use super::{AppState, CallError, GatewayResponse};
 use crate::codec::json::{self, Object, Raw};
-use crate::dialect::hub::{Memory, Tool};
+use crate::dialect::hub::{ReasoningLookup, Tool};
 use crate::dialect::openai::{ChatClient, older_name, read_request};
 use crate::dialect::responses::ResponsesProvider;
-use crate::dialect::{Egress, Report};
+use crate::dialect::{ProviderDialect, TranslationReport};
 use crate::error::Error;
-use crate::providers::{Bridge, Speaks};
+use crate::providers::{ChatApi, ResponsesRequired};
 use crate::routing::Target;
 
 /// Answers a Chat Completions request.
 ///
 /// # Errors
 /// Why there is no answer.
-pub async fn chat(state: Rc<AppState>, ask: Ask) -> Result<Reply, Refused> {
-    let plan = Plan::of(&ask, &state, plan).await?;
-    carry_out(plan, state, ask).await
+pub async fn chat(
+    state: Rc<AppState>,
+    inbound: InboundRequest,
+) -> Result<GatewayResponse, CallError> {
+    let plan = PreparedCall::of(&inbound, &state, plan).await?;
+    with_keepalive(plan, state, inbound).await
 }
 
-fn plan(asked: &Asked) -> Result<Plan, Error> {
+fn plan(asked: &TranslationInput) -> Result<PreparedCall, Error> {
     let mut object = Object::from_body(&asked.body)?;
     let (model, target) = target(&object)?;
     let stream = wants_stream(&object)?;
     check_messages(&object)?;
     let provider = target.provider;
-    let own_name = own_name(&object);
+    let client_name = own_name(&object);
     let client = ChatClient {
         stamp: stamp(),
         model: target.model.to_string(),
@@ -47,39 +52,49 @@ fn plan(asked: &Asked) -> Result<Plan, Error> {
     if let Some(plan) = bridged(&object, (&model, &target), stream, &client, &memory) {
         return plan;
     }
-    let (body, report, answer, talk) = match provider.speaks {
-        Speaks::Chat(chat) if chat.functions || !client.functions => {
-            let mut report = Report::default();
+    let (body, report, answer, conversation_hash) = match provider.chat_api {
+        ChatApi::Chat(chat) if chat.functions || !client.functions => {
+            let mut report = TranslationReport::default();
             let edited = chat.edit(&mut object, &target.model, &memory, &mut report)?;
             let body = if edited.anew {
                 rewritten(&object, &target.model)
             } else {
                 relayed(&asked.body, &object, &model, &target.model)
             };
-            report.settle();
+            report.dedup();
             let client = Arc::new(client);
-            (body, report, Answer::Chat { chat, client }, edited.talk)
+            (
+                body,
+                report,
+                ResponseMode::Chat { chat, client },
+                edited.conversation_hash,
+            )
         }
-        Speaks::Chat(_) | Speaks::Other { .. } => {
+        ChatApi::Chat(_) | ChatApi::Other { .. } => {
             let from = provider.dialect();
-            let keeps = from.wants_back(&target.model);
+            let keeps_reasoning = from.requires_reasoning_replay(&target.model);
             let halves = object.make_whole();
             let mut request = read_request(object, target.model)?;
             request.changed.extend(halves);
             let mut translated = from
-                .request(&mut request, &memory)
-                .map_err(|error| error.renamed(own_name))?;
-            translated.report.rename(own_name);
+                .encode_request(&mut request, &memory)
+                .map_err(|error| error.renamed(client_name))?;
+            translated.report.rename(client_name);
             let body = translated.body.into();
-            let answer = Answer::Translated {
+            let answer = ResponseMode::Translated {
                 from,
                 client: Arc::new(client),
-                keeps,
+                keeps_reasoning,
             };
-            (body, translated.report, answer, translated.talk)
+            (
+                body,
+                translated.report,
+                answer,
+                translated.conversation_hash,
+            )
         }
     };
-    Ok(Plan {
+    Ok(PreparedCall {
         provider,
         model,
         path: provider.chat_path(),
@@ -88,10 +103,10 @@ fn plan(asked: &Asked) -> Result<Plan, Error> {
         stream,
         report,
         answer,
-        talk,
-        mends: Some(provider.dialect()),
-        own_name: Some(own_name),
-        instead: None,
+        conversation_hash,
+        recovers: Some(provider.dialect()),
+        client_name: Some(client_name),
+        alternative: None,
     })
 }
 
@@ -115,13 +130,13 @@ fn bridged(
     (asked, target): (&Arc<str>, &Target<'static>),
     stream: bool,
     client: &ChatClient,
-    memory: &dyn Memory,
-) -> Option<Result<Plan, Error>> {
+    memory: &dyn ReasoningLookup,
+) -> Option<Result<PreparedCall, Error>> {
     let effort = object.get("reasoning_effort").map(|effort| effort.get());
-    let needed = match (target.provider.bridges)(&target.model) {
-        Bridge::Never => false,
-        Bridge::WhenReasoning => effort.is_some_and(|effort| effort != "\"none\""),
-        Bridge::UnlessOff => effort != Some("\"none\""),
+    let needed = match (target.provider.responses_required)(&target.model) {
+        ResponsesRequired::Never => false,
+        ResponsesRequired::WhenReasoning => effort.is_some_and(|effort| effort != "\"none\""),
+        ResponsesRequired::UnlessOff => effort != Some("\"none\""),
     };
     let offers = object.get("tools").or_else(|| object.get("functions"));
     if !needed || offers.is_none_or(|tools| tools.get() == "[]") {
@@ -136,16 +151,16 @@ fn bridged(
     if !request.tools.iter().all(functions) {
         return None;
     }
-    let own_name = own_name(object);
+    let client_name = own_name(object);
     Some(
         ResponsesProvider
-            .request(&mut request, memory)
-            .map_err(|error| error.renamed(own_name))
+            .encode_request(&mut request, memory)
+            .map_err(|error| error.renamed(client_name))
             .map(|mut translated| {
-                translated.report.rename(own_name);
+                translated.report.rename(client_name);
                 translated
             })
-            .map(|translated| Plan {
+            .map(|translated| PreparedCall {
                 provider: target.provider,
                 model: Arc::clone(asked),
                 path: "/responses",
@@ -153,15 +168,15 @@ fn bridged(
                 headers: Vec::new(),
                 stream,
                 report: translated.report,
-                answer: Answer::Translated {
+                answer: ResponseMode::Translated {
                     from: &ResponsesProvider,
                     client: Arc::new(client.clone()),
-                    keeps: true,
+                    keeps_reasoning: true,
                 },
-                talk: 0,
-                mends: Some(&ResponsesProvider),
-                own_name: Some(own_name),
-                instead: None,
+                conversation_hash: 0,
+                recovers: Some(&ResponsesProvider),
+                client_name: Some(client_name),
+                alternative: None,
             }),
     )
 }

@@ -1,16 +1,16 @@
 //! The one way through: route, key, worker, answer. One function for each endpoint.
 
-mod alive;
-mod aside;
-mod ask;
-mod bodies;
+mod body_memory;
 mod chat;
-mod hide;
-mod large;
+mod inbound;
+mod keepalive;
+mod large_body;
 mod models;
-mod plan;
+mod observer;
+mod prepared;
+mod redaction;
 mod responses;
-mod spread;
+mod split_key;
 mod stream;
 
 use std::pin::Pin;
@@ -20,61 +20,61 @@ use bytes::Bytes;
 use futures_util::Stream;
 use tokio::sync::mpsc;
 
-pub use ask::Ask;
-pub use bodies::{Bodies, Held};
+pub use body_memory::{BodyMemory, BodyReservation};
 pub use chat::chat;
-pub use models::{Listing, ModelsCache, models};
+pub use inbound::InboundRequest;
+pub use models::{ModelListing, ModelsCache, models};
 pub use responses::responses;
 
 use crate::config::Config;
-use crate::drain::Drain;
 use crate::error::Error;
-use crate::meter::{Meter, Now, Span};
 use crate::providers::{PROVIDERS, Provider};
-use crate::store::Store;
+use crate::shutdown::Shutdown;
+use crate::store::ReasoningCache;
+use crate::telemetry::{Metrics, ProviderLoad, Span};
 use crate::upstream::{Headers, Tls};
-use crate::worker::{Circuit, Gate, Handle};
+use crate::worker::{AdmissionControl, Circuit, WorkerHandle};
 
 /// What the server's threads share.
 #[derive(Clone)]
-pub struct Shared {
+pub struct SharedState {
     config: Arc<Config>,
     tls: Tls,
-    gates: Arc<Vec<Arc<Gate>>>,
+    admissions: Arc<Vec<Arc<AdmissionControl>>>,
     models: Arc<ModelsCache>,
-    meter: Arc<Meter>,
-    store: Arc<Store>,
-    bodies: Arc<Bodies>,
-    drain: Drain,
+    metrics: Arc<Metrics>,
+    store: Arc<ReasoningCache>,
+    bodies: Arc<BodyMemory>,
+    shutdown: Shutdown,
 }
 
-impl Shared {
+impl SharedState {
     /// Prepares the limits of every provider. With [`Config::traces`] spans come out of the
     /// receiver.
     #[must_use]
     pub fn new(config: Config, tls: Tls) -> (Self, Option<mpsc::Receiver<Span>>) {
-        let gates = PROVIDERS
+        let admissions = PROVIDERS
             .iter()
-            .map(|_| Arc::new(Gate::new(&config)))
+            .map(|_| Arc::new(AdmissionControl::new(&config)))
             .collect();
-        let (meter, spans) = Meter::new(&config);
+        let (metrics, spans) = Metrics::new(&config);
         let shared = Self {
             models: Arc::new(ModelsCache::new(config.models_cache)),
-            meter: Arc::new(meter),
-            store: Arc::new(Store::new(config.reasoning_memory)),
-            bodies: Bodies::new(config.body_memory),
+            metrics: Arc::new(metrics),
+            store: Arc::new(ReasoningCache::new(config.reasoning_memory)),
+            bodies: BodyMemory::new(config.body_memory),
             config: Arc::new(config),
             tls,
-            gates: Arc::new(gates),
-            drain: Drain::new(),
+            admissions: Arc::new(admissions),
+            shutdown: Shutdown::new(),
         };
         (shared, spans)
     }
 
     /// What is counted.
     #[must_use]
-    pub fn meter(&self) -> &Arc<Meter> {
-        &self.meter
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     /// The TLS settings towards others.
@@ -85,8 +85,8 @@ impl Shared {
 
     /// How far the server is on its way to stopping.
     #[must_use]
-    pub fn drain(&self) -> &Drain {
-        &self.drain
+    pub fn shutdown(&self) -> &Shutdown {
+        &self.shutdown
     }
 
     /// The configuration.
@@ -101,14 +101,14 @@ pub struct AppState {
     /// The configuration.
     pub config: Arc<Config>,
     /// What is counted.
-    pub meter: Arc<Meter>,
+    pub metrics: Arc<Metrics>,
     /// How far the server is on its way to stopping.
-    pub drain: Drain,
+    pub shutdown: Shutdown,
     /// What the bodies of requests may take.
-    pub bodies: Arc<Bodies>,
-    handles: Vec<Handle>,
+    pub bodies: Arc<BodyMemory>,
+    handles: Vec<WorkerHandle>,
     models: Arc<ModelsCache>,
-    pub(crate) store: Arc<Store>,
+    pub(crate) store: Arc<ReasoningCache>,
 }
 
 impl AppState {
@@ -116,15 +116,15 @@ impl AppState {
     ///
     /// # Errors
     /// A text where a configured host cannot be connected to at all.
-    pub fn start(shared: &Shared) -> Result<Self, String> {
+    pub fn start(shared: &SharedState) -> Result<Self, String> {
         let handles = shared
             .config
             .providers
             .iter()
-            .zip(shared.gates.iter())
-            .map(|(entry, gate)| {
-                let (gate, meter) = (Arc::clone(gate), Arc::clone(&shared.meter));
-                Handle::start(entry, &shared.config, &shared.tls, gate, meter)
+            .zip(shared.admissions.iter())
+            .map(|(entry, admission)| {
+                let (admission, metrics) = (Arc::clone(admission), Arc::clone(&shared.metrics));
+                WorkerHandle::start(entry, &shared.config, &shared.tls, admission, metrics)
                     .map_err(|wrong| format!("{}: {wrong}", entry.provider.base_url_env))
             })
             .collect::<Result<_, _>>()?;
@@ -132,19 +132,19 @@ impl AppState {
             config: Arc::clone(&shared.config),
             handles,
             models: Arc::clone(&shared.models),
-            meter: Arc::clone(&shared.meter),
+            metrics: Arc::clone(&shared.metrics),
             store: Arc::clone(&shared.store),
-            drain: shared.drain.clone(),
+            shutdown: shared.shutdown.clone(),
             bodies: Arc::clone(&shared.bodies),
         })
     }
 
     /// How the providers are doing, seen from all threads.
     #[must_use]
-    pub fn now(&self) -> Vec<Now> {
-        let now = |handle: &Handle| {
+    pub fn now(&self) -> Vec<ProviderLoad> {
+        let now = |handle: &WorkerHandle| {
             let state = handle.state();
-            Now {
+            ProviderLoad {
                 provider: handle.provider().name,
                 in_flight: state.in_flight,
                 waiting: state.waiting,
@@ -160,7 +160,7 @@ impl AppState {
 
     /// This thread's worker of `provider`.
     #[must_use]
-    pub fn worker(&self, provider: &Provider) -> &Handle {
+    pub fn worker(&self, provider: &Provider) -> &WorkerHandle {
         self.handles
             .iter()
             .find(|handle| handle.provider() == provider)
@@ -169,7 +169,7 @@ impl AppState {
 }
 
 /// An answer for the client.
-pub struct Reply {
+pub struct GatewayResponse {
     /// Who answered.
     pub provider: &'static Provider,
     /// Attempts it took.
@@ -177,11 +177,11 @@ pub struct Reply {
     /// Headers of the provider that the client is given, and our own.
     pub headers: Headers,
     /// The answer.
-    pub content: Content,
+    pub content: GatewayBody,
 }
 
 /// The body of an answer.
-pub enum Content {
+pub enum GatewayBody {
     /// JSON.
     Json(Bytes),
     /// Server-sent events.
@@ -190,7 +190,7 @@ pub enum Content {
 
 /// Why there is no answer.
 #[derive(Debug, Clone)]
-pub struct Refused {
+pub struct CallError {
     /// Why.
     pub error: Error,
     /// Who refused, when it came so far.
@@ -201,7 +201,7 @@ pub struct Refused {
     pub headers: Headers,
 }
 
-impl From<Error> for Refused {
+impl From<Error> for CallError {
     fn from(error: Error) -> Self {
         Self {
             error,

@@ -7,19 +7,19 @@ use futures_util::future::join_all;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::ask::refused;
-use super::hide;
-use super::{AppState, Refused};
+use super::inbound::refused;
+use super::redaction;
+use super::{AppState, CallError};
 use crate::access::Caller;
 use crate::codec::Spliced;
-use crate::dialect::Reads;
+use crate::dialect::ResponseDecoder;
 use crate::dialect::models::{Entry, read};
 use crate::error::{Error, Phase};
 use crate::providers::{PROVIDERS, Provider, by_key, by_name, catalogue};
 use crate::routing::public_name;
 use crate::secret::{CallerId, Secret};
 use crate::upstream::{Deadline, Headers, Method};
-use crate::worker::{Call, Content};
+use crate::worker::{UpstreamBody, UpstreamRequest};
 
 /// Most pages of one list.
 const MAX_PAGES: usize = 20;
@@ -28,20 +28,20 @@ const MAX_PAGES: usize = 20;
 const FAILURE_KEPT: Duration = Duration::from_secs(10);
 
 /// A list for the client.
-pub struct Listing {
+pub struct ModelListing {
     /// The models, in the order of the table.
     pub entries: Vec<Entry>,
     /// Providers that could not be asked.
     pub failed: Vec<&'static str>,
 }
 
-type Listed = Result<Arc<Vec<Entry>>, Refused>;
+type CachedList = Result<Arc<Vec<Entry>>, CallError>;
 
 /// What the providers listed with the gateway's own keys. Callers with keys of their own never
 /// read it.
 pub struct ModelsCache {
     keep: Duration,
-    slots: Vec<Mutex<Option<(Instant, Listed)>>>,
+    slots: Vec<Mutex<Option<(Instant, CachedList)>>>,
 }
 
 impl ModelsCache {
@@ -66,7 +66,7 @@ pub async fn models(
     state: &AppState,
     caller: &Caller,
     only: Option<&str>,
-) -> Result<Listing, Refused> {
+) -> Result<ModelListing, CallError> {
     if let Some(name) = only {
         let provider = by_name(name).ok_or_else(|| {
             let names: Vec<_> = PROVIDERS.iter().map(|provider| provider.name).collect();
@@ -77,23 +77,23 @@ pub async fn models(
         })?;
         let key = caller.key_for(&state.config, provider)?;
         let entries = match caller {
-            Caller::Own(_) => live(state, caller, provider, key).await?,
-            Caller::Team(_) => kept(state, caller, provider, key).await?.to_vec(),
+            Caller::PassThrough(_) => live(state, caller, provider, key).await?,
+            Caller::GatewayKey(_) => kept(state, caller, provider, key).await?.to_vec(),
         };
-        return Ok(Listing {
+        return Ok(ModelListing {
             entries,
             failed: Vec::new(),
         });
     }
-    let mut listing = Listing {
+    let mut listing = ModelListing {
         entries: Vec::new(),
         failed: Vec::new(),
     };
     match caller {
-        Caller::Own(key) => {
-            let owner = by_key(key.expose());
+        Caller::PassThrough(key) => {
+            let credential_hash = by_key(key.expose());
             for provider in &PROVIDERS {
-                let listed = if owner == Some(provider) {
+                let listed = if credential_hash == Some(provider) {
                     live(state, caller, provider, key.clone()).await
                 } else {
                     Ok(bundled(provider))
@@ -101,12 +101,12 @@ pub async fn models(
                 listing.add(provider, listed.map(Arc::new));
             }
         }
-        Caller::Team(_) => {
+        Caller::GatewayKey(_) => {
             let asked = state
                 .config
                 .providers
                 .iter()
-                .filter(|entry| !entry.is_unplaced())
+                .filter(|entry| !entry.is_not_configured())
                 .filter_map(|entry| Some((entry.provider, entry.key.clone()?)))
                 .map(|(provider, key)| async move {
                     (provider, kept(state, caller, provider, key).await)
@@ -119,8 +119,8 @@ pub async fn models(
     Ok(listing)
 }
 
-impl Listing {
-    fn add(&mut self, provider: &'static Provider, listed: Listed) {
+impl ModelListing {
+    fn add(&mut self, provider: &'static Provider, listed: CachedList) {
         match listed {
             Ok(entries) => self.entries.extend(entries.iter().cloned()),
             Err(_) => self.failed.push(provider.name),
@@ -134,7 +134,7 @@ async fn kept(
     caller: &Caller,
     provider: &'static Provider,
     key: Secret,
-) -> Listed {
+) -> CachedList {
     let cache = &state.models;
     let slot = PROVIDERS.iter().zip(&cache.slots);
     let Some((_, slot)) = slot.into_iter().find(|(row, _)| *row == provider) else {
@@ -170,7 +170,7 @@ async fn live(
     caller: &Caller,
     provider: &'static Provider,
     key: Secret,
-) -> Result<Vec<Entry>, Refused> {
+) -> Result<Vec<Entry>, CallError> {
     match pages(state, provider, &key, caller.id()).await {
         Ok(entries) => Ok(entries),
         Err(failed) if failed.error.status() == 404 && !provider.lists_models => {
@@ -188,7 +188,7 @@ async fn pages(
     provider: &'static Provider,
     key: &Secret,
     caller: CallerId,
-) -> Result<Vec<Entry>, crate::worker::Failed> {
+) -> Result<Vec<Entry>, crate::worker::UpstreamError> {
     let after = state.config.models_timeout;
     let deadline = Deadline {
         at: Instant::now() + after,
@@ -203,7 +203,7 @@ async fn pages(
             (None, true) => "/models?limit=1000".to_owned(),
             (Some(id), true) => format!("/models?limit=1000&after_id={}", escaped(id)),
         };
-        let call = Call {
+        let call = UpstreamRequest {
             method: Method::Get,
             path: path.into(),
             // Its circuit is none of the models'.
@@ -214,22 +214,22 @@ async fn pages(
             stream: false,
             headers: Vec::new(),
             deadline,
-            tally: None,
-            reads: Reads::Json(provider.dialect()),
-            before: 0,
+            record: None,
+            decoder: ResponseDecoder::Json(provider.dialect()),
+            prior_attempts: 0,
         };
         let reply = state.worker(provider).call(&call).await?;
         let page = match &reply.content {
-            Content::Whole(body, _) => read(
-                &hide::whole(body.clone(), key),
+            UpstreamBody::Whole(body, _) => read(
+                &redaction::whole(body.clone(), key),
                 provider.name,
                 provider.list_prefix,
                 provider.list_type,
             ),
-            Content::Events(_) => Err("it is a stream".to_owned()),
+            UpstreamBody::Events(_) => Err("it is a stream".to_owned()),
         };
-        let page = page.map_err(|reason| crate::worker::Failed {
-            error: Error::BadAnswer {
+        let page = page.map_err(|reason| crate::worker::UpstreamError {
+            error: Error::InvalidUpstreamResponse {
                 provider: provider.name,
                 reason,
             },

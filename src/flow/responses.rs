@@ -4,29 +4,34 @@ use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::alive::carry_out;
-use super::ask::{Ask, Asked, relayed, rewritten, stamp, target, wants_stream};
-use super::plan::{Answer, Instead, Plan};
-use super::{AppState, Refused, Reply};
+use super::inbound::{
+    InboundRequest, TranslationInput, relayed, rewritten, stamp, target, wants_stream,
+};
+use super::keepalive::with_keepalive;
+use super::prepared::{Alternative, PreparedCall, ResponseMode};
+use super::{AppState, CallError, GatewayResponse};
 use crate::codec::json::{Object, raw};
-use crate::dialect::Report;
-use crate::dialect::hub::Memory;
+use crate::dialect::TranslationReport;
+use crate::dialect::hub::ReasoningLookup;
 use crate::dialect::openai::without_empty_tools;
 use crate::dialect::responses::{ResponsesProvider, own_name, read_request};
 use crate::error::Error;
-use crate::providers::{Responses, Speaks};
+use crate::providers::{ChatApi, ResponsesSupport};
 use crate::routing::Target;
 
 /// Answers a Responses request: relayed to a provider that has them, translated for the others.
 ///
 /// # Errors
 /// Why there is no answer.
-pub async fn responses(state: Rc<AppState>, ask: Ask) -> Result<Reply, Refused> {
-    let plan = Plan::of(&ask, &state, plan).await?;
-    carry_out(plan, state, ask).await
+pub async fn responses(
+    state: Rc<AppState>,
+    inbound: InboundRequest,
+) -> Result<GatewayResponse, CallError> {
+    let plan = PreparedCall::of(&inbound, &state, plan).await?;
+    with_keepalive(plan, state, inbound).await
 }
 
-fn plan(asked: &Asked) -> Result<Plan, Error> {
+fn plan(asked: &TranslationInput) -> Result<PreparedCall, Error> {
     let mut object = Object::from_body(&asked.body)?;
     let (model, target) = target(&object)?;
     let stream = wants_stream(&object)?;
@@ -41,8 +46,8 @@ fn plan(asked: &Asked) -> Result<Plan, Error> {
         return translated(object, (model, target), stream, &asked.memory(provider));
     }
     // To say nothing is to ask that the response be kept, which such a provider refuses.
-    let mut report = Report::default();
-    let strict = matches!(provider.speaks, Speaks::Chat(chat) if chat.members.is_some());
+    let mut report = TranslationReport::default();
+    let strict = matches!(provider.chat_api, ChatApi::Chat(chat) if chat.members.is_some());
     let mut edited = strict && without_empty_tools(&mut object);
     if provider.stateless && object.get("store").is_none() {
         report.changed.push("store".to_owned());
@@ -55,14 +60,14 @@ fn plan(asked: &Asked) -> Result<Plan, Error> {
     } else {
         relayed(&asked.body, &object, &model, &target.model)
     };
-    let instead = matches!(provider.responses, Responses::NativeAtFirst).then(|| {
+    let alternative = matches!(provider.responses, ResponsesSupport::NativeAtFirst).then(|| {
         let (asked, target) = (asked.clone(), (Arc::clone(&model), target.clone()));
         Box::new(move || {
             let object = Object::from_body(&asked.body)?;
             translated(object, target, stream, &asked.memory(provider))
-        }) as Instead
+        }) as Alternative
     });
-    Ok(Plan {
+    Ok(PreparedCall {
         provider,
         model,
         path: "/responses",
@@ -70,11 +75,11 @@ fn plan(asked: &Asked) -> Result<Plan, Error> {
         headers: Vec::new(),
         stream,
         report,
-        answer: Answer::Responses,
-        talk: 0,
-        mends: Some(&ResponsesProvider),
-        own_name: Some(own_name),
-        instead,
+        answer: ResponseMode::Responses,
+        conversation_hash: 0,
+        recovers: Some(&ResponsesProvider),
+        client_name: Some(own_name),
+        alternative,
     })
 }
 
@@ -83,11 +88,11 @@ fn translated(
     mut object: Object<'_>,
     (asked, target): (Arc<str>, Target<'static>),
     stream: bool,
-    memory: &dyn Memory,
-) -> Result<Plan, Error> {
+    memory: &dyn ReasoningLookup,
+) -> Result<PreparedCall, Error> {
     let provider = target.provider;
     let from = provider.dialect();
-    let keeps = from.wants_back(&target.model);
+    let keeps_reasoning = from.requires_reasoning_replay(&target.model);
     let halves = object.make_whole();
     let (mut request, client) = read_request(object, target.model, provider.name, from, stamp())?;
     request.changed.extend(halves);
@@ -98,7 +103,7 @@ fn translated(
     let mut own = std::mem::take(&mut request.dropped);
     let mut put_otherwise = std::mem::take(&mut request.changed);
     let mut translated = from
-        .request(&mut request, memory)
+        .encode_request(&mut request, memory)
         .map_err(|error| error.renamed(|name| client.own_name(name)))?;
     translated.report.rename(|name| client.own_name(name));
     // The schema of a function that stands for a tool without one is no member of the client's.
@@ -111,8 +116,8 @@ fn translated(
     translated.report.changed.retain(|name| !own_tool(name));
     translated.report.dropped.append(&mut own);
     translated.report.changed.append(&mut put_otherwise);
-    translated.report.settle();
-    Ok(Plan {
+    translated.report.dedup();
+    Ok(PreparedCall {
         provider,
         model: asked,
         path: provider.chat_path(),
@@ -120,14 +125,14 @@ fn translated(
         headers: Vec::new(),
         stream,
         report: translated.report,
-        answer: Answer::Translated {
+        answer: ResponseMode::Translated {
             from,
             client: Arc::new(client),
-            keeps,
+            keeps_reasoning,
         },
-        talk: translated.talk,
-        mends: Some(from),
-        own_name: Some(own_name),
-        instead: None,
+        conversation_hash: translated.conversation_hash,
+        recovers: Some(from),
+        client_name: Some(own_name),
+        alternative: None,
     })
 }

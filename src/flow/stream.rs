@@ -9,37 +9,37 @@ use bytes::Bytes;
 use futures_util::Stream;
 use tokio::time::Sleep;
 
-use super::aside::Aside;
-use super::hide::Hidden;
+use super::observer::CallObserver;
+use super::redaction::Redactor;
 use crate::codec::{json, sse};
-use crate::dialect::hub::{Contract, Event, Keeping};
-use crate::dialect::{Relay, StreamIn, StreamOut};
+use crate::dialect::hub::{Contract, Event, ReasoningCollector};
+use crate::dialect::{Relay, StreamDecoder, StreamEncoder};
 use crate::error::Error;
 use crate::secret::Secret;
-use crate::worker::Events;
+use crate::worker::UpstreamEvents;
 
 /// A stream that goes through in its own dialect, each event as soon as it is there.
-pub(super) struct Relayed {
-    events: Box<Events>,
+pub(super) struct RelayedStream {
+    events: Box<UpstreamEvents>,
     relay: Box<dyn Relay>,
-    hidden: Hidden,
-    aside: Aside,
+    hidden: Redactor,
+    observer: CallObserver,
     done: bool,
     linger: Option<Pin<Box<Sleep>>>,
 }
 
-impl Relayed {
+impl RelayedStream {
     pub(super) fn new(
-        events: Box<Events>,
+        events: Box<UpstreamEvents>,
         relay: Box<dyn Relay>,
         key: Secret,
-        aside: Aside,
+        observer: CallObserver,
     ) -> Self {
         Self {
             events,
             relay,
-            hidden: Hidden::new(key),
-            aside,
+            hidden: Redactor::new(key),
+            observer,
             done: false,
             linger: None,
         }
@@ -59,8 +59,8 @@ impl Relayed {
 
     fn fail(&mut self, error: &Error) -> Poll<Option<Bytes>> {
         self.done = true;
-        self.aside.broken(error.class());
-        log::warn!("{}: a stream failed: {error}", self.aside.provider());
+        self.observer.broken(error.class());
+        log::warn!("{}: a stream failed: {error}", self.observer.provider());
         let said = Bytes::from(self.relay.failure(error));
         Poll::Ready(Some(self.hidden.events(said)))
     }
@@ -70,7 +70,7 @@ impl Relayed {
         match self.relay.end(clean) {
             Ok(rest) => {
                 self.done = true;
-                self.aside.keep(self.relay.kept());
+                self.observer.keep(self.relay.kept());
                 if rest.is_empty() {
                     return Poll::Ready(None);
                 }
@@ -81,13 +81,13 @@ impl Relayed {
     }
 }
 
-impl Stream for Relayed {
+impl Stream for RelayedStream {
     type Item = Bytes;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let this = self.get_mut();
         while !this.done {
-            if this.aside.is_over() {
+            if this.observer.is_over() {
                 return this.finish(false, Some(Error::ShuttingDown));
             }
             if this.is_over(cx) {
@@ -101,16 +101,16 @@ impl Stream for Relayed {
             };
             let out = this.relay.pass(this.hidden.of_provider(events));
             if this.relay.ended().is_none()
-                && let Some(error) = this.aside.too_much(this.relay.held())
+                && let Some(error) = this.observer.too_much(this.relay.held())
             {
                 return this.fail(&error);
             }
             // Before the client can ask again.
-            this.aside.keep(this.relay.kept());
+            this.observer.keep(this.relay.kept());
             if let Some(code) = this.relay.ended() {
                 this.done = true;
-                this.aside.broken(code);
-                log::warn!("{}: a stream failed: {code}", this.aside.provider());
+                this.observer.broken(code);
+                log::warn!("{}: a stream failed: {code}", this.observer.provider());
             }
             if !out.is_empty() {
                 return Poll::Ready(Some(out));
@@ -120,25 +120,25 @@ impl Stream for Relayed {
     }
 }
 
-impl Drop for Relayed {
+impl Drop for RelayedStream {
     fn drop(&mut self) {
         if let Some(code) = self.relay.told() {
-            self.aside.broken(code);
+            self.observer.broken(code);
         }
-        self.aside.repaired(self.relay.repaired());
-        self.aside.used(self.relay.usage());
+        self.observer.repaired(self.relay.repaired());
+        self.observer.used(self.relay.usage());
     }
 }
 
 /// A stream that is read in one dialect and written in another.
-pub(super) struct Translated {
-    events: Box<Events>,
-    from: Box<dyn StreamIn>,
-    to: Box<dyn StreamOut>,
-    hidden: Hidden,
-    aside: Aside,
+pub(super) struct TranslatedStream {
+    events: Box<UpstreamEvents>,
+    from: Box<dyn StreamDecoder>,
+    to: Box<dyn StreamEncoder>,
+    hidden: Redactor,
+    observer: CallObserver,
     /// What the provider wants back, and the calls to find it by.
-    kept: Option<Keeping>,
+    kept: Option<ReasoningCollector>,
     contract: Contract,
     steps: Vec<Event>,
     done: bool,
@@ -149,22 +149,22 @@ pub(super) struct Translated {
 /// connection can be used again.
 const LINGER: Duration = Duration::from_millis(250);
 
-impl Translated {
+impl TranslatedStream {
     pub(super) fn new(
-        events: Box<Events>,
-        from: Box<dyn StreamIn>,
-        to: Box<dyn StreamOut>,
+        events: Box<UpstreamEvents>,
+        from: Box<dyn StreamDecoder>,
+        to: Box<dyn StreamEncoder>,
         key: Secret,
-        aside: Aside,
-        keeps: bool,
+        observer: CallObserver,
+        keeps_reasoning: bool,
     ) -> Self {
         Self {
             events,
             from,
             to,
-            hidden: Hidden::new(key),
-            aside,
-            kept: keeps.then(Keeping::default),
+            hidden: Redactor::new(key),
+            observer,
+            kept: keeps_reasoning.then(ReasoningCollector::default),
             contract: Contract::default(),
             steps: Vec::new(),
             done: false,
@@ -197,11 +197,11 @@ impl Translated {
         for mut step in self.steps.drain(..) {
             let held = self.from.held().saturating_add(self.to.held());
             if !matches!(step, Event::Failed(_)) {
-                if let Some(error) = self.aside.too_much(held) {
+                if let Some(error) = self.observer.too_much(held) {
                     step = Event::Failed(error);
                 } else if let Err(reason) = self.contract.check(&step) {
-                    step = Event::Failed(Error::BadAnswer {
-                        provider: self.aside.provider(),
+                    step = Event::Failed(Error::InvalidUpstreamResponse {
+                        provider: self.observer.provider(),
                         reason: reason.to_owned(),
                     });
                 }
@@ -210,20 +210,20 @@ impl Translated {
                 keeping.see(&step);
             }
             match &mut step {
-                Event::Usage(usage) => self.aside.used(Some(*usage)),
+                Event::Usage(usage) => self.observer.used(Some(*usage)),
                 Event::End => {
                     self.done = true;
                     let kept = self.kept.take().and_then(|mut keeping| keeping.whole());
                     // Before the client can ask again.
-                    self.aside.keep(kept);
+                    self.observer.keep(kept);
                 }
                 Event::Failed(error) => {
                     self.done = true;
                     if let Error::Provider(theirs) = error {
                         self.hidden.error(theirs);
                     }
-                    self.aside.broken(error.class());
-                    log::warn!("{}: a stream failed: {error}", self.aside.provider());
+                    self.observer.broken(error.class());
+                    log::warn!("{}: a stream failed: {error}", self.observer.provider());
                 }
                 _ => {}
             }
@@ -236,13 +236,13 @@ impl Translated {
     }
 }
 
-impl Stream for Translated {
+impl Stream for TranslatedStream {
     type Item = Bytes;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let this = self.get_mut();
         while !this.done {
-            let polled = if this.aside.is_over() {
+            let polled = if this.observer.is_over() {
                 Poll::Ready(Some(Err(Error::ShuttingDown)))
             } else {
                 Pin::new(&mut *this.events).poll_next(cx)
@@ -259,7 +259,7 @@ impl Stream for Translated {
                     for event in sse::events(&events) {
                         this.from.push(&event, &mut this.steps);
                     }
-                    if let Some(error) = this.aside.too_much(this.from.held()) {
+                    if let Some(error) = this.observer.too_much(this.from.held()) {
                         this.steps.push(Event::Failed(error));
                     }
                 }

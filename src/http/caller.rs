@@ -11,15 +11,15 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, timeout_at};
 
-use super::connection::{Length, UnderWay};
-use super::failure::Failure;
-use super::head::Told;
-use super::tallied::{self, Open};
-use crate::access::{Caller, Entry};
+use super::connection::{BodyLength, RequestInProgress};
+use super::error_response::ErrorResponse;
+use super::request_context::{self, RequestContext};
+use super::request_head::HeadFacts;
+use crate::access::{AuthOutcome, Caller};
 use crate::config::Config;
 use crate::error::Error;
-use crate::flow::{AppState, Ask, Held};
-use crate::meter::Tally;
+use crate::flow::{AppState, BodyReservation, InboundRequest};
+use crate::telemetry::RequestRecord;
 
 /// The state of this thread.
 pub(super) fn state(request: &HttpRequest) -> &Rc<AppState> {
@@ -37,79 +37,82 @@ pub(super) fn text<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r str> 
 }
 
 /// A caller who may call.
-pub struct Admitted(pub Caller);
+pub struct AuthenticatedCaller(pub Caller);
 
-impl FromRequest for Admitted {
-    type Error = Failure;
-    type Future = std::future::Ready<Result<Self, Failure>>;
+impl FromRequest for AuthenticatedCaller {
+    type Error = ErrorResponse;
+    type Future = std::future::Ready<Result<Self, ErrorResponse>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let caller = caller(&tallied::of(request));
-        std::future::ready(caller.map(Self).map_err(Failure::from))
+        let caller = caller(&request_context::of(request));
+        std::future::ready(caller.map(Self).map_err(ErrorResponse::from))
     }
 }
 
 /// A caller who holds a key of a keyed gateway, on a path that is open to everyone.
-pub struct Known(pub bool);
+pub struct KeyHolder(pub bool);
 
-impl FromRequest for Known {
-    type Error = Failure;
-    type Future = std::future::Ready<Result<Self, Failure>>;
+impl FromRequest for KeyHolder {
+    type Error = ErrorResponse;
+    type Future = std::future::Ready<Result<Self, ErrorResponse>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let known = matches!(tallied::of(request).entry, Ok(Entry::Anyone(true)));
+        let known = matches!(
+            request_context::of(request).entry,
+            Ok(AuthOutcome::Anyone(true))
+        );
         std::future::ready(Ok(Self(known)))
     }
 }
 
 /// Who may read the counters; whether how the providers are doing is among them.
-pub struct Watcher(pub bool);
+pub struct MetricsReader(pub bool);
 
-impl FromRequest for Watcher {
-    type Error = Failure;
-    type Future = std::future::Ready<Result<Self, Failure>>;
+impl FromRequest for MetricsReader {
+    type Error = ErrorResponse;
+    type Future = std::future::Ready<Result<Self, ErrorResponse>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        std::future::ready(match &tallied::of(request).entry {
-            Ok(Entry::Watcher(all)) => Ok(Self(*all)),
-            Ok(_) => Err(Error::NoKey.into()),
+        std::future::ready(match &request_context::of(request).entry {
+            Ok(AuthOutcome::MetricsReader(all)) => Ok(Self(*all)),
+            Ok(_) => Err(Error::MissingApiKey.into()),
             Err(error) => Err(error.clone().into()),
         })
     }
 }
 
 /// The caller that a request was let in as.
-fn caller(open: &Open) -> Result<Caller, Error> {
+fn caller(open: &RequestContext) -> Result<Caller, Error> {
     match &open.entry {
-        Ok(Entry::Caller(caller)) => Ok(caller.clone()),
-        Ok(_) => Err(Error::NoKey),
+        Ok(AuthOutcome::Caller(caller)) => Ok(caller.clone()),
+        Ok(_) => Err(Error::MissingApiKey),
         Err(error) => Err(error.clone()),
     }
 }
 
 /// A caller who may call, and the JSON that was sent. Nothing is read of a body whose sender may
 /// not call.
-pub struct Asked {
+pub struct JsonRequest {
     /// Who calls.
     pub caller: Caller,
     /// What its head says of it.
-    pub told: Told,
+    pub told: HeadFacts,
     /// When all of it was there.
     pub arrived: Instant,
     /// The JSON text, not looked at yet.
     pub body: Bytes,
     /// Its share of what may be held.
-    pub held: Held,
+    pub held: BodyReservation,
     /// Its record.
-    pub tally: Rc<Tally>,
+    pub record: Rc<RequestRecord>,
 }
 
-impl Asked {
+impl JsonRequest {
     /// The request as a flow takes it.
-    pub(super) fn of(self, request: &HttpRequest) -> Ask {
+    pub(super) fn of(self, request: &HttpRequest) -> InboundRequest {
         let request = request.clone();
         let told = self.told;
-        Ask {
+        InboundRequest {
             caller: self.caller,
             header: Rc::new(move |name| {
                 let may_be = told.may_have(name);
@@ -119,34 +122,34 @@ impl Asked {
             arrived: self.arrived,
             body: self.body,
             held: self.held,
-            tally: self.tally,
+            record: self.record,
         }
     }
 }
 
-impl FromRequest for Asked {
-    type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, Failure>>>>;
+impl FromRequest for JsonRequest {
+    type Error = ErrorResponse;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ErrorResponse>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let request = request.clone();
         let payload = payload.take();
         Box::pin(async move {
             let state = state(&request);
-            let open = tallied::of(&request);
+            let open = request_context::of(&request);
             let caller = caller(&open)?;
             check_type(&open.told)?;
             let mut held = state.bodies.hold(caller.id());
             let body = read(payload, &state.config, &open, &mut held).await?;
             open.under_way.body_taken();
-            let arrived = open.tally.received(body.len()).into();
+            let arrived = open.record.received(body.len()).into();
             Ok(Self {
                 caller,
                 arrived,
                 told: open.told,
                 body,
                 held,
-                tally: Rc::clone(&open.tally),
+                record: Rc::clone(&open.record),
             })
         })
     }
@@ -154,32 +157,32 @@ impl FromRequest for Asked {
 
 /// A body must say that it is JSON: a page of another site cannot send that unasked. One that is
 /// packed is not unpacked.
-fn check_type(told: &Told) -> Result<(), Error> {
+fn check_type(told: &HeadFacts) -> Result<(), Error> {
     if told.is_packed {
-        return Err(Error::Encoded);
+        return Err(Error::UnsupportedEncoding);
     }
     if told.is_json {
         Ok(())
     } else {
-        Err(Error::NotJson)
+        Err(Error::UnsupportedMediaType)
     }
 }
 
 async fn read(
     mut payload: Payload,
     config: &Config,
-    open: &Open,
-    held: &mut Held,
+    open: &RequestContext,
+    held: &mut BodyReservation,
 ) -> Result<Bytes, Error> {
     let limit = config.max_body;
     let told = match open.told.length {
-        Length::Bytes(bytes) => Some(usize::try_from(bytes).unwrap_or(usize::MAX)),
+        BodyLength::Bytes(bytes) => Some(usize::try_from(bytes).unwrap_or(usize::MAX)),
         _ => None,
     };
     if told.is_some_and(|told| told > limit) {
         return Err(Error::TooLarge { limit });
     }
-    let mut pace = Pace::new(config, &open.under_way, open.tally.begun().into());
+    let mut pace = BodyPace::new(config, &open.under_way, open.record.begun().into());
     let Some(first) = pace.next(&mut payload).await? else {
         return Ok(Bytes::new());
     };
@@ -206,8 +209,8 @@ async fn read(
 
 /// How fast a body must come: within its time, or longer with no less than a rate in each such time. A
 /// rate over all of it would let a sender hold for an hour what it sent in a second.
-struct Pace<'r> {
-    under_way: &'r UnderWay,
+struct BodyPace<'r> {
+    under_way: &'r RequestInProgress,
     /// When the time that counts now began, and the bytes that came in it.
     begun: Instant,
     received: u64,
@@ -216,8 +219,8 @@ struct Pace<'r> {
     least: Option<u64>,
 }
 
-impl<'r> Pace<'r> {
-    fn new(config: &Config, under_way: &'r UnderWay, begun: Instant) -> Self {
+impl<'r> BodyPace<'r> {
+    fn new(config: &Config, under_way: &'r RequestInProgress, begun: Instant) -> Self {
         let millis = u64::try_from(config.body_timeout.as_millis()).unwrap_or(u64::MAX);
         let least = config.body_rate.saturating_mul(millis) / 1000;
         Self {

@@ -4,10 +4,10 @@ use std::rc::Rc;
 
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::caller::{Asked, state};
-use super::failure::Failure;
+use super::caller::{JsonRequest, state};
+use super::error_response::ErrorResponse;
 use super::openapi::{ChatCompletion, ChatRequest, Errors};
-use super::reply;
+use super::response;
 use crate::flow;
 
 /// Answers a conversation. The model's name decides which provider does.
@@ -58,8 +58,11 @@ use crate::flow;
     ),
     security(("bearer" = []))
 )]
-pub async fn create(asked: Asked, request: HttpRequest) -> Result<HttpResponse, Failure> {
+pub async fn create(
+    asked: JsonRequest,
+    request: HttpRequest,
+) -> Result<HttpResponse, ErrorResponse> {
     let state = Rc::clone(state(&request));
     let reply = flow::chat(state, asked.of(&request)).await?;
-    Ok(reply::send(reply))
+    Ok(response::send(reply))
 }

@@ -17,7 +17,7 @@ pub struct Connection {
     /// Whether all of the last one's body was taken.
     pub(super) body_taken: Cell<bool>,
     /// How long the last one's body was said to be.
-    pub(super) length: Cell<Length>,
+    pub(super) length: Cell<BodyLength>,
     /// Whether the last one said that it is the last.
     pub(super) last: Cell<bool>,
     /// Whether one came after the last, which ends the connection.
@@ -27,9 +27,9 @@ pub struct Connection {
     /// Whether the client took nothing for its time.
     pub(super) stalled: Cell<bool>,
     /// The socket's bytes since the connection was last at rest.
-    pub(super) seen: RefCell<Seen>,
+    pub(super) seen: RefCell<BytesSeen>,
     /// What is left behind the requests that are over.
-    pub(super) rest: Cell<Rest>,
+    pub(super) rest: Cell<Leftover>,
     /// Whether bytes of a later request were read ahead.
     pub(super) ahead: Cell<bool>,
     /// Whom to wake when a request is over: the server does not read again by itself.
@@ -71,7 +71,7 @@ impl Connections {
 
 /// How a request's body ends.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Length {
+pub enum BodyLength {
     /// There is none.
     #[default]
     None,
@@ -83,7 +83,7 @@ pub enum Length {
 
 /// What is left on a connection without a request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Rest {
+pub(super) enum Leftover {
     /// Nothing: it may rest.
     #[default]
     Nothing,
@@ -96,7 +96,7 @@ pub(super) enum Rest {
 
 /// Bytes that came since the connection was last at rest.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct BytesSeen {
     pub(super) all: u64,
     /// Those of the head of the first request, once its end was seen.
     head: Option<u64>,
@@ -105,7 +105,7 @@ pub(super) struct Seen {
     requests: u32,
 }
 
-impl Seen {
+impl BytesSeen {
     pub(super) fn read(&mut self, bytes: &[u8]) {
         const END: &[u8] = b"\r\n\r\n";
         if self.head.is_none() {
@@ -131,26 +131,26 @@ impl Seen {
     }
 
     /// What is left when the request is over whose body had this length.
-    fn rest(&self, length: Length) -> Rest {
+    fn rest(&self, length: BodyLength) -> Leftover {
         let length = match length {
-            Length::None => 0,
-            Length::Bytes(length) => length,
-            Length::Chunks => return Rest::Perhaps,
+            BodyLength::None => 0,
+            BodyLength::Bytes(length) => length,
+            BodyLength::Chunks => return Leftover::Perhaps,
         };
         match self.head.and_then(|head| head.checked_add(length)) {
-            _ if self.requests != 1 => Rest::Perhaps,
-            Some(whole) if whole == self.all => Rest::Nothing,
-            Some(_) => Rest::Head,
-            None => Rest::Perhaps,
+            _ if self.requests != 1 => Leftover::Perhaps,
+            Some(whole) if whole == self.all => Leftover::Nothing,
+            Some(_) => Leftover::Head,
+            None => Leftover::Perhaps,
         }
     }
 }
 
 /// A request that is under way on a connection, until this is dropped.
 #[derive(Debug)]
-pub struct UnderWay(Rc<Connection>);
+pub struct RequestInProgress(Rc<Connection>);
 
-impl UnderWay {
+impl RequestInProgress {
     /// The whole body was taken: what comes now belongs to a later request.
     pub fn body_taken(&self) {
         self.0.body_taken.set(true);
@@ -175,7 +175,7 @@ impl UnderWay {
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for RequestInProgress {
     fn drop(&mut self) {
         let connection = &self.0;
         let left = connection.under_way.get().saturating_sub(1);
@@ -186,11 +186,11 @@ impl Drop for UnderWay {
         let seen = connection.seen.take();
         let rest = match (connection.length.get(), connection.body_taken.get()) {
             // It was answered before its end, which is still to come.
-            (Length::Chunks, false) => Rest::Head,
+            (BodyLength::Chunks, false) => Leftover::Head,
             (length, _) => seen.rest(length),
         };
         connection.rest.set(rest);
-        if (connection.ahead.get() || rest != Rest::Nothing)
+        if (connection.ahead.get() || rest != Leftover::Nothing)
             && let Some(reader) = connection.reader.take()
         {
             reader.wake();
@@ -209,15 +209,15 @@ impl Connection {
 
     /// A request begins; `last` says that no other may follow it.
     #[must_use]
-    pub fn begin(self: &Rc<Self>, length: Length, last: bool) -> UnderWay {
+    pub fn begin(self: &Rc<Self>, length: BodyLength, last: bool) -> RequestInProgress {
         self.last.set(last);
         self.under_way.set(self.under_way.get() + 1);
-        self.body_taken.set(length == Length::None);
+        self.body_taken.set(length == BodyLength::None);
         self.length.set(length);
         self.begun.set(self.begun.get() + 1);
-        self.rest.set(Rest::Nothing);
+        self.rest.set(Leftover::Nothing);
         self.seen.borrow_mut().requests += 1;
-        UnderWay(Rc::clone(self))
+        RequestInProgress(Rc::clone(self))
     }
 
     /// Remembers who serves the connection.
@@ -240,21 +240,21 @@ impl Connection {
 
     /// How long what is there may take to become a request, or nothing may rest; `None` while a request
     /// is under way.
-    pub(super) fn time_left_for(&self, patience: &Patience) -> Option<Duration> {
+    pub(super) fn time_left_for(&self, patience: &ClientTimeouts) -> Option<Duration> {
         if self.under_way.get() > 0 {
             return None;
         }
         match self.rest.get() {
             _ if self.is_fresh() => Some(patience.head),
-            Rest::Nothing | Rest::Perhaps => Some(patience.rest),
-            Rest::Head => Some(patience.head),
+            Leftover::Nothing | Leftover::Perhaps => Some(patience.rest),
+            Leftover::Head => Some(patience.head),
         }
     }
 }
 
 /// How long a client may take.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
+pub struct ClientTimeouts {
     /// For the head of a request, from its first byte.
     pub head: Duration,
     /// Without a request.
@@ -267,10 +267,10 @@ pub struct Patience {
 mod tests {
     use super::*;
 
-    fn rest(reads: &[&str], length: Length) -> Rest {
-        let mut seen = Seen {
+    fn rest(reads: &[&str], length: BodyLength) -> Leftover {
+        let mut seen = BytesSeen {
             requests: 1,
-            ..Seen::default()
+            ..BytesSeen::default()
         };
         for read in reads {
             seen.read(read.as_bytes());
@@ -283,20 +283,27 @@ mod tests {
         let whole = "POST / HTTP/1.1\r\nA: b\r\n\r\nbody";
         for at in 1..whole.len() {
             let (one, two) = whole.split_at(at);
-            assert_eq!(rest(&[one, two], Length::Bytes(4)), Rest::Nothing, "{at}");
             assert_eq!(
-                rest(&[one, two, "GET"], Length::Bytes(4)),
-                Rest::Head,
+                rest(&[one, two], BodyLength::Bytes(4)),
+                Leftover::Nothing,
+                "{at}"
+            );
+            assert_eq!(
+                rest(&[one, two, "GET"], BodyLength::Bytes(4)),
+                Leftover::Head,
                 "{at}"
             );
         }
         let bytes: Vec<_> = whole.split("").filter(|byte| !byte.is_empty()).collect();
-        assert_eq!(rest(&bytes, Length::Bytes(4)), Rest::Nothing);
+        assert_eq!(rest(&bytes, BodyLength::Bytes(4)), Leftover::Nothing);
         assert_eq!(
-            rest(&["GET / HTTP/1.1\r\n\r\n"], Length::None),
-            Rest::Nothing
+            rest(&["GET / HTTP/1.1\r\n\r\n"], BodyLength::None),
+            Leftover::Nothing
         );
-        assert_eq!(rest(&[whole], Length::Chunks), Rest::Perhaps);
-        assert_eq!(rest(&["GET / HTTP/1.1\n\n"], Length::None), Rest::Perhaps);
+        assert_eq!(rest(&[whole], BodyLength::Chunks), Leftover::Perhaps);
+        assert_eq!(
+            rest(&["GET / HTTP/1.1\n\n"], BodyLength::None),
+            Leftover::Perhaps
+        );
     }
 }

@@ -6,9 +6,9 @@ use serde_json::json;
 
 use super::caller::state;
 use super::openapi::Health;
-use super::reply;
+use super::response;
 use crate::codec::json::raw;
-use crate::drain::Stage;
+use crate::shutdown::Stage;
 
 /// Says that the process answers. Asks no provider.
 #[utoipa::path(
@@ -20,7 +20,7 @@ use crate::drain::Stage;
     responses((status = 200, description = "It answers.", body = Health, example = json!({"status": "ok"})))
 )]
 pub async fn check() -> HttpResponse {
-    reply::value(&json!({"status": "ok"}))
+    response::value(&json!({"status": "ok"}))
 }
 
 /// Says whether requests should be sent here: not once the gateway was told to stop. Asks no
@@ -37,11 +37,11 @@ pub async fn check() -> HttpResponse {
     )
 )]
 pub async fn ready(request: HttpRequest) -> HttpResponse {
-    let (status, word) = if state(&request).drain.is_at(Stage::Stopping) {
+    let (status, word) = if state(&request).shutdown.is_at(Stage::Stopping) {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping")
     } else {
         (StatusCode::OK, "ready")
     };
     let body = raw(&json!({"status": word})).get().to_owned();
-    reply::json(status).body(body)
+    response::json(status).body(body)
 }

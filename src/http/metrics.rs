@@ -2,9 +2,9 @@
 
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::caller::{Watcher, state};
+use super::caller::{MetricsReader, state};
 use super::openapi::ListErrors;
-use super::reply::no_sniff;
+use super::response::no_sniff;
 
 /// Counters in the text format of `OpenMetrics`, for Prometheus: requests, attempts, errors,
 /// tokens, times, and what translations left out or put otherwise.
@@ -23,7 +23,7 @@ use super::reply::no_sniff;
     ),
     security(("bearer" = []))
 )]
-pub async fn text(watcher: Watcher, request: HttpRequest) -> HttpResponse {
+pub async fn text(watcher: MetricsReader, request: HttpRequest) -> HttpResponse {
     let state = state(&request);
     let now = watcher.0.then(|| state.now());
     HttpResponse::Ok()
@@ -32,5 +32,5 @@ pub async fn text(watcher: Watcher, request: HttpRequest) -> HttpResponse {
             "application/openmetrics-text; version=1.0.0; charset=utf-8",
         ))
         .insert_header(no_sniff())
-        .body(state.meter.text(now.as_deref()))
+        .body(state.metrics.text(now.as_deref()))
 }

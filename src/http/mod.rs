@@ -3,19 +3,19 @@
 mod caller;
 mod chat;
 mod connection;
-mod failure;
-mod head;
+mod error_response;
 mod health;
 mod metrics;
 mod models;
 mod openapi;
 mod providers;
-mod reply;
+mod request_context;
+mod request_head;
+mod response;
 mod responses;
 mod routes;
 mod signals;
 mod socket;
-mod tallied;
 mod ui;
 
 use std::cell::Cell;
@@ -41,11 +41,11 @@ use tokio::time::timeout;
 pub use openapi::document;
 pub use routes::ROUTES;
 
-use crate::drain::Stage;
-use crate::flow::{AppState, Shared};
-use connection::{Connections, Patience};
+use crate::flow::{AppState, SharedState};
+use crate::shutdown::Stage;
+use connection::{ClientTimeouts, Connections};
 use signals::{Signal, Signals};
-use socket::Socket;
+use socket::ClientSocket;
 
 /// Bytes of an answer that wait for the client before no more are taken from the provider.
 const WRITE_BUFFER: usize = 4 << 10;
@@ -82,12 +82,12 @@ pub fn listen(host: &str, port: u16) -> io::Result<TcpListener> {
 ///
 /// # Errors
 /// Where a configured host cannot be connected to at all, or the listener cannot be used.
-pub fn serve(shared: Shared, listener: TcpListener) -> io::Result<Server> {
+pub fn serve(shared: SharedState, listener: TcpListener) -> io::Result<Server> {
     // Each thread starts its own workers below; whether they can is found out here.
     AppState::start(&shared).map_err(io::Error::other)?;
     let config = Arc::clone(shared.config());
     let address = listener.local_addr()?;
-    let patience = Patience {
+    let patience = ClientTimeouts {
         head: config.head_timeout,
         rest: config.rest_timeout,
         write: config.write_timeout,
@@ -95,33 +95,33 @@ pub fn serve(shared: Shared, listener: TcpListener) -> io::Result<Server> {
     let app = move || {
         let state = AppState::start(&shared).expect("it was tried before the server started");
         let config = Arc::clone(shared.config());
-        let meter = Arc::clone(shared.meter());
-        let drain = shared.drain().clone();
-        let (closing, ending) = (drain.clone(), drain.clone());
+        let metrics = Arc::clone(shared.metrics());
+        let shutdown = shared.shutdown().clone();
+        let (closing, ending) = (shutdown.clone(), shutdown.clone());
         let connections = Rc::new(Connections::default());
         let watched = Cell::new(false);
         let app = App::new()
             .app_data(Rc::new(state))
             .wrap_fn(move |request, next| {
-                if tallied::is_too_late(&request) {
+                if request_context::is_too_late(&request) {
                     // The socket ends the connection; no answer is on its way by then.
                     return Either::Left(pending());
                 }
-                let open = tallied::open(&request);
-                let drain = drain.clone();
-                let answer = match tallied::refused(&request, &open) {
+                let open = request_context::open(&request);
+                let shutdown = shutdown.clone();
+                let answer = match request_context::refused(&request, &open) {
                     None => Either::Left(next.call(request)),
                     Some(failure) => Either::Right(ready(Ok(request.error_response(failure)))),
                 };
                 Either::Right(async move {
                     let mut answer = pin!(answer);
                     let answered = poll_fn(|cx| match answer.as_mut().poll(cx) {
-                        Poll::Pending if drain.is_at(Stage::Ending) => {
-                            Poll::Ready(Err(tallied::ended(&open)))
+                        Poll::Pending if shutdown.is_at(Stage::Ending) => {
+                            Poll::Ready(Err(request_context::ended(&open)))
                         }
                         polled => polled,
                     });
-                    Ok(tallied::close(answered.await?, open))
+                    Ok(request_context::close(answered.await?, open))
                 })
             })
             .configure(|app| routes::register(app, config.serve_docs))
@@ -141,13 +141,13 @@ pub fn serve(shared: Shared, listener: TcpListener) -> io::Result<Server> {
             // The socket tells when a client has left.
             .h1_allow_half_closed(true)
             .local_addr(address)
-            .on_connect_ext(|socket: &Socket, data| {
+            .on_connect_ext(|socket: &ClientSocket, data| {
                 data.insert(socket.connection());
             })
             .h1(app);
         fn_service(move |io: TcpStream| {
             let client = io.peer_addr().ok();
-            let socket = Socket::new(io, patience, Arc::clone(&meter));
+            let socket = ClientSocket::new(io, patience, Arc::clone(&metrics));
             connections.add(&socket.connection());
             if !watched.replace(true) {
                 let (ended, connections) = (ending.reached(Stage::Ending), Rc::clone(&connections));
@@ -178,16 +178,16 @@ const ENDING: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// As [`serve`], and where signals cannot be caught.
-pub async fn serve_until_told(shared: Shared, listener: TcpListener) -> io::Result<()> {
-    let (drain, config) = (shared.drain().clone(), Arc::clone(shared.config()));
-    let meter = Arc::clone(shared.meter());
+pub async fn serve_until_told(shared: SharedState, listener: TcpListener) -> io::Result<()> {
+    let (shutdown, config) = (shared.shutdown().clone(), Arc::clone(shared.config()));
+    let metrics = Arc::clone(shared.metrics());
     let mut signals = Signals::new()?;
     let server = serve(shared, listener)?;
     let handle = server.handle();
     let stopping = async move {
         let mut hurry = signals.next().await == Signal::Interrupt;
-        let under_way = meter.in_flight();
-        drain.go_to(Stage::Stopping);
+        let under_way = metrics.in_flight();
+        shutdown.go_to(Stage::Stopping);
         let time = config.shutdown_timeout.as_secs();
         if hurry {
             log::info!("told to stop at once: {under_way} requests under way are ended");
@@ -195,17 +195,17 @@ pub async fn serve_until_told(shared: Shared, listener: TcpListener) -> io::Resu
             log::info!("told to stop: {under_way} requests under way may go on for {time} s");
         }
         hurry = hurry || signals.within(config.shutdown_delay).await;
-        drain.go_to(Stage::Closing);
+        shutdown.go_to(Stage::Closing);
         // It resolves when the last connection is closed, which is not waited for here.
         let stopped = handle.stop(true);
         if !hurry {
             signals.within(config.shutdown_timeout).await;
         }
-        let left = meter.in_flight();
+        let left = metrics.in_flight();
         if left > 0 {
             log::warn!("{left} requests are still under way and are ended");
         }
-        drain.go_to(Stage::Ending);
+        shutdown.go_to(Stage::Ending);
         let _ = timeout(ENDING, stopped).await;
     };
     match select(Box::pin(server), Box::pin(stopping)).await {

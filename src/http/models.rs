@@ -4,10 +4,10 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
-use super::caller::{Admitted, state};
-use super::failure::Failure;
+use super::caller::{AuthenticatedCaller, state};
+use super::error_response::ErrorResponse;
 use super::openapi::{ListErrors, ModelList};
-use super::reply;
+use super::response;
 use crate::codec::json::raw;
 use crate::dialect::models::Entry;
 use crate::error::Error;
@@ -15,7 +15,7 @@ use crate::flow;
 
 /// The query of the request.
 #[derive(Debug, Deserialize)]
-pub struct Query {
+pub struct ModelsQuery {
     provider: Option<String>,
 }
 
@@ -53,13 +53,16 @@ struct List<'a> {
     ),
     security(("bearer" = []))
 )]
-pub async fn list(caller: Admitted, request: HttpRequest) -> Result<HttpResponse, Failure> {
-    let Admitted(caller) = caller;
-    let query = web::Query::<Query>::from_query(request.query_string())
+pub async fn list(
+    caller: AuthenticatedCaller,
+    request: HttpRequest,
+) -> Result<HttpResponse, ErrorResponse> {
+    let AuthenticatedCaller(caller) = caller;
+    let query = web::Query::<ModelsQuery>::from_query(request.query_string())
         .map_err(|_| Error::invalid("provider", "the query cannot be read; use provider once."))?;
     let only = query.provider.as_deref().filter(|name| !name.is_empty());
     let listing = flow::models(state(&request), &caller, only).await?;
-    let mut builder = reply::json(StatusCode::OK);
+    let mut builder = response::json(StatusCode::OK);
     if !listing.failed.is_empty() {
         builder.insert_header(("x-gateway-models-errors", listing.failed.join(",")));
     }

@@ -3,11 +3,11 @@
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
-use super::caller::{Known, state};
+use super::caller::{KeyHolder, state};
 use super::openapi::ProviderList;
-use super::reply;
+use super::response;
 use crate::flow::AppState;
-use crate::providers::{CATALOGUE_DATE, PROVIDERS, Provider, Responses, Speaks};
+use crate::providers::{CATALOGUE_DATE, ChatApi, PROVIDERS, Provider, ResponsesSupport};
 use crate::routing;
 use crate::worker::Circuit;
 
@@ -75,13 +75,13 @@ struct Status {
     }))),
     security((), ("bearer" = []))
 )]
-pub async fn list(known: Known, request: HttpRequest) -> HttpResponse {
+pub async fn list(known: KeyHolder, request: HttpRequest) -> HttpResponse {
     let state = state(&request);
     let data = PROVIDERS
         .iter()
         .map(|provider| row(provider, known.0.then_some(state)))
         .collect();
-    reply::value(&List {
+    response::value(&List {
         object: "list",
         mode: match &state.config {
             config if config.demo => "demo",
@@ -105,14 +105,14 @@ fn row(provider: &'static Provider, state: Option<&AppState>) -> Row {
             .collect(),
         takes_the_rest: routing::fallback() == provider,
         endpoints: Endpoints {
-            chat_completions: match provider.speaks {
-                Speaks::Chat(_) => "native",
-                Speaks::Other { .. } => "translated",
+            chat_completions: match provider.chat_api {
+                ChatApi::Chat(_) => "native",
+                ChatApi::Other { .. } => "translated",
             },
             responses: match provider.responses {
-                Responses::Native | Responses::NativeAtFirst => "native",
-                Responses::NativeFor(_) => "native or translated, by model",
-                Responses::Translated => "translated",
+                ResponsesSupport::Native | ResponsesSupport::NativeAtFirst => "native",
+                ResponsesSupport::NativeFor(_) => "native or translated, by model",
+                ResponsesSupport::Translated => "translated",
             },
         },
         status: state.map(|state| {
@@ -121,7 +121,7 @@ fn row(provider: &'static Provider, state: Option<&AppState>) -> Row {
             Status {
                 key_configured: entry.key.is_some(),
                 base_url: entry.base.to_string(),
-                base_url_is_example: entry.is_unplaced(),
+                base_url_is_example: entry.is_not_configured(),
                 in_flight: doing.in_flight,
                 waiting: doing.waiting,
                 failures_in_a_row: doing.failures_in_a_row,

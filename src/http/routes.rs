@@ -2,9 +2,9 @@
 
 use actix_web::{HttpRequest, HttpResponse, Resource, web};
 
-use super::failure::Failure;
+use super::error_response::ErrorResponse;
 use super::{chat, health, metrics, models, openapi, providers, responses, ui};
-use crate::access::Audience;
+use crate::access::AccessLevel;
 use crate::error::Error;
 
 /// A path.
@@ -16,7 +16,7 @@ pub struct Route {
     /// without its body.
     pub allow: &'static str,
     /// Whom it answers. Nobody else comes to the handler, and nothing with another method.
-    pub audience: Audience,
+    pub audience: AccessLevel,
     /// Whether it only tells how the gateway is doing, and is asked by monitors all the time.
     pub(super) is_probe: bool,
     /// Whether it is a page for people, which `SERVE_DOCS` turns off.
@@ -29,7 +29,7 @@ impl Route {
     /// Whether it answers callers without a key.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.audience == Audience::Everyone
+        self.audience == AccessLevel::Everyone
     }
 
     /// Whether it takes a method.
@@ -46,7 +46,7 @@ const fn open(path: &'static str, handler: fn(Resource) -> Resource) -> Route {
     Route {
         path,
         allow: GET,
-        audience: Audience::Everyone,
+        audience: AccessLevel::Everyone,
         is_probe: false,
         page: false,
         handler,
@@ -77,7 +77,7 @@ const fn keyed(
 ) -> Route {
     Route {
         allow,
-        audience: Audience::Callers,
+        audience: AccessLevel::Callers,
         ..open(path, handler)
     }
 }
@@ -85,7 +85,7 @@ const fn keyed(
 /// A path for who reads the counters.
 const fn watched(path: &'static str, handler: fn(Resource) -> Resource) -> Route {
     Route {
-        audience: Audience::Watchers,
+        audience: AccessLevel::Watchers,
         ..probe(path, handler)
     }
 }
@@ -118,7 +118,7 @@ pub(super) fn register(config: &mut web::ServiceConfig, pages: bool) {
         config.service((route.handler)(web::resource(route.path)));
     }
     config.default_service(web::to(|request: HttpRequest| {
-        let failure = Failure::from(unknown(&request));
+        let failure = ErrorResponse::from(unknown(&request));
         async move { Err::<HttpResponse, _>(failure) }
     }));
 }
@@ -167,7 +167,7 @@ fn hint(path: &str) -> String {
     }
     let served: Vec<&str> = ROUTES
         .iter()
-        .filter(|route| route.audience == Audience::Callers)
+        .filter(|route| route.audience == AccessLevel::Callers)
         .map(|route| route.path)
         .collect();
     format!("Served are {}.", served.join(", "))

@@ -21,11 +21,11 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::connection::{Connection, Patience, Rest};
-use crate::alarm::Alarm;
+use super::connection::{ClientTimeouts, Connection, Leftover};
 use crate::dialect::openai::envelope;
 use crate::error::Error;
-use crate::meter::Meter;
+use crate::idle_timer::IdleTimer;
+use crate::telemetry::Metrics;
 
 /// Bytes that are handed up in a row, so that a request among them is begun before more is read.
 const IN_A_ROW: usize = 64 << 10;
@@ -36,7 +36,7 @@ const MAX_AHEAD: usize = 64 << 10;
 
 /// The answer to a head that did not arrive in its time. RFC 9110, section 15.5.9.
 fn too_slow() -> Vec<u8> {
-    let body = envelope(&Error::LateHead);
+    let body = envelope(&Error::HeaderTimeout);
     format!(
         "HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\n\
          x-content-type-options: nosniff\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
@@ -62,7 +62,7 @@ fn foreign(begin: &[u8]) -> Option<&'static str> {
 }
 
 /// The answer to a client that speaks something else, as far as it can read it.
-fn misunderstood() -> Vec<u8> {
+fn unknown_protocol() -> Vec<u8> {
     let body = envelope(&Error::Malformed {
         reason: "this port speaks HTTP/1.1 without TLS; use http:// and HTTP/1.1",
     });
@@ -75,7 +75,7 @@ fn misunderstood() -> Vec<u8> {
 }
 
 /// A head, or a connection at rest, and when it has taken its time.
-struct Wait {
+struct HeadTimer {
     due: Instant,
     time: Duration,
     /// Whether it is for a head.
@@ -85,14 +85,14 @@ struct Wait {
 }
 
 /// The socket under the HTTP server.
-pub struct Socket {
+pub struct ClientSocket {
     io: TcpStream,
     connection: Rc<Connection>,
-    patience: Patience,
-    meter: Arc<Meter>,
+    patience: ClientTimeouts,
+    metrics: Arc<Metrics>,
     /// What is waited for while no request is under way.
-    wait: Option<Wait>,
-    alarm: Alarm,
+    wait: Option<HeadTimer>,
+    idle_timer: IdleTimer,
     /// Runs while the client takes nothing.
     write: Option<Pin<Box<Sleep>>>,
     ahead: BytesMut,
@@ -104,19 +104,19 @@ pub struct Socket {
     was_greeted: bool,
 }
 
-impl Socket {
+impl ClientSocket {
     /// Events must leave as they are written, so that the socket does not collect them.
     #[must_use]
-    pub fn new(io: TcpStream, patience: Patience, meter: Arc<Meter>) -> Self {
+    pub fn new(io: TcpStream, patience: ClientTimeouts, metrics: Arc<Metrics>) -> Self {
         // A connection that is gone already fails when it is read.
         let _ = io.set_nodelay(true);
         Self {
             io,
             connection: Rc::default(),
             patience,
-            meter,
+            metrics,
             wait: None,
-            alarm: Alarm::default(),
+            idle_timer: IdleTimer::default(),
             write: None,
             ahead: BytesMut::new(),
             discarded: 0,
@@ -176,30 +176,30 @@ impl Socket {
             .take_if(|wait| wait.time != time || wait.fresh != fresh || wait.after != after);
         let due = self
             .wait
-            .get_or_insert_with(|| Wait {
+            .get_or_insert_with(|| HeadTimer {
                 due: Instant::now() + time,
                 time,
                 fresh,
                 after,
             })
             .due;
-        self.alarm.is_due(due, cx)
+        self.idle_timer.is_due(due, cx)
     }
 
     /// Ends a connection whose head is late; with an answer, where it is surely a head that is late
     /// and no other answer is on its way.
     fn too_slow(&mut self) -> io::Error {
         let connection = &self.connection;
-        if connection.is_fresh() && connection.rest.get() == Rest::Nothing {
-            let error = Error::LateHead;
-            self.meter.late_head(error.status(), error.class());
+        if connection.is_fresh() && connection.rest.get() == Leftover::Nothing {
+            let error = Error::HeaderTimeout;
+            self.metrics.header_timeout(error.status(), error.class());
             let _ = self.io.try_write(&too_slow());
         }
         io::ErrorKind::TimedOut.into()
     }
 }
 
-impl AsyncRead for Socket {
+impl AsyncRead for ClientSocket {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -239,8 +239,8 @@ impl AsyncRead for Socket {
         if !std::mem::replace(&mut this.was_greeted, true)
             && let Some(spoken) = foreign(read)
         {
-            this.meter.misunderstood(spoken);
-            let _ = this.io.try_write(&misunderstood());
+            this.metrics.unknown_protocol(spoken);
+            let _ = this.io.try_write(&unknown_protocol());
             buf.set_filled(before);
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
@@ -250,7 +250,7 @@ impl AsyncRead for Socket {
     }
 }
 
-impl Socket {
+impl ClientSocket {
     /// Sees that a write which waits does not wait for ever.
     fn watched<T>(
         &mut self,
@@ -297,7 +297,7 @@ impl Socket {
     }
 }
 
-impl AsyncWrite for Socket {
+impl AsyncWrite for ClientSocket {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -6,8 +6,8 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use utoipa_swagger_ui::Config;
 
-use super::failure::Failure;
-use super::reply::no_sniff;
+use super::error_response::ErrorResponse;
+use super::response::no_sniff;
 use super::routes;
 
 /// Pages load nothing from elsewhere. Swagger UI sets styles on elements and shows inline icons.
@@ -66,7 +66,10 @@ pub async fn index() -> HttpResponse {
 }
 
 /// `GET /static/{file}`: what the start page loads.
-pub async fn file(name: web::Path<String>, request: HttpRequest) -> Result<HttpResponse, Failure> {
+pub async fn file(
+    name: web::Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ErrorResponse> {
     FILES
         .iter()
         .find(|(file, ..)| *file == name.as_str())
@@ -96,7 +99,7 @@ fn for_phones(page: Vec<u8>) -> Vec<u8> {
 pub async fn swagger(
     name: web::Path<String>,
     request: HttpRequest,
-) -> Result<HttpResponse, Failure> {
+) -> Result<HttpResponse, ErrorResponse> {
     let file = utoipa_swagger_ui::serve(&name, Arc::clone(&SWAGGER))
         .ok()
         .flatten();

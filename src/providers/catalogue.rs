@@ -8,7 +8,7 @@ use super::Provider;
 
 /// A model of the catalogue.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Model {
+pub struct CatalogueModel {
     /// The id, as the provider knows it.
     pub id: String,
     /// The most tokens it reads.
@@ -22,7 +22,7 @@ pub struct Model {
 /// When the bundled models were looked up.
 pub const CATALOGUE_DATE: &str = "2026-11-27";
 
-static CATALOGUE: LazyLock<Vec<(String, Vec<Model>)>> = LazyLock::new(|| {
+static CATALOGUE: LazyLock<Vec<(String, Vec<CatalogueModel>)>> = LazyLock::new(|| {
     let all: serde_json::Map<String, serde_json::Value> =
         serde_json::from_str(include_str!("catalogue.json")).unwrap_or_default();
     all.into_iter()
@@ -32,7 +32,7 @@ static CATALOGUE: LazyLock<Vec<(String, Vec<Model>)>> = LazyLock::new(|| {
 
 /// The bundled models of a provider; none where its models are the customer's own.
 #[must_use]
-pub fn catalogue(provider: &Provider) -> &'static [Model] {
+pub fn catalogue(provider: &Provider) -> &'static [CatalogueModel] {
     CATALOGUE
         .iter()
         .find(|(name, _)| name == provider.name)

@@ -3,9 +3,9 @@
 //! An entry stands here because the provider is known to refuse or misread something: the comment
 //! says how it shows. What is merely undocumented is not here; the provider's own error speaks.
 
-use super::{Bridge, members};
+use super::{ResponsesRequired, members};
 use crate::dialect::openai::{
-    CallIds, ChatProvider, Effort, Forced, Names, Nulls, Silence, WantsBack, gemini_schema,
+    CallIds, ChatProvider, Effort, Forced, Names, Nulls, ReasoningReplay, Silence, gemini_schema,
     kimi_schema,
 };
 
@@ -59,7 +59,7 @@ pub(super) static GEMINI: ChatProvider = ChatProvider {
     schema: Some(gemini_schema),
     members: Some(&members::GEMINI),
     functions: false,
-    wants_back: signs,
+    requires_reasoning_replay: signs,
     ..PLAIN
 };
 
@@ -74,7 +74,7 @@ pub(super) static KIMI: ChatProvider = ChatProvider {
     functions: false,
     silence: Silence::Null,
     schema: Some(kimi_schema),
-    wants_back: |_| WantsBack::Reasoning,
+    requires_reasoning_replay: |_| ReasoningReplay::Reasoning,
     ..PLAIN
 };
 
@@ -125,11 +125,11 @@ pub(super) static DEEPSEEK: ChatProvider = ChatProvider {
             Forced::Taken
         }
     },
-    wants_back: |model| {
+    requires_reasoning_replay: |model| {
         if deepseek_thinks(model) {
-            WantsBack::Reasoning
+            ReasoningReplay::Reasoning
         } else {
-            WantsBack::Nothing
+            ReasoningReplay::Nothing
         }
     },
     ..PLAIN
@@ -251,7 +251,7 @@ pub(super) static BEDROCK: ChatProvider = ChatProvider {
 /// Vertex AI: as Gemini where the model is Google's.
 pub(super) static VERTEX: ChatProvider = ChatProvider {
     developer: false,
-    wants_back: signs,
+    requires_reasoning_replay: signs,
     ..PLAIN
 };
 
@@ -271,12 +271,12 @@ fn gpt_version(model: &str) -> Option<(u32, u32)> {
 
 /// OpenAI's models since GPT-5.4 refuse functions together with reasoning on Chat Completions; since
 /// 5.6 they reason unless told otherwise.
-pub(super) fn bridges(model: &str) -> Bridge {
+pub(super) fn responses_required(model: &str) -> ResponsesRequired {
     match gpt_version(model) {
-        _ if model.contains("-chat") => Bridge::Never,
-        Some(version) if version >= (5, 6) => Bridge::UnlessOff,
-        Some(version) if version >= (5, 4) => Bridge::WhenReasoning,
-        _ => Bridge::Never,
+        _ if model.contains("-chat") => ResponsesRequired::Never,
+        Some(version) if version >= (5, 6) => ResponsesRequired::UnlessOff,
+        Some(version) if version >= (5, 4) => ResponsesRequired::WhenReasoning,
+        _ => ResponsesRequired::Never,
     }
 }
 
@@ -288,11 +288,11 @@ fn version(text: &str) -> Option<(u32, u32)> {
 }
 
 /// Gemini 3 and later sign their calls.
-fn signs(model: &str) -> WantsBack {
+fn signs(model: &str) -> ReasoningReplay {
     let name = model.rsplit('/').next().unwrap_or(model);
     match name.strip_prefix("gemini-").and_then(version) {
-        Some((major, _)) if major >= 3 => WantsBack::Signatures,
-        _ => WantsBack::Nothing,
+        Some((major, _)) if major >= 3 => ReasoningReplay::Signatures,
+        _ => ReasoningReplay::Nothing,
     }
 }
 
@@ -361,7 +361,11 @@ mod tests {
             ("gemini-2.5-pro", false),
             ("meta/llama-4-maas", false),
         ] {
-            assert_eq!(signs(model) == WantsBack::Signatures, signed, "{model}");
+            assert_eq!(
+                signs(model) == ReasoningReplay::Signatures,
+                signed,
+                "{model}"
+            );
         }
     }
 

@@ -7,10 +7,10 @@ mod table;
 
 use std::borrow::Cow;
 
-use crate::dialect::Egress;
+use crate::dialect::ProviderDialect;
 use crate::dialect::openai::ChatProvider;
 
-pub use catalogue::{CATALOGUE_DATE, Model, catalogue};
+pub use catalogue::{CATALOGUE_DATE, CatalogueModel, catalogue};
 pub use table::PROVIDERS;
 
 /// A provider: everything that tells it from the others.
@@ -42,11 +42,11 @@ pub struct Provider {
     /// The version segment that its base URL does not have, as in `/v1`.
     pub version: &'static str,
     /// What it speaks.
-    pub speaks: Speaks,
+    pub chat_api: ChatApi,
     /// Whether it has Responses of its own.
-    pub responses: Responses,
+    pub responses: ResponsesSupport,
     /// Which chat requests for a model it takes as Responses only.
-    pub bridges: fn(&str) -> Bridge,
+    pub responses_required: fn(&str) -> ResponsesRequired,
     /// Whether its Responses refuse to keep anything, which a client asks for by saying nothing.
     pub stateless: bool,
     /// The one model it is always asked for.
@@ -85,7 +85,7 @@ pub enum Auth {
 
 /// What a provider speaks where a client speaks Chat Completions.
 #[derive(Clone, Copy)]
-pub enum Speaks {
+pub enum ChatApi {
     /// Chat Completions, relayed but for what this provider does otherwise.
     Chat(&'static ChatProvider),
     /// Another dialect at this path, translated.
@@ -93,7 +93,7 @@ pub enum Speaks {
         /// The path after the version segment.
         path: &'static str,
         /// The dialect.
-        dialect: &'static dyn Egress,
+        dialect: &'static dyn ProviderDialect,
         /// Headers that go with each call.
         headers: &'static [(&'static str, &'static str)],
     },
@@ -101,7 +101,7 @@ pub enum Speaks {
 
 /// Whether a provider has Responses of its own.
 #[derive(Clone, Copy)]
-pub enum Responses {
+pub enum ResponsesSupport {
     /// For every model; relayed.
     Native,
     /// For every model, but not with everything: relayed, and translated where that is refused.
@@ -114,7 +114,7 @@ pub enum Responses {
 
 /// Which chat requests with functions a model takes as Responses only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bridge {
+pub enum ResponsesRequired {
     /// None.
     Never,
     /// Those that ask for reasoning.
@@ -123,7 +123,7 @@ pub enum Bridge {
     UnlessOff,
 }
 
-impl Responses {
+impl ResponsesSupport {
     /// Whether Responses are relayed for this model.
     #[must_use]
     pub fn native(self, model: &str) -> bool {
@@ -139,18 +139,18 @@ impl Provider {
     /// The path of its chat endpoint after the base URL and version.
     #[must_use]
     pub fn chat_path(&self) -> &'static str {
-        match self.speaks {
-            Speaks::Chat(_) => "/chat/completions",
-            Speaks::Other { path, .. } => path,
+        match self.chat_api {
+            ChatApi::Chat(_) => "/chat/completions",
+            ChatApi::Other { path, .. } => path,
         }
     }
 
     /// The dialect of its chat endpoint.
     #[must_use]
-    pub fn dialect(&self) -> &'static dyn Egress {
-        match self.speaks {
-            Speaks::Chat(chat) => chat,
-            Speaks::Other { dialect, .. } => dialect,
+    pub fn dialect(&self) -> &'static dyn ProviderDialect {
+        match self.chat_api {
+            ChatApi::Chat(chat) => chat,
+            ChatApi::Other { dialect, .. } => dialect,
         }
     }
 

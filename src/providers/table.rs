@@ -1,6 +1,6 @@
 //! The providers, in the order of the README: `../../README.md`, `.env.example` and these rows agree.
 
-use super::{Auth, Bridge, Provider, Responses, Speaks, chat};
+use super::{Auth, ChatApi, Provider, ResponsesRequired, ResponsesSupport, chat};
 use crate::dialect::anthropic::MessagesProvider;
 
 /// What the gateway calls itself where a provider does not insist on another name.
@@ -19,9 +19,9 @@ const OPENAI_COMPATIBLE: Provider = Provider {
     key_starts: &[],
     auth: Auth::Bearer,
     version: "",
-    speaks: Speaks::Chat(&chat::OPENAI),
-    responses: Responses::Translated,
-    bridges: |_| Bridge::Never,
+    chat_api: ChatApi::Chat(&chat::OPENAI),
+    responses: ResponsesSupport::Translated,
+    responses_required: |_| ResponsesRequired::Never,
     stateless: false,
     only_model: None,
     publisher: None,
@@ -46,8 +46,8 @@ pub static PROVIDERS: [Provider; 14] = [
         key_starts: &["sk-proj-", "sk-svcacct-", "sk-admin-"],
         account_headers: &["openai-organization", "openai-project"],
         version: "/v1",
-        responses: Responses::Native,
-        bridges: chat::bridges,
+        responses: ResponsesSupport::Native,
+        responses_required: chat::responses_required,
         ..OPENAI_COMPATIBLE
     },
     Provider {
@@ -63,7 +63,7 @@ pub static PROVIDERS: [Provider; 14] = [
         list_is_paged: true,
         auth: Auth::XApiKey,
         version: "/v1",
-        speaks: Speaks::Other {
+        chat_api: ChatApi::Other {
             path: "/messages",
             dialect: &MessagesProvider,
             // Newer versions refuse sampling parameters on every model.
@@ -75,7 +75,7 @@ pub static PROVIDERS: [Provider; 14] = [
         name: "gemini",
         title: "Gemini",
         gen_ai_name: Some("gcp.gemini"),
-        speaks: Speaks::Chat(&chat::GEMINI),
+        chat_api: ChatApi::Chat(&chat::GEMINI),
         base_url: "https://generativelanguage.googleapis.com/v1beta/openai",
         base_url_env: "GEMINI_BASE_URL",
         key_env: "GEMINI_API_KEY",
@@ -87,7 +87,7 @@ pub static PROVIDERS: [Provider; 14] = [
     Provider {
         name: "kimi",
         title: "Kimi",
-        speaks: Speaks::Chat(&chat::KIMI),
+        chat_api: ChatApi::Chat(&chat::KIMI),
         base_url: "https://api.kimi.com/coding/v1",
         base_url_env: "KIMI_BASE_URL",
         key_env: "KIMI_API_KEY",
@@ -101,43 +101,43 @@ pub static PROVIDERS: [Provider; 14] = [
     Provider {
         name: "openrouter",
         title: "OpenRouter",
-        speaks: Speaks::Chat(&chat::OPENROUTER),
+        chat_api: ChatApi::Chat(&chat::OPENROUTER),
         base_url: "https://openrouter.ai/api/v1",
         base_url_env: "OPENROUTER_BASE_URL",
         key_env: "OPENROUTER_API_KEY",
         key_starts: &["sk-or-"],
         forwards: &["http-referer", "x-title", "x-openrouter-title"],
-        responses: Responses::Native,
+        responses: ResponsesSupport::Native,
         stateless: true,
         ..OPENAI_COMPATIBLE
     },
     Provider {
         name: "vercel",
         title: "Vercel AI Gateway",
-        speaks: Speaks::Chat(&chat::VERCEL),
+        chat_api: ChatApi::Chat(&chat::VERCEL),
         base_url: "https://ai-gateway.vercel.sh/v1",
         base_url_env: "VERCEL_AI_GATEWAY_BASE_URL",
         key_env: "VERCEL_AI_GATEWAY_API_KEY",
         key_starts: &["vck_"],
-        responses: Responses::Native,
+        responses: ResponsesSupport::Native,
         list_type: Some("language"),
         ..OPENAI_COMPATIBLE
     },
     Provider {
         name: "groq",
         title: "Groq",
-        speaks: Speaks::Chat(&chat::GROQ),
+        chat_api: ChatApi::Chat(&chat::GROQ),
         base_url: "https://api.groq.com/openai/v1",
         base_url_env: "GROQ_BASE_URL",
         key_env: "GROQ_API_KEY",
         key_starts: &["gsk_"],
-        responses: Responses::NativeAtFirst,
+        responses: ResponsesSupport::NativeAtFirst,
         ..OPENAI_COMPATIBLE
     },
     Provider {
         name: "deepseek",
         title: "DeepSeek",
-        speaks: Speaks::Chat(&chat::DEEPSEEK),
+        chat_api: ChatApi::Chat(&chat::DEEPSEEK),
         base_url: "https://api.deepseek.com/v1",
         base_url_env: "DEEPSEEK_BASE_URL",
         key_env: "DEEPSEEK_API_KEY",
@@ -147,29 +147,29 @@ pub static PROVIDERS: [Provider; 14] = [
         name: "xai",
         title: "xAI",
         gen_ai_name: Some("x_ai"),
-        speaks: Speaks::Chat(&chat::XAI),
+        chat_api: ChatApi::Chat(&chat::XAI),
         base_url: "https://api.x.ai/v1",
         base_url_env: "XAI_BASE_URL",
         key_env: "XAI_API_KEY",
         key_starts: &["xai-"],
-        responses: Responses::Native,
+        responses: ResponsesSupport::Native,
         ..OPENAI_COMPATIBLE
     },
     Provider {
         name: "mistral",
         title: "Mistral",
         gen_ai_name: Some("mistral_ai"),
-        speaks: Speaks::Chat(&chat::MISTRAL),
+        chat_api: ChatApi::Chat(&chat::MISTRAL),
         base_url: "https://api.mistral.ai/v1",
         base_url_env: "MISTRAL_BASE_URL",
         key_env: "MISTRAL_API_KEY",
-        responses: Responses::Native,
+        responses: ResponsesSupport::Native,
         ..OPENAI_COMPATIBLE
     },
     Provider {
         name: "cohere",
         title: "Cohere",
-        speaks: Speaks::Chat(&chat::COHERE),
+        chat_api: ChatApi::Chat(&chat::COHERE),
         base_url: "https://api.cohere.com/compatibility/v1",
         base_url_env: "COHERE_BASE_URL",
         key_env: "COHERE_API_KEY",
@@ -184,8 +184,8 @@ pub static PROVIDERS: [Provider; 14] = [
         base_is_example: true,
         key_env: "AZURE_OPENAI_API_KEY",
         auth: Auth::ApiKey,
-        responses: Responses::Native,
-        bridges: chat::bridges,
+        responses: ResponsesSupport::Native,
+        responses_required: chat::responses_required,
         ..OPENAI_COMPATIBLE
     },
     Provider {
@@ -193,12 +193,12 @@ pub static PROVIDERS: [Provider; 14] = [
         lists_models: false,
         title: "AWS Bedrock",
         gen_ai_name: Some("aws.bedrock"),
-        speaks: Speaks::Chat(&chat::BEDROCK),
+        chat_api: ChatApi::Chat(&chat::BEDROCK),
         base_url: "https://bedrock-runtime.us-east-1.amazonaws.com/openai/v1",
         base_url_env: "AWS_BEDROCK_BASE_URL",
         key_env: "AWS_BEDROCK_API_KEY",
         key_starts: &["ABSK", "bedrock-api-key-"],
-        responses: Responses::NativeFor(bedrock_has_responses),
+        responses: ResponsesSupport::NativeFor(bedrock_has_responses),
         ..OPENAI_COMPATIBLE
     },
     Provider {
@@ -206,7 +206,7 @@ pub static PROVIDERS: [Provider; 14] = [
         lists_models: false,
         title: "Vertex AI",
         gen_ai_name: Some("gcp.vertex_ai"),
-        speaks: Speaks::Chat(&chat::VERTEX),
+        chat_api: ChatApi::Chat(&chat::VERTEX),
         base_url: "https://us-central1-aiplatform.googleapis.com/v1/projects/PROJECT/locations/us-central1/endpoints/openapi",
         base_url_env: "VERTEX_AI_BASE_URL",
         base_is_example: true,

@@ -8,7 +8,7 @@
 use serde_json::{Value, json};
 
 use super::openai::{arguments, said};
-use super::server::{Request, Script};
+use super::server::{ReceivedRequest, Script};
 use super::{pieces, text_for, tokens};
 use crate::providers::{by_name, catalogue};
 
@@ -18,7 +18,7 @@ pub(super) fn error(kind: &str, message: &str) -> Value {
 }
 
 /// Two pages, so that whoever asks has to turn one.
-pub(super) fn models(request: &Request) -> Script {
+pub(super) fn models(request: &ReceivedRequest) -> Script {
     let all = by_name("anthropic").map(catalogue).unwrap_or_default();
     let (first, second) = all.split_at(all.len() / 2);
     let after = request.path.contains("after_id=");

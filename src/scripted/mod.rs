@@ -7,9 +7,9 @@ mod server;
 
 use serde_json::Value;
 
-pub use server::{Counts, Request, Script, Scripted, Step};
+pub use server::{Counts, ReceivedRequest, Script, Scripted, Step};
 
-use crate::providers::{Auth, PROVIDERS, Provider, Speaks};
+use crate::providers::{Auth, ChatApi, PROVIDERS, Provider};
 
 /// Starts all providers on one port, each below a path of its own: `/groq/…`.
 ///
@@ -27,7 +27,7 @@ pub fn base_url(server: &Scripted, provider: &Provider) -> String {
 
 /// What the provider that a path belongs to answers.
 #[must_use]
-pub fn answer(request: &Request) -> Script {
+pub fn answer(request: &ReceivedRequest) -> Script {
     let mut path = request.path.trim_start_matches('/').splitn(2, '/');
     let name = path.next().unwrap_or_default();
     let rest = path.next().unwrap_or_default();
@@ -45,8 +45,12 @@ pub fn answer(request: &Request) -> Script {
 
 /// What a provider answers at a path below its base URL and version.
 #[must_use]
-pub fn provider_answer(provider: &'static Provider, path: &str, request: &Request) -> Script {
-    let messages = matches!(provider.speaks, Speaks::Other { .. });
+pub fn provider_answer(
+    provider: &'static Provider,
+    path: &str,
+    request: &ReceivedRequest,
+) -> Script {
+    let messages = matches!(provider.chat_api, ChatApi::Other { .. });
     if !has_key(provider, request) {
         let text = "no key, or not where this provider wants it";
         return Script::json(
@@ -71,7 +75,7 @@ pub fn provider_answer(provider: &'static Provider, path: &str, request: &Reques
         ("GET", "models") => openai::models(provider),
         ("POST", "messages") if messages => anthropic::message(&body),
         ("POST", "chat/completions") if !messages => {
-            let unasked = matches!(provider.speaks, Speaks::Chat(chat) if chat.counts_always);
+            let unasked = matches!(provider.chat_api, ChatApi::Chat(chat) if chat.counts_always);
             openai::chat(&body, unasked)
         }
         ("POST", "responses") if !messages => openai::response(&body),
@@ -79,7 +83,7 @@ pub fn provider_answer(provider: &'static Provider, path: &str, request: &Reques
     }
 }
 
-fn has_key(provider: &Provider, request: &Request) -> bool {
+fn has_key(provider: &Provider, request: &ReceivedRequest) -> bool {
     match provider.auth {
         Auth::Bearer => request
             .header("authorization")

@@ -14,7 +14,7 @@ const MAX_HEAD: usize = 256 << 10;
 
 /// A request as it arrived.
 #[derive(Debug, Clone, Default)]
-pub struct Request {
+pub struct ReceivedRequest {
     /// The method.
     pub method: String,
     /// The path and query.
@@ -27,7 +27,7 @@ pub struct Request {
     pub connection: usize,
 }
 
-impl Request {
+impl ReceivedRequest {
     /// A header by its name in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -157,18 +157,18 @@ pub struct Counts {
     pub left: usize,
 }
 
-type Answer = dyn Fn(&Request) -> Script + Send + Sync;
+type Answer = dyn Fn(&ReceivedRequest) -> Script + Send + Sync;
 
-struct Inner {
+struct ScriptedState {
     answer: Box<Answer>,
-    seen: Mutex<Vec<Request>>,
+    seen: Mutex<Vec<ReceivedRequest>>,
     counts: watch::Sender<Counts>,
 }
 
 /// A server that runs until it is dropped, on a thread of its own.
 pub struct Scripted {
     address: SocketAddr,
-    inner: Arc<Inner>,
+    inner: Arc<ScriptedState>,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -178,7 +178,9 @@ impl Scripted {
     ///
     /// # Errors
     /// Where no port or thread can be had.
-    pub fn start(answer: impl Fn(&Request) -> Script + Send + Sync + 'static) -> io::Result<Self> {
+    pub fn start(
+        answer: impl Fn(&ReceivedRequest) -> Script + Send + Sync + 'static,
+    ) -> io::Result<Self> {
         Self::start_at(([127, 0, 0, 1], 0).into(), answer)
     }
 
@@ -188,12 +190,12 @@ impl Scripted {
     /// Where the address is taken, or no thread can be had.
     pub fn start_at(
         address: SocketAddr,
-        answer: impl Fn(&Request) -> Script + Send + Sync + 'static,
+        answer: impl Fn(&ReceivedRequest) -> Script + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let inner = Arc::new(Inner {
+        let inner = Arc::new(ScriptedState {
             answer: Box::new(answer),
             seen: Mutex::new(Vec::new()),
             counts: watch::Sender::new(Counts::default()),
@@ -229,7 +231,7 @@ impl Scripted {
 
     /// The requests so far, in order of arrival.
     #[must_use]
-    pub fn requests(&self) -> Vec<Request> {
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
         let seen = self.inner.seen.lock();
         seen.unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -257,7 +259,7 @@ impl Drop for Scripted {
     }
 }
 
-async fn accept(listener: std::net::TcpListener, inner: Arc<Inner>) {
+async fn accept(listener: std::net::TcpListener, inner: Arc<ScriptedState>) {
     let Ok(listener) = TcpListener::from_std(listener) else {
         return;
     };
@@ -270,7 +272,7 @@ async fn accept(listener: std::net::TcpListener, inner: Arc<Inner>) {
     }
 }
 
-async fn connection(mut stream: TcpStream, inner: Arc<Inner>, number: usize) {
+async fn connection(mut stream: TcpStream, inner: Arc<ScriptedState>, number: usize) {
     let mut buffer = Vec::new();
     while let Ok(Some(mut request)) = read_request(&mut stream, &mut buffer).await {
         request.connection = number;
@@ -336,7 +338,10 @@ async fn play(stream: &mut TcpStream, script: Script) -> Played {
     Played::Answered
 }
 
-async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Option<Request>> {
+async fn read_request(
+    stream: &mut TcpStream,
+    buffer: &mut Vec<u8>,
+) -> io::Result<Option<ReceivedRequest>> {
     let end = loop {
         if let Some(at) = memchr::memmem::find(buffer, b"\r\n\r\n") {
             break at + 4;
@@ -349,10 +354,10 @@ async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Resul
     let head = String::from_utf8_lossy(&head);
     let mut lines = head.split("\r\n");
     let mut first = lines.next().unwrap_or_default().split(' ');
-    let mut request = Request {
+    let mut request = ReceivedRequest {
         method: first.next().unwrap_or_default().to_owned(),
         path: first.next().unwrap_or_default().to_owned(),
-        ..Request::default()
+        ..ReceivedRequest::default()
     };
     for line in lines {
         if let Some((name, value)) = line.split_once(':') {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 
-use crate::dialect::hub::{Kept, Memory, Piece};
+use crate::dialect::hub::{Piece, ReasoningLookup, ReasoningState};
 use crate::secret::CallerId;
 
 /// How long something is kept that nobody asks for.
@@ -27,8 +27,8 @@ const UNIQUE: usize = 12;
 const MAX_CALLS: usize = 4;
 
 /// The memory of all workers.
-pub struct Store {
-    kept: Option<Cache<Key, Arc<Kept>>>,
+pub struct ReasoningCache {
+    kept: Option<Cache<Key, Arc<ReasoningState>>>,
     hasher: RandomState,
 }
 
@@ -36,19 +36,19 @@ pub struct Store {
 /// tell.
 #[derive(PartialEq, Eq, Hash)]
 struct Key {
-    owner: u64,
+    credential_hash: u64,
     call: Box<str>,
-    talk: u64,
+    conversation_hash: u64,
 }
 
-impl Store {
+impl ReasoningCache {
     /// `limit` is what may be kept altogether, in bytes; nothing is where it is 0.
     #[must_use]
     pub fn new(limit: u64) -> Self {
         let kept = (limit > 0).then(|| {
             Cache::builder()
                 .max_capacity(limit)
-                .weigher(|key: &Key, kept: &Arc<Kept>| {
+                .weigher(|key: &Key, kept: &Arc<ReasoningState>| {
                     u32::try_from(size(kept) + key.call.len()).unwrap_or(u32::MAX)
                 })
                 .time_to_idle(IDLE)
@@ -62,76 +62,86 @@ impl Store {
 
     /// Whose answers of a provider a caller may recall: nobody else's.
     #[must_use]
-    pub fn owner(&self, provider: &str, caller: CallerId) -> u64 {
+    pub fn credential_hash(&self, provider: &str, caller: CallerId) -> u64 {
         self.hasher.hash_one((provider, caller))
     }
 
-    /// Keeps what the answer with these calls wants back. `talk` stands for the conversation that
+    /// Keeps what the answer with these calls wants back. `conversation_hash` stands for the conversation that
     /// was answered.
-    pub fn keep(&self, owner: u64, talk: u64, calls: Vec<String>, kept: Kept) {
+    pub fn keep(
+        &self,
+        credential_hash: u64,
+        conversation_hash: u64,
+        calls: Vec<String>,
+        kept: ReasoningState,
+    ) {
         let Some(cache) = &self.kept else {
             return;
         };
         let kept = Arc::new(kept);
         // A message is found by its first call; further ones are for clients that leave some out.
         for call in calls.into_iter().take(MAX_CALLS) {
-            if let Some(key) = key(owner, call, talk) {
+            if let Some(key) = key(credential_hash, call, conversation_hash) {
                 cache.insert(key, Arc::clone(&kept));
             }
         }
     }
 
     /// The memory as one owner sees it; who that is, is asked where something is looked for.
-    pub fn of<F: Fn() -> u64>(&self, owner: F) -> Owned<'_, F> {
-        Owned {
+    pub fn of<F: Fn() -> u64>(&self, credential_hash: F) -> CallerReasoning<'_, F> {
+        CallerReasoning {
             store: self,
-            owner,
+            credential_hash,
             told: RefCell::default(),
         }
     }
 }
 
-/// See [`Store::of`].
-pub struct Owned<'s, F> {
-    store: &'s Store,
-    owner: F,
+/// See [`ReasoningCache::of`].
+pub struct CallerReasoning<'s, F> {
+    store: &'s ReasoningCache,
+    credential_hash: F,
     /// What was recalled: an answer is given back once, or a small request could ask for one of a megabyte
     /// in each of its messages.
     told: RefCell<HashSet<(String, u64)>>,
 }
 
-impl<F: Fn() -> u64> Memory for Owned<'_, F> {
-    fn recall(&self, call_id: &str, talk: u64) -> Option<Kept> {
+impl<F: Fn() -> u64> ReasoningLookup for CallerReasoning<'_, F> {
+    fn recall(&self, call_id: &str, conversation_hash: u64) -> Option<ReasoningState> {
         let cache = self.store.kept.as_ref()?;
         let mut told = self.told.borrow_mut();
-        if !told.insert((call_id.to_owned(), talk)) {
+        if !told.insert((call_id.to_owned(), conversation_hash)) {
             return None;
         }
-        let kept = cache.get(&key((self.owner)(), call_id.to_owned(), talk)?)?;
+        let kept = cache.get(&key(
+            (self.credential_hash)(),
+            call_id.to_owned(),
+            conversation_hash,
+        )?)?;
         Some((*kept).clone())
     }
 }
 
 /// `None` where nothing tells the call from one of another conversation.
-fn key(owner: u64, call: String, talk: u64) -> Option<Key> {
+fn key(credential_hash: u64, call: String, conversation_hash: u64) -> Option<Key> {
     // Some providers count their calls, as in `search:0`: the same id in every conversation.
     let counted = call
         .rsplit([':', '_', '-', '.'])
         .next()
         .is_some_and(|end| end.len() < 6 && end.bytes().all(|b| b.is_ascii_digit()));
     let unique = call.len() >= UNIQUE && !counted;
-    if !unique && talk == 0 {
+    if !unique && conversation_hash == 0 {
         return None;
     }
     Some(Key {
-        owner,
+        credential_hash,
         call: call.into_boxed_str(),
-        talk: if unique { 0 } else { talk },
+        conversation_hash: if unique { 0 } else { conversation_hash },
     })
 }
 
 /// What something kept takes, in bytes.
-fn size(kept: &Kept) -> usize {
+fn size(kept: &ReasoningState) -> usize {
     let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
     let details: usize = kept
         .details
@@ -152,20 +162,28 @@ fn size(kept: &Kept) -> usize {
 mod tests {
     use super::*;
 
-    fn thought(text: &str) -> Kept {
-        Kept {
+    fn thought(text: &str) -> ReasoningState {
+        ReasoningState {
             reasoning: Some(text.to_owned()),
-            ..Kept::default()
+            ..ReasoningState::default()
         }
     }
 
-    fn recalled(store: &Store, owner: u64, call: &str, talk: u64) -> Option<String> {
-        store.of(|| owner).recall(call, talk)?.reasoning
+    fn recalled(
+        store: &ReasoningCache,
+        credential_hash: u64,
+        call: &str,
+        conversation_hash: u64,
+    ) -> Option<String> {
+        store
+            .of(|| credential_hash)
+            .recall(call, conversation_hash)?
+            .reasoning
     }
 
     #[test]
     fn what_is_kept_is_found_by_the_call_and_by_its_owner_only() {
-        let store = Store::new(1 << 20);
+        let store = ReasoningCache::new(1 << 20);
         let calls = vec![
             "toolu_01A09q90qw90".to_owned(),
             "toolu_01B09q90qw90".to_owned(),
@@ -176,15 +194,15 @@ mod tests {
             assert_eq!(recalled(&store, 2, call, 7), None);
         }
         assert_eq!(recalled(&store, 1, "toolu_other_id_1", 7), None);
-        let one = store.owner("kimi", CallerId::of("a"));
-        assert_eq!(one, store.owner("kimi", CallerId::of("a")));
-        assert_ne!(one, store.owner("kimi", CallerId::of("b")));
-        assert_ne!(one, store.owner("deepseek", CallerId::of("a")));
+        let one = store.credential_hash("kimi", CallerId::of("a"));
+        assert_eq!(one, store.credential_hash("kimi", CallerId::of("a")));
+        assert_ne!(one, store.credential_hash("kimi", CallerId::of("b")));
+        assert_ne!(one, store.credential_hash("deepseek", CallerId::of("a")));
     }
 
     #[test]
     fn an_id_that_repeats_is_found_in_its_own_conversation_only() {
-        let store = Store::new(1 << 20);
+        let store = ReasoningCache::new(1 << 20);
         for call in [
             "functions.get_weather:0",
             "call_0",
@@ -201,10 +219,10 @@ mod tests {
 
     #[test]
     fn the_memory_is_bounded_and_can_be_off() {
-        let off = Store::new(0);
+        let off = ReasoningCache::new(0);
         off.keep(1, 0, vec!["toolu_01A09q90qw90".to_owned()], thought("x"));
         assert_eq!(recalled(&off, 1, "toolu_01A09q90qw90", 0), None);
-        let store = Store::new(100_000);
+        let store = ReasoningCache::new(100_000);
         for n in 0..1000 {
             let calls = vec![format!("toolu_01A09q90qw90{n}")];
             store.keep(1, 0, calls, thought(&"x".repeat(1000)));

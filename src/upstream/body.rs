@@ -20,9 +20,9 @@ use crate::codec::Spliced;
 const PIECE: usize = 32 << 10;
 
 /// A body that is sent.
-pub(super) struct Pieces(pub(super) Spliced);
+pub(super) struct RequestBody(pub(super) Spliced);
 
-impl MessageBody for Pieces {
+impl MessageBody for RequestBody {
     type Error = Infallible;
 
     fn size(&self) -> BodySize {

@@ -11,19 +11,19 @@ use awc::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
-use super::body::{Body, BodyError, Pieces};
-use super::clockless::clockless;
+use super::attempt_error::{AttemptError, connect_reason, delay_in, kept, no_descriptor};
+use super::body::{Body, BodyError, RequestBody};
 use super::connect::Connector;
-use super::failure::{Failure, connect_reason, delay_in, kept, no_descriptor};
 use super::headers::Headers;
 use super::pool::Pool;
-use super::retry::{Again, retry_after};
+use super::retry::{Retry, retry_after};
 use super::tls::Tls;
+use super::without_date_task::without_date_task;
 use crate::codec::Spliced;
 use crate::config::{Config, ProviderConfig};
-use crate::dialect::{Reads, clean};
+use crate::dialect::{ResponseDecoder, clean};
 use crate::error::{Error, Phase};
-use crate::providers::{Auth, Provider, Speaks};
+use crate::providers::{Auth, ChatApi, Provider};
 use crate::secret::{CallerId, Secret};
 
 /// Largest error body that is read, in bytes.
@@ -42,7 +42,7 @@ pub enum Method {
 }
 
 /// A request to a provider.
-pub struct Outgoing<'c> {
+pub struct AttemptRequest<'c> {
     /// How.
     pub method: Method,
     /// The path and query after the base URL, as in `/chat/completions`.
@@ -62,9 +62,9 @@ pub struct Outgoing<'c> {
     /// The span that this attempt is, for the provider; wins over the client's own.
     pub traceparent: Option<&'c str>,
     /// How its answer is read.
-    pub reads: Reads,
+    pub decoder: ResponseDecoder,
     /// Whether it goes over a connection of its own, and none that was idle.
-    pub anew: bool,
+    pub force_new_connection: bool,
 }
 
 /// When something must be there, and what is said where it is not.
@@ -97,13 +97,13 @@ impl Deadline {
 
     /// The failure of an attempt that missed it: work is under way there, and a second attempt
     /// would be billed too.
-    fn failure(&self, provider: &'static str) -> Failure {
-        Failure::new(self.missed(provider), Again::Never)
+    fn failure(&self, provider: &'static str) -> AttemptError {
+        AttemptError::new(self.missed(provider), Retry::Never)
     }
 }
 
 /// The head of a good answer, and its body.
-pub struct Answered {
+pub struct AttemptResponse {
     /// Whether the body is a stream of events.
     pub events: bool,
     /// Headers of the provider that the client is given.
@@ -113,7 +113,7 @@ pub struct Answered {
 }
 
 /// What became of an attempt.
-pub type Attempt = Result<Answered, Failure>;
+pub type AttemptResult = Result<AttemptResponse, AttemptError>;
 
 /// The client of one provider: its connections are no one else's.
 pub struct Client {
@@ -166,19 +166,23 @@ impl Client {
     ///
     /// # Errors
     /// Why there is no good answer, and whether to try again.
-    pub async fn attempt(&self, outgoing: &Outgoing<'_>, deadline: &Deadline) -> Attempt {
+    pub async fn attempt(
+        &self,
+        outgoing: &AttemptRequest<'_>,
+        deadline: &Deadline,
+    ) -> AttemptResult {
         let name = self.provider.name;
-        let bad = |reason: &str, again| {
-            let error = Error::BadAnswer {
+        let bad = |reason: &str, retry| {
+            let error = Error::InvalidUpstreamResponse {
                 provider: name,
                 reason: reason.to_owned(),
             };
-            Failure::new(error, again)
+            AttemptError::new(error, retry)
         };
         let Some(uri) = self.uri(outgoing.path) else {
-            return Err(bad("its URL cannot be built", Again::Never));
+            return Err(bad("its URL cannot be built", Retry::Never));
         };
-        let http = if outgoing.anew {
+        let http = if outgoing.force_new_connection {
             self.pool.once()
         } else {
             self.pool.of(outgoing.caller)
@@ -187,32 +191,32 @@ impl Client {
             Method::Get => http.get(uri),
             Method::Post => http.post(uri),
         };
-        if outgoing.anew {
+        if outgoing.force_new_connection {
             // It is closed with the answer, so that there is never an idle one.
             request = request.force_close();
         }
         self.write_headers(request.headers_mut(), outgoing);
         let begun = Instant::now();
-        let sent = clockless(request.send_body(Pieces(outgoing.body.clone())));
+        let sent = without_date_task(request.send_body(RequestBody(outgoing.body.clone())));
         let response = match timeout_at(deadline.at, sent).await {
             Err(_) => return Err(deadline.failure(name)),
             Ok(Err(error)) => return Err(self.not_answered(&error, begun.elapsed(), deadline)),
             Ok(Ok(response)) => response,
         };
         let status = response.status().as_u16();
-        let bad = |reason: &str, again| Failure {
+        let bad = |reason: &str, retry| AttemptError {
             headers: kept(response.headers(), outgoing.key),
-            ..bad(reason, again)
+            ..bad(reason, retry)
         };
         match status {
             200..=299 => {}
             100..=199 => {
                 let reason = "it changes the protocol (HTTP 101), which was not asked for";
-                return Err(bad(reason, Again::Never));
+                return Err(bad(reason, Retry::Never));
             }
             300..=399 => {
                 let reason = format!("it is a redirect (HTTP {status}), which is not followed");
-                return Err(bad(&reason, Again::Never));
+                return Err(bad(&reason, Retry::Never));
             }
             _ => return Err(self.refused(response, outgoing, deadline).await),
         }
@@ -223,7 +227,7 @@ impl Client {
         {
             return Err(bad(
                 "it is compressed, which was not asked for",
-                Again::Never,
+                Retry::Never,
             ));
         }
         let content_type = response
@@ -236,17 +240,17 @@ impl Client {
         if !events && !content_type.starts_with("application/json") {
             return Err(bad(
                 "it is neither JSON nor a stream of events",
-                Again::Never,
+                Retry::Never,
             ));
         }
-        Ok(Answered {
+        Ok(AttemptResponse {
             events,
             headers: kept(response.headers(), outgoing.key),
             body: Body::new(response),
         })
     }
 
-    fn write_headers(&self, headers: &mut HeaderMap, outgoing: &Outgoing<'_>) {
+    fn write_headers(&self, headers: &mut HeaderMap, outgoing: &AttemptRequest<'_>) {
         headers.insert(header::HOST, self.host.clone());
         headers.insert(
             header::USER_AGENT,
@@ -284,7 +288,7 @@ impl Client {
         {
             headers.insert(HeaderName::from_static("traceparent"), span);
         }
-        if let Speaks::Other { headers: own, .. } = self.provider.speaks {
+        if let ChatApi::Other { headers: own, .. } = self.provider.chat_api {
             for (name, value) in own {
                 headers.insert(
                     HeaderName::from_static(name),
@@ -327,9 +331,9 @@ impl Client {
     async fn refused(
         &self,
         response: ClientResponse,
-        outgoing: &Outgoing<'_>,
+        outgoing: &AttemptRequest<'_>,
         deadline: &Deadline,
-    ) -> Failure {
+    ) -> AttemptError {
         let status = response.status().as_u16();
         let text = |name: &str| {
             response
@@ -355,7 +359,7 @@ impl Client {
                 Bytes::new()
             }
         };
-        let mut error = outgoing.reads.error(status, &body);
+        let mut error = outgoing.decoder.decode_error(status, &body);
         clean(&mut error, outgoing.key);
         for (name, value) in &error.more {
             if after.is_none() && name == "details" {
@@ -368,19 +372,19 @@ impl Client {
         let transient = matches!(status, 408 | 429 | 498 | 500 | 502 | 503 | 504 | 529);
         let spent = error.code.as_deref() == Some("insufficient_quota")
             || (status == 429 && after.is_none() && self.provider.bare_429_is_final);
-        let again = match advice.as_deref() {
-            Some("false") => Again::Never,
+        let retry = match advice.as_deref() {
+            Some("false") => Retry::Never,
             // What the request itself is at fault for stays wrong, whatever is advised.
             Some("true") if !spent && !matches!(status, 400..=407 | 409..=422) => {
-                Again::Yes { after }
+                Retry::Yes { after }
             }
-            _ if transient && !spent => Again::Yes { after },
-            _ => Again::Never,
+            _ if transient && !spent => Retry::Yes { after },
+            _ => Retry::Never,
         };
         headers.push("x-upstream-status", &status.to_string());
-        Failure {
+        AttemptError {
             headers,
-            ..Failure::new(Error::Provider(Box::new(error)), again)
+            ..AttemptError::new(Error::Provider(Box::new(error)), retry)
         }
     }
 
@@ -390,31 +394,31 @@ impl Client {
         error: &SendRequestError,
         after: Duration,
         deadline: &Deadline,
-    ) -> Failure {
+    ) -> AttemptError {
         let provider = self.provider.name;
         let unreachable =
-            |reason, again| Failure::new(Error::Unreachable { provider, reason }, again);
-        let yes = Again::Yes { after: None };
+            |reason, retry| AttemptError::new(Error::Unreachable { provider, reason }, retry);
+        let yes = Retry::Yes { after: None };
         // Sent, but no answer: within a second that is a connection that the provider had just
         // closed; later it has begun to work, and to bill.
-        let if_quick = if after < QUICK { yes } else { Again::Never };
+        let if_quick = if after < QUICK { yes } else { Retry::Never };
         match error {
-            // See `Io::end`.
+            // See `ProviderConnection::end`.
             SendRequestError::Response(ParseError::Io(error))
                 if error.kind() == io::ErrorKind::ConnectionAborted =>
             {
-                unreachable("it closed the connection without an answer", Again::Never)
+                unreachable("it closed the connection without an answer", Retry::Never)
             }
             SendRequestError::Connect(ConnectError::Disconnected)
             | SendRequestError::Response(ParseError::Io(_)) => {
                 unreachable("it closed the connection without an answer", if_quick)
             }
             SendRequestError::Connect(ConnectError::Io(error)) if no_descriptor(error) => {
-                Failure::new(Error::NoDescriptor, Again::Never)
+                AttemptError::new(Error::TooManyOpenFiles, Retry::Never)
             }
             SendRequestError::Connect(ConnectError::Io(error)) => {
-                let (reason, again) = connect_reason(error);
-                unreachable(reason, again)
+                let (reason, retry) = connect_reason(error);
+                unreachable(reason, retry)
             }
             SendRequestError::Connect(ConnectError::Timeout) => {
                 let error = Error::TimedOut {
@@ -422,20 +426,20 @@ impl Client {
                     phase: Phase::Connect,
                     after: self.connect_timeout,
                 };
-                Failure::new(error, yes)
+                AttemptError::new(error, yes)
             }
             SendRequestError::Connect(_) => unreachable("its address cannot be found", yes),
             // So does a provider that refuses a body before it has all of it.
             SendRequestError::Send(_) => {
-                unreachable("the connection broke while sending", if_quick).untelling()
+                unreachable("the connection broke while sending", if_quick).not_counted()
             }
             SendRequestError::Timeout => deadline.failure(provider),
-            _ => Failure::new(
-                Error::BadAnswer {
+            _ => AttemptError::new(
+                Error::InvalidUpstreamResponse {
                     provider,
                     reason: "it is no HTTP".to_owned(),
                 },
-                Again::Never,
+                Retry::Never,
             ),
         }
     }
@@ -459,7 +463,7 @@ mod tests {
             entry.base = crate::config::BaseUrl::parse(base, "").unwrap();
             let client = Client::new(&entry, &config, &Tls::none()).unwrap();
             let mut headers = HeaderMap::new();
-            let outgoing = Outgoing {
+            let outgoing = AttemptRequest {
                 method: Method::Get,
                 path: "/models",
                 body: Spliced::default(),
@@ -469,8 +473,8 @@ mod tests {
                 headers: &[],
                 request_id: None,
                 traceparent: None,
-                reads: Reads::Responses,
-                anew: false,
+                decoder: ResponseDecoder::Responses,
+                force_new_connection: false,
             };
             client.write_headers(&mut headers, &outgoing);
             assert_eq!(headers.get(header::HOST).unwrap(), host, "{base}");

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::Tls;
 use super::connect::Connector;
 use crate::config::{Config, Traces};
-use crate::meter::{Meter, Span, export};
+use crate::telemetry::{Metrics, Span, export};
 
 /// Requests whose spans go together.
 const MOST_AT_ONCE: usize = 512;
@@ -40,7 +40,7 @@ pub struct Collector {
 }
 
 /// Why a batch was not taken.
-enum Refused {
+enum ExportError {
     /// It may be taken later: OTLP/HTTP, "Retryable Response Codes".
     ForNow(String),
     /// It never will be.
@@ -87,7 +87,7 @@ impl Collector {
     pub async fn run(
         self,
         mut spans: Receiver<Span>,
-        meter: Arc<Meter>,
+        metrics: Arc<Metrics>,
         stop: impl Future<Output = ()>,
     ) {
         let mut stop = std::pin::pin!(stop);
@@ -119,7 +119,7 @@ impl Collector {
                 }
             }
             if let Err(why) = self.deliver(&export(&self.service, &batch)).await {
-                meter.spans_lost(batch.len());
+                metrics.spans_lost(batch.len());
                 if told.is_none_or(|at| at.elapsed() >= SILENCE) {
                     log::warn!("the collector of traces did not take spans: {why}");
                     told = Some(Instant::now());
@@ -132,17 +132,17 @@ impl Collector {
     async fn deliver(&self, body: &str) -> Result<(), String> {
         match self.send(body).await {
             Ok(()) => Ok(()),
-            Err(Refused::ForGood(why)) => Err(why),
-            Err(Refused::ForNow(_)) => {
+            Err(ExportError::ForGood(why)) => Err(why),
+            Err(ExportError::ForNow(_)) => {
                 sleep(PAUSE).await;
                 self.send(body).await.map_err(|refused| match refused {
-                    Refused::ForNow(why) | Refused::ForGood(why) => why,
+                    ExportError::ForNow(why) | ExportError::ForGood(why) => why,
                 })
             }
         }
     }
 
-    async fn send(&self, body: &str) -> Result<(), Refused> {
+    async fn send(&self, body: &str) -> Result<(), ExportError> {
         let mut request = self.http.post(self.uri.clone());
         let headers = request.headers_mut();
         headers.insert(header::HOST, self.host.clone());
@@ -163,11 +163,11 @@ impl Collector {
         match timeout(TIMEOUT, exchange).await {
             Ok(Some(200..=299)) => Ok(()),
             Ok(Some(status @ (429 | 502 | 503 | 504))) => {
-                Err(Refused::ForNow(format!("it answered {status}")))
+                Err(ExportError::ForNow(format!("it answered {status}")))
             }
-            Ok(Some(status)) => Err(Refused::ForGood(format!("it answered {status}"))),
-            Ok(None) => Err(Refused::ForNow("it cannot be reached".to_owned())),
-            Err(_) => Err(Refused::ForNow("it does not answer".to_owned())),
+            Ok(Some(status)) => Err(ExportError::ForGood(format!("it answered {status}"))),
+            Ok(None) => Err(ExportError::ForNow("it cannot be reached".to_owned())),
+            Err(_) => Err(ExportError::ForNow("it does not answer".to_owned())),
         }
     }
 }

@@ -34,9 +34,9 @@ const MOST_AT_ONCE: usize = 8 << 10;
 
 /// Connects to one provider, whatever the request's URI says.
 #[derive(Clone)]
-pub(super) struct Connector(Rc<Route>);
+pub(super) struct Connector(Rc<ConnectRoute>);
 
-struct Route {
+struct ConnectRoute {
     host: String,
     port: u16,
     tls: Option<(TlsConnector, ServerName<'static>)>,
@@ -54,7 +54,7 @@ impl Connector {
         } else {
             None
         };
-        Ok(Self(Rc::new(Route {
+        Ok(Self(Rc::new(ConnectRoute {
             host: base.host.clone(),
             port: base.port,
             tls,
@@ -63,18 +63,18 @@ impl Connector {
     }
 }
 
-impl Route {
-    async fn connect(&self) -> io::Result<Io> {
+impl ConnectRoute {
+    async fn connect(&self) -> io::Result<ProviderConnection> {
         let stream = match &self.proxy {
             None => TcpStream::connect((self.host.as_str(), self.port)).await?,
             Some(proxy) => self.tunnel(proxy).await?,
         };
         stream.set_nodelay(true)?;
         Ok(match &self.tls {
-            None => Io::new(Socket::Plain(stream)),
+            None => ProviderConnection::new(ProviderSocket::Plain(stream)),
             Some((connector, name)) => {
                 let stream = connector.connect(name.clone(), stream).await?;
-                Io::new(Socket::Tls(Box::new(stream)))
+                ProviderConnection::new(ProviderSocket::Tls(Box::new(stream)))
             }
         })
     }
@@ -111,7 +111,7 @@ impl Route {
 }
 
 impl Service<ConnectInfo<Uri>> for Connector {
-    type Response = Connection<Uri, Io>;
+    type Response = Connection<Uri, ProviderConnection>;
     type Error = ConnectError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>>>>;
 
@@ -128,21 +128,21 @@ impl Service<ConnectInfo<Uri>> for Connector {
 
 /// A connection whose end is an error, and on which each request gets its own answer.
 #[derive(Debug)]
-pub(super) struct Io {
-    socket: Socket,
+pub(super) struct ProviderConnection {
+    socket: ProviderSocket,
     framing: Framing,
     /// What the client may see and had no room for.
     waiting: BytesMut,
 }
 
 #[derive(Debug)]
-enum Socket {
+enum ProviderSocket {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-impl Io {
-    fn new(socket: Socket) -> Self {
+impl ProviderConnection {
+    fn new(socket: ProviderSocket) -> Self {
         Self {
             socket,
             framing: Framing::default(),
@@ -160,7 +160,7 @@ impl Io {
     }
 }
 
-impl AsyncRead for Io {
+impl AsyncRead for ProviderConnection {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -181,8 +181,8 @@ impl AsyncRead for Io {
             let room = buf.remaining().min(MOST_AT_ONCE);
             let mut some = ReadBuf::uninit(space.get_mut(..room).unwrap_or_default());
             let polled = match &mut this.socket {
-                Socket::Plain(io) => Pin::new(io).poll_read(cx, &mut some),
-                Socket::Tls(io) => Pin::new(io.as_mut()).poll_read(cx, &mut some),
+                ProviderSocket::Plain(io) => Pin::new(io).poll_read(cx, &mut some),
+                ProviderSocket::Tls(io) => Pin::new(io.as_mut()).poll_read(cx, &mut some),
             };
             ready!(polled)?;
             if room == 0 {
@@ -208,7 +208,7 @@ impl AsyncRead for Io {
     }
 }
 
-impl AsyncWrite for Io {
+impl AsyncWrite for ProviderConnection {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -217,27 +217,27 @@ impl AsyncWrite for Io {
         let this = self.get_mut();
         this.framing.sending()?;
         match &mut this.socket {
-            Socket::Plain(io) => Pin::new(io).poll_write(cx, buf),
-            Socket::Tls(io) => Pin::new(io.as_mut()).poll_write(cx, buf),
+            ProviderSocket::Plain(io) => Pin::new(io).poll_write(cx, buf),
+            ProviderSocket::Tls(io) => Pin::new(io.as_mut()).poll_write(cx, buf),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().socket {
-            Socket::Plain(io) => Pin::new(io).poll_flush(cx),
-            Socket::Tls(io) => Pin::new(io.as_mut()).poll_flush(cx),
+            ProviderSocket::Plain(io) => Pin::new(io).poll_flush(cx),
+            ProviderSocket::Tls(io) => Pin::new(io.as_mut()).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().socket {
-            Socket::Plain(io) => Pin::new(io).poll_shutdown(cx),
-            Socket::Tls(io) => Pin::new(io.as_mut()).poll_shutdown(cx),
+            ProviderSocket::Plain(io) => Pin::new(io).poll_shutdown(cx),
+            ProviderSocket::Tls(io) => Pin::new(io.as_mut()).poll_shutdown(cx),
         }
     }
 }
 
-impl ActixStream for Io {
+impl ActixStream for ProviderConnection {
     fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
         self.tcp().poll_read_ready(cx)
     }
@@ -247,11 +247,11 @@ impl ActixStream for Io {
     }
 }
 
-impl Io {
+impl ProviderConnection {
     fn tcp(&self) -> &dyn ActixStream {
         match &self.socket {
-            Socket::Plain(io) => io,
-            Socket::Tls(io) => io.get_ref().0,
+            ProviderSocket::Plain(io) => io,
+            ProviderSocket::Tls(io) => io.get_ref().0,
         }
     }
 }

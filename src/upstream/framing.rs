@@ -23,7 +23,7 @@ const MAX_CHUNK_LINE: usize = 16 << 10;
 /// Follows the answers of one connection, one request after the other.
 #[derive(Debug, Default)]
 pub(super) struct Framing {
-    state: State,
+    state: FramingState,
     /// The part of a head that came so far. Mostly a head comes at once, and this stays empty.
     head: Vec<u8>,
     interim: usize,
@@ -32,14 +32,14 @@ pub(super) struct Framing {
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum FramingState {
     /// The head of an answer is awaited.
     #[default]
     Head,
     /// So many bytes of a body are due.
     Length(u64),
     /// A body in chunks.
-    Chunked(Chunk),
+    Chunked(ChunkState),
     /// A body that ends with the connection.
     UntilClose,
     /// The answer is complete.
@@ -49,7 +49,7 @@ enum State {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Chunk {
+enum ChunkState {
     /// The line with the size: its value, whether a digit was there, whether digits are over, and
     /// how long it is.
     Size {
@@ -64,7 +64,7 @@ enum Chunk {
     Trailer { line: usize, length: usize },
 }
 
-const SIZE: Chunk = Chunk::Size {
+const SIZE: ChunkState = ChunkState::Size {
     size: 0,
     digits: false,
     over: false,
@@ -72,13 +72,13 @@ const SIZE: Chunk = Chunk::Size {
 };
 
 /// What the head of an answer says about its body.
-struct Head {
+struct ResponseHead {
     status: u16,
     /// Whether the version is HTTP/1.1, and not HTTP/1.0.
     is_1_1: bool,
     /// Whether it says `Connection: keep-alive`, which HTTP/1.0 has to say: RFC 9112, section 9.3.
     keeps_alive: bool,
-    body: State,
+    body: FramingState,
 }
 
 impl Framing {
@@ -88,16 +88,17 @@ impl Framing {
     /// Where something came that no request asked for: the connection cannot be used again.
     pub(super) fn sending(&mut self) -> io::Result<()> {
         match self.state {
-            State::Ended if !self.is_last => {
-                self.state = State::Head;
+            FramingState::Ended if !self.is_last => {
+                self.state = FramingState::Head;
                 self.interim = 0;
                 Ok(())
             }
-            State::Head => Ok(()),
-            State::Ended => Err(spoiled()),
-            State::Spoiled | State::Length(_) | State::Chunked(_) | State::UntilClose => {
-                Err(spoiled())
-            }
+            FramingState::Head => Ok(()),
+            FramingState::Ended
+            | FramingState::Spoiled
+            | FramingState::Length(_)
+            | FramingState::Chunked(_)
+            | FramingState::UntilClose => Err(spoiled()),
         }
     }
 
@@ -112,24 +113,24 @@ impl Framing {
     ) -> io::Result<()> {
         while !bytes.is_empty() {
             let taken = match self.state {
-                State::Spoiled => return Err(spoiled()),
-                State::Ended => {
-                    self.state = State::Spoiled;
+                FramingState::Spoiled => return Err(spoiled()),
+                FramingState::Ended => {
+                    self.state = FramingState::Spoiled;
                     // What came before this, in the same read, is an answer all the same.
                     return Ok(());
                 }
-                State::Head => self.head(bytes, &mut pass)?,
-                State::UntilClose => {
+                FramingState::Head => self.head(bytes, &mut pass)?,
+                FramingState::UntilClose => {
                     pass(bytes);
                     bytes.len()
                 }
-                State::Length(due) => {
+                FramingState::Length(due) => {
                     let taken = usize::try_from(due).unwrap_or(usize::MAX).min(bytes.len());
                     pass(bytes.get(..taken).unwrap_or_default());
                     self.state = after(due, taken);
                     taken
                 }
-                State::Chunked(chunk) => {
+                FramingState::Chunked(chunk) => {
                     let taken = self.chunked(chunk, bytes)?;
                     pass(bytes.get(..taken).unwrap_or_default());
                     taken
@@ -142,19 +143,19 @@ impl Framing {
 
     /// Whether what came so far is of no answer, so that nothing may be asked for any more.
     pub(super) fn is_spoiled(&self) -> bool {
-        self.state == State::Spoiled || (self.state == State::Ended && self.is_last)
+        self.state == FramingState::Spoiled || (self.state == FramingState::Ended && self.is_last)
     }
 
     /// Whether an interim answer came and the final one is awaited: the provider has begun to work.
     pub(super) fn has_begun(&self) -> bool {
-        self.interim > 0 && self.state == State::Head
+        self.interim > 0 && self.state == FramingState::Head
     }
 
     /// Reads a head; gives how many bytes it took.
     fn head(&mut self, bytes: &[u8], pass: &mut impl FnMut(&[u8])) -> io::Result<usize> {
         if !self.may_be_http(bytes) {
             // The client says what is wrong with it, and at once.
-            self.state = State::UntilClose;
+            self.state = FramingState::UntilClose;
             pass(&std::mem::take(&mut self.head));
             pass(bytes);
             return Ok(bytes.len());
@@ -193,7 +194,7 @@ impl Framing {
     fn passed_head(&mut self, bytes: &[u8], pass: &mut impl FnMut(&[u8])) -> io::Result<()> {
         let Some(head) = read(bytes)? else {
             // The client says what is wrong with it, and nothing behind it is believed.
-            self.state = State::UntilClose;
+            self.state = FramingState::UntilClose;
             pass(bytes);
             return Ok(());
         };
@@ -214,7 +215,7 @@ impl Framing {
         }
         // To the client only an answer of HTTP/1.0 may end with its connection.
         let (version, rest) = bytes.split_at(bytes.len().min(VERSION.len()));
-        if head.is_1_1 && head.body == State::UntilClose && version == VERSION {
+        if head.is_1_1 && head.body == FramingState::UntilClose && version == VERSION {
             pass(b"HTTP/1.0");
         } else {
             pass(version);
@@ -224,11 +225,11 @@ impl Framing {
     }
 
     /// Reads chunks up to the end of the body; gives how many bytes they took.
-    fn chunked(&mut self, mut chunk: Chunk, bytes: &[u8]) -> io::Result<usize> {
+    fn chunked(&mut self, mut chunk: ChunkState, bytes: &[u8]) -> io::Result<usize> {
         let mut at = 0;
         while let Some(byte) = bytes.get(at).copied() {
             match &mut chunk {
-                Chunk::Data(due) => {
+                ChunkState::Data(due) => {
                     let left = u64::try_from(bytes.len() - at).unwrap_or(u64::MAX);
                     let taken = left.min(*due);
                     at += usize::try_from(taken).unwrap_or(usize::MAX);
@@ -238,7 +239,7 @@ impl Framing {
                     }
                     continue;
                 }
-                Chunk::Size {
+                ChunkState::Size {
                     size,
                     digits,
                     over,
@@ -251,10 +252,10 @@ impl Framing {
                     match (byte, char::from(byte).to_digit(16)) {
                         (b'\n', _) if *digits => {
                             chunk = if *size == 0 {
-                                Chunk::Trailer { line: 0, length: 0 }
+                                ChunkState::Trailer { line: 0, length: 0 }
                             } else {
                                 // The line end behind the data is read as the begin of a size.
-                                Chunk::Data(*size)
+                                ChunkState::Data(*size)
                             };
                         }
                         // Behind the data, before the next size.
@@ -270,11 +271,11 @@ impl Framing {
                         _ => return Err(wrong("the chunks of the answer are malformed")),
                     }
                 }
-                Chunk::Trailer { line, length } => {
+                ChunkState::Trailer { line, length } => {
                     *length += 1;
                     match byte {
                         b'\n' if *line == 0 => {
-                            self.state = State::Ended;
+                            self.state = FramingState::Ended;
                             return Ok(at + 1);
                         }
                         b'\n' => *line = 0,
@@ -288,17 +289,17 @@ impl Framing {
             }
             at += 1;
         }
-        self.state = State::Chunked(chunk);
+        self.state = FramingState::Chunked(chunk);
         Ok(bytes.len())
     }
 }
 
 const VERSION: &[u8] = b"HTTP/1.1";
 
-fn after(due: u64, taken: usize) -> State {
+fn after(due: u64, taken: usize) -> FramingState {
     match due - u64::try_from(taken).unwrap_or(due) {
-        0 => State::Ended,
-        left => State::Length(left),
+        0 => FramingState::Ended,
+        left => FramingState::Length(left),
     }
 }
 
@@ -329,7 +330,7 @@ fn end_of_head(bytes: &[u8], seen: usize) -> Option<usize> {
 ///
 /// # Errors
 /// Where the body is written in a way that nobody asked for.
-fn read(head: &[u8]) -> io::Result<Option<Head>> {
+fn read(head: &[u8]) -> io::Result<Option<ResponseHead>> {
     let mut lines = head.split(|byte| *byte == b'\n');
     let Some((minor, status)) = lines.next().and_then(status_line) else {
         return Ok(None);
@@ -364,14 +365,16 @@ fn read(head: &[u8]) -> io::Result<Option<Head>> {
         }
     }
     let body = match (status, coding, length) {
-        (101, _, _) => State::UntilClose,
-        (100..=199 | 204 | 304, _, _) | (_, None, Some(0)) => State::Ended,
-        (_, Some(coding), _) if coding.eq_ignore_ascii_case(b"chunked") => State::Chunked(SIZE),
+        (101, _, _) => FramingState::UntilClose,
+        (100..=199 | 204 | 304, _, _) | (_, None, Some(0)) => FramingState::Ended,
+        (_, Some(coding), _) if coding.eq_ignore_ascii_case(b"chunked") => {
+            FramingState::Chunked(SIZE)
+        }
         (_, Some(_), _) => return Err(wrong("a transfer coding that was not asked for")),
-        (_, None, None) => State::UntilClose,
-        (_, None, Some(length)) => State::Length(length),
+        (_, None, None) => FramingState::UntilClose,
+        (_, None, Some(length)) => FramingState::Length(length),
     };
-    Ok(Some(Head {
+    Ok(Some(ResponseHead {
         status,
         is_1_1: minor == b'1',
         keeps_alive,
@@ -420,7 +423,7 @@ mod tests {
         for pieces in [vec![1], vec![7, 3], vec![1000]] {
             let (out, framing) = seen(&format!("{early}{last}"), &pieces).unwrap();
             assert_eq!(out, last);
-            assert_eq!(framing.state, State::Ended);
+            assert_eq!(framing.state, FramingState::Ended);
         }
         let many = "HTTP/1.1 102 Processing\r\n\r\n".repeat(MAX_INTERIM + 1);
         assert!(seen(&many, &[4096]).is_err());
@@ -431,7 +434,7 @@ mod tests {
         let head = "Content-Type: application/json\r\n\r\n{}";
         let (out, framing) = seen(&format!("{OK}{head}"), &[5]).unwrap();
         assert_eq!(out, format!("HTTP/1.0 200 OK\r\n{head}"));
-        assert_eq!(framing.state, State::UntilClose);
+        assert_eq!(framing.state, FramingState::UntilClose);
     }
 
     #[test]
@@ -457,7 +460,7 @@ mod tests {
             for pieces in [[1], [2], [3], [500]] {
                 let (out, framing) = seen(answer, &pieces).unwrap();
                 assert_eq!(out, answer);
-                assert_eq!(framing.state == State::Ended, ended, "{answer}");
+                assert_eq!(framing.state == FramingState::Ended, ended, "{answer}");
             }
         }
     }
@@ -481,7 +484,7 @@ mod tests {
         }
         let (_, mut framing) = seen(&good, &[1000]).unwrap();
         framing.sending().unwrap();
-        assert_eq!(framing.state, State::Head);
+        assert_eq!(framing.state, FramingState::Head);
     }
 
     proptest! {

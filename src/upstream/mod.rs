@@ -1,21 +1,21 @@
 //! One attempt at one provider: connect, send, read. The only module that reaches out.
 
+mod attempt_error;
 mod body;
 mod client;
-mod clockless;
 mod collector;
 mod connect;
-mod failure;
 mod framing;
 mod headers;
 mod pool;
 mod retry;
 mod tls;
+mod without_date_task;
 
+pub use attempt_error::AttemptError;
 pub use body::{Body, BodyError};
-pub use client::{Answered, Attempt, Client, Deadline, Method, Outgoing};
+pub use client::{AttemptRequest, AttemptResponse, AttemptResult, Client, Deadline, Method};
 pub use collector::Collector;
-pub use failure::Failure;
 pub use headers::{HeaderName, HeaderValue, Headers};
-pub use retry::{Again, LEAST, Policy, Schedule};
+pub use retry::{MIN_ATTEMPT_TIME, Retry, RetryPolicy, RetrySchedule};
 pub use tls::Tls;

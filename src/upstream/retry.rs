@@ -9,11 +9,11 @@ const MAX_PAUSE: Duration = Duration::from_secs(8);
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(20);
 
 /// Least time that an attempt is worth.
-pub const LEAST: Duration = Duration::from_millis(100);
+pub const MIN_ATTEMPT_TIME: Duration = Duration::from_millis(100);
 
 /// How often, and how long apart.
 #[derive(Debug, Clone, Copy)]
-pub struct Policy {
+pub struct RetryPolicy {
     /// Attempts after the first.
     pub max_retries: u32,
     /// The longest pause before the first retry; it doubles with each.
@@ -22,7 +22,7 @@ pub struct Policy {
 
 /// Whether what failed may be tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Again {
+pub enum Retry {
     /// It would fail again, or it may have been billed.
     Never,
     /// Nothing was done.
@@ -34,19 +34,19 @@ pub enum Again {
 
 /// The attempts of one call.
 #[derive(Debug)]
-pub struct Schedule {
-    policy: Policy,
+pub struct RetrySchedule {
+    policy: RetryPolicy,
     retries: u32,
 }
 
-impl Schedule {
-    /// No attempt was made yet, but `before` of another form of the request, whose retries count.
+impl RetrySchedule {
+    /// No attempt was made yet, but `prior_attempts` of another form of the request, whose retries count.
     #[must_use]
-    pub fn new(policy: Policy, before: u32) -> Self {
-        let spent = before.saturating_sub(1);
+    pub fn new(policy: RetryPolicy, prior_attempts: u32) -> Self {
+        let spent = prior_attempts.saturating_sub(1);
         let max_retries = policy.max_retries.saturating_sub(spent);
         Self {
-            policy: Policy {
+            policy: RetryPolicy {
                 max_retries,
                 ..policy
             },
@@ -62,10 +62,10 @@ impl Schedule {
 
     /// The pause before the next attempt, or `None` where there is none.
     ///
-    /// `left` is the time to the deadline, `luck` a random number from 0 to 1: the pause is taken
+    /// `left` is the time to the deadline, `jitter` a random number from 0 to 1: the pause is taken
     /// from the whole range below the doubled delay, so that callers spread.
-    pub fn next(&mut self, again: Again, left: Duration, luck: f64) -> Option<Duration> {
-        let Again::Yes { after } = again else {
+    pub fn next(&mut self, retry: Retry, left: Duration, jitter: f64) -> Option<Duration> {
+        let Retry::Yes { after } = retry else {
             return None;
         };
         if self.retries >= self.policy.max_retries {
@@ -79,11 +79,11 @@ impl Schedule {
         let pause = match after {
             Some(after) if after > MAX_RETRY_AFTER => return None,
             // Callers that were told the same time must not come back together.
-            Some(after) => after + ceiling.mul_f64(luck.clamp(0.0, 1.0)),
-            None => ceiling.mul_f64(luck.clamp(0.0, 1.0)),
+            Some(after) => after + ceiling.mul_f64(jitter.clamp(0.0, 1.0)),
+            None => ceiling.mul_f64(jitter.clamp(0.0, 1.0)),
         };
         // An attempt that has no time can only be billed.
-        if pause + LEAST >= left {
+        if pause + MIN_ATTEMPT_TIME >= left {
             return None;
         }
         self.retries += 1;
@@ -116,7 +116,7 @@ pub(super) fn retry_after(millis: Option<&str>, plain: Option<&str>, now: u64) -
 mod tests {
     use super::*;
 
-    const POLICY: Policy = Policy {
+    const POLICY: RetryPolicy = RetryPolicy {
         max_retries: 2,
         base_delay: Duration::from_millis(150),
     };
@@ -124,37 +124,37 @@ mod tests {
 
     #[test]
     fn another_form_of_a_request_has_the_retries_that_are_left() {
-        for (before, left) in [(0, 2), (1, 2), (2, 1), (3, 0), (9, 0)] {
-            let mut schedule = Schedule::new(POLICY, before);
-            let again = Again::Yes { after: None };
+        for (prior_attempts, left) in [(0, 2), (1, 2), (2, 1), (3, 0), (9, 0)] {
+            let mut schedule = RetrySchedule::new(POLICY, prior_attempts);
+            let retry = Retry::Yes { after: None };
             let retries = (0..5)
-                .filter_map(|_| schedule.next(again, LONG, 0.5))
+                .filter_map(|_| schedule.next(retry, LONG, 0.5))
                 .count();
-            assert_eq!(retries, left, "after {before} attempts");
+            assert_eq!(retries, left, "after {prior_attempts} attempts");
         }
     }
 
     #[test]
     fn the_pause_doubles_and_the_attempts_end() {
-        let mut schedule = Schedule::new(POLICY, 0);
-        let again = Again::Yes { after: None };
+        let mut schedule = RetrySchedule::new(POLICY, 0);
+        let retry = Retry::Yes { after: None };
         assert_eq!(
-            schedule.next(again, LONG, 1.0),
+            schedule.next(retry, LONG, 1.0),
             Some(Duration::from_millis(150))
         );
         assert_eq!(
-            schedule.next(again, LONG, 1.0),
+            schedule.next(retry, LONG, 1.0),
             Some(Duration::from_millis(300))
         );
-        assert_eq!(schedule.next(again, LONG, 1.0), None);
+        assert_eq!(schedule.next(retry, LONG, 1.0), None);
         assert_eq!(schedule.attempts(), 3);
     }
 
     #[test]
     fn luck_spreads_the_pause_over_the_whole_range() {
-        let again = Again::Yes { after: None };
-        for (luck, millis) in [(0.0, 0), (0.5, 75), (1.0, 150)] {
-            let pause = Schedule::new(POLICY, 0).next(again, LONG, luck);
+        let retry = Retry::Yes { after: None };
+        for (jitter, millis) in [(0.0, 0), (0.5, 75), (1.0, 150)] {
+            let pause = RetrySchedule::new(POLICY, 0).next(retry, LONG, jitter);
             assert_eq!(pause, Some(Duration::from_millis(millis)));
         }
     }
@@ -162,10 +162,10 @@ mod tests {
     /// Trap C11.
     #[test]
     fn what_the_provider_asks_is_obeyed_or_passed_on() {
-        let again = |secs| Again::Yes {
+        let retry = |secs| Retry::Yes {
             after: Some(Duration::from_secs(secs)),
         };
-        let next = |secs, left| Schedule::new(POLICY, 0).next(again(secs), left, 0.0);
+        let next = |secs, left| RetrySchedule::new(POLICY, 0).next(retry(secs), left, 0.0);
         assert_eq!(next(2, LONG), Some(Duration::from_secs(2)));
         assert_eq!(next(21, LONG), None, "too long to wait");
         assert_eq!(
@@ -177,7 +177,10 @@ mod tests {
 
     #[test]
     fn what_must_not_be_tried_again_is_not() {
-        assert_eq!(Schedule::new(POLICY, 0).next(Again::Never, LONG, 0.0), None);
+        assert_eq!(
+            RetrySchedule::new(POLICY, 0).next(Retry::Never, LONG, 0.0),
+            None
+        );
     }
 
     #[test]

@@ -15,7 +15,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::config::Breaker as Settings;
+use crate::config::BreakerConfig as Settings;
 
 /// What the circuit lets through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,12 +45,12 @@ pub enum Outcome {
 
 /// The circuits of one caller at one provider, by model.
 #[derive(Debug)]
-pub struct Breakers {
+pub struct CircuitBreakers {
     settings: Settings,
-    of: HashMap<Box<str>, Breaker>,
+    of: HashMap<Box<str>, CircuitBreaker>,
 }
 
-impl Breakers {
+impl CircuitBreakers {
     /// All closed.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
@@ -110,7 +110,8 @@ impl Breakers {
             if self.of.len() >= MOST {
                 return None;
             }
-            self.of.insert(model.into(), Breaker::new(self.settings));
+            self.of
+                .insert(model.into(), CircuitBreaker::new(self.settings));
         }
         let breaker = self.of.get_mut(model)?;
         let changed = breaker.ended(ticket, outcome, request(), at);
@@ -121,7 +122,7 @@ impl Breakers {
     #[must_use]
     pub fn worst(&self, at: Duration) -> Circuit {
         let awake = self.of.values().filter(|breaker| !breaker.has_rested(at));
-        let worst = awake.map(Breaker::circuit).max();
+        let worst = awake.map(CircuitBreaker::circuit).max();
         worst.unwrap_or(Circuit::Closed)
     }
 
@@ -143,7 +144,7 @@ pub struct Ticket(u64);
 
 /// One circuit. Times are durations since any fixed moment.
 #[derive(Debug)]
-pub struct Breaker {
+pub struct CircuitBreaker {
     settings: Settings,
     /// Counts the changes between open and closed.
     epoch: u64,
@@ -151,28 +152,28 @@ pub struct Breaker {
     next: Option<Duration>,
     probing: bool,
     /// What failed.
-    culprit: Culprit,
+    culprit: FailureSource,
     /// The same as `next`, for every request but the one that failed each time.
     next_other: Duration,
     /// Whether another request than that one succeeded, so that others are let through.
     spares_others: bool,
     /// Attempts that ended and those of them that failed, in this half of the window and in the
     /// one before: the rate is taken over both.
-    now: Half,
-    before: Half,
+    current: WindowHalf,
+    previous: WindowHalf,
     half: u128,
 }
 
 /// Which requests failed since the last attempt that was the first to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Culprit {
+enum FailureSource {
     None,
     /// One, each time.
     One(u64),
     Several,
 }
 
-impl Culprit {
+impl FailureSource {
     fn with(self, request: u64) -> Self {
         match self {
             Self::None => Self::One(request),
@@ -188,12 +189,12 @@ impl Culprit {
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Half {
+struct WindowHalf {
     ended: u32,
     failed: u32,
 }
 
-impl Breaker {
+impl CircuitBreaker {
     /// Closed.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
@@ -202,11 +203,11 @@ impl Breaker {
             epoch: 0,
             next: None,
             probing: false,
-            culprit: Culprit::None,
+            culprit: FailureSource::None,
             next_other: Duration::ZERO,
             spares_others: false,
-            now: Half::default(),
-            before: Half::default(),
+            current: WindowHalf::default(),
+            previous: WindowHalf::default(),
             half: 0,
         }
     }
@@ -242,7 +243,7 @@ impl Breaker {
         if self.next.is_some() && other && !self.spares_others {
             match outcome {
                 Outcome::Unknown => {}
-                Outcome::Failed => self.culprit = Culprit::Several,
+                Outcome::Failed => self.culprit = FailureSource::Several,
                 Outcome::Answered => self.spares_others = true,
             }
             return false;
@@ -267,20 +268,24 @@ impl Breaker {
         let failed = outcome == Outcome::Failed;
         self.turn(at);
         if failed && !self.spares_others {
-            let first = self.now.failed == 0 && self.before.failed == 0;
-            let known = if first { Culprit::None } else { self.culprit };
+            let first = self.current.failed == 0 && self.previous.failed == 0;
+            let known = if first {
+                FailureSource::None
+            } else {
+                self.culprit
+            };
             self.culprit = known.with(request);
         }
-        self.now.ended = self.now.ended.saturating_add(1);
-        self.now.failed = self.now.failed.saturating_add(u32::from(failed));
-        let ended = self.now.ended.saturating_add(self.before.ended);
-        let errors = self.now.failed.saturating_add(self.before.failed);
+        self.current.ended = self.current.ended.saturating_add(1);
+        self.current.failed = self.current.failed.saturating_add(u32::from(failed));
+        let ended = self.current.ended.saturating_add(self.previous.ended);
+        let errors = self.current.failed.saturating_add(self.previous.failed);
         let rate =
             u64::from(errors) * 100 >= u64::from(ended) * u64::from(self.settings.error_percent);
         if failed && rate && ended >= self.settings.min_attempts {
             if self.spares_others {
                 // The others fail as well.
-                self.culprit = Culprit::Several;
+                self.culprit = FailureSource::Several;
             }
             let was_open = self.next.is_some();
             self.change(Some(at + self.settings.open));
@@ -317,8 +322,8 @@ impl Breaker {
         self.next_other = Duration::ZERO;
         self.spares_others = false;
         self.probing = false;
-        self.now = Half::default();
-        self.before = Half::default();
+        self.current = WindowHalf::default();
+        self.previous = WindowHalf::default();
     }
 
     /// Forgets what is older than the window.
@@ -327,12 +332,12 @@ impl Breaker {
         if half == self.half {
             return;
         }
-        self.before = if half == self.half + 1 {
-            self.now
+        self.previous = if half == self.half + 1 {
+            self.current
         } else {
-            Half::default()
+            WindowHalf::default()
         };
-        self.now = Half::default();
+        self.current = WindowHalf::default();
         self.half = half;
     }
 }
@@ -367,13 +372,13 @@ mod tests {
         }
     }
 
-    fn run(breaker: &mut Breaker, at: u64, failed: bool) -> bool {
+    fn run(breaker: &mut CircuitBreaker, at: u64, failed: bool) -> bool {
         let ticket = breaker.admit(SAME, ms(at)).unwrap();
         breaker.ended(ticket, outcome(failed), SAME, ms(at))
     }
 
-    fn opened() -> Breaker {
-        let mut breaker = Breaker::new(SETTINGS);
+    fn opened() -> CircuitBreaker {
+        let mut breaker = CircuitBreaker::new(SETTINGS);
         for at in 0..3 {
             assert!(!run(&mut breaker, at, true), "too few to tell");
         }
@@ -383,7 +388,7 @@ mod tests {
 
     #[test]
     fn it_opens_at_the_rate_and_not_below() {
-        let mut breaker = Breaker::new(SETTINGS);
+        let mut breaker = CircuitBreaker::new(SETTINGS);
         for at in 0..100 {
             run(&mut breaker, at, at % 5 >= 3);
             assert_eq!(breaker.circuit(), Circuit::Closed, "40 % at {at}");
@@ -421,7 +426,7 @@ mod tests {
 
     #[test]
     fn an_answer_from_before_does_not_close_it() {
-        let mut breaker = Breaker::new(SETTINGS);
+        let mut breaker = CircuitBreaker::new(SETTINGS);
         let long = breaker.admit(SAME, ms(0)).unwrap();
         for at in 0..4 {
             run(&mut breaker, at, true);
@@ -432,7 +437,7 @@ mod tests {
 
     #[test]
     fn what_is_older_than_the_window_is_forgotten() {
-        let mut breaker = Breaker::new(SETTINGS);
+        let mut breaker = CircuitBreaker::new(SETTINGS);
         for at in 0..3 {
             run(&mut breaker, at, true);
         }
@@ -442,7 +447,7 @@ mod tests {
 
     #[test]
     fn a_model_that_fails_shuts_out_no_other_and_names_make_no_circuits_without_end() {
-        let mut breakers = Breakers::new(SETTINGS);
+        let mut breakers = CircuitBreakers::new(SETTINGS);
         let mut run = |model: &str, at: u64, failed: bool| {
             let ticket = breakers.admit(model, same, || ms(at)).ok()?;
             breakers.ended(model, ticket, outcome(failed), same, || ms(at))
@@ -470,7 +475,7 @@ mod tests {
 
     #[test]
     fn an_open_circuit_that_nobody_asks_for_is_forgotten() {
-        let mut breakers = Breakers::new(SETTINGS);
+        let mut breakers = CircuitBreakers::new(SETTINGS);
         for at in 0..4 {
             let ticket = breakers.admit("broken", same, || ms(at)).unwrap();
             breakers.ended("broken", ticket, Outcome::Failed, same, || ms(at));
@@ -484,7 +489,7 @@ mod tests {
 
     #[test]
     fn what_tells_nothing_neither_opens_nor_closes_it() {
-        let mut breaker = Breaker::new(SETTINGS);
+        let mut breaker = CircuitBreaker::new(SETTINGS);
         for at in 0..100 {
             let ticket = breaker.admit(SAME, ms(at)).unwrap();
             assert!(!breaker.ended(ticket, Outcome::Unknown, SAME, ms(at)));
@@ -498,7 +503,7 @@ mod tests {
 
     #[test]
     fn it_can_be_turned_off() {
-        let mut breaker = Breaker::new(Settings {
+        let mut breaker = CircuitBreaker::new(Settings {
             error_percent: 0,
             ..SETTINGS
         });
@@ -520,7 +525,7 @@ mod tests {
             assert!(breaker.admit(SAME, ms(at)).is_err());
         }
         // When the others fail as well, the provider is to blame.
-        let fails = |breaker: &mut Breaker, at: u64| {
+        let fails = |breaker: &mut CircuitBreaker, at: u64| {
             let ticket = breaker.admit(OTHER + at, ms(at))?;
             breaker.ended(ticket, Outcome::Failed, OTHER + at, ms(at));
             Ok::<_, Duration>(())

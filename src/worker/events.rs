@@ -9,10 +9,10 @@ use futures_util::{Stream, StreamExt};
 use serde::de::IgnoredAny;
 use tokio::time::Instant;
 
-use super::gate::Permit;
-use crate::alarm::Alarm;
+use super::admission::Permit;
 use crate::codec::sse::{self, Framer};
 use crate::error::{Error, Phase};
+use crate::idle_timer::IdleTimer;
 use crate::providers::Provider;
 use crate::upstream::{Body, BodyError};
 
@@ -31,7 +31,7 @@ const MAX_COMMENTS: usize = 64 << 10;
     clippy::struct_excessive_bools,
     reason = "each is a thing that happened or did not, in any order"
 )]
-pub struct Events {
+pub struct UpstreamEvents {
     provider: &'static Provider,
     body: Body,
     framer: Framer,
@@ -42,7 +42,7 @@ pub struct Events {
     /// When the last byte came, and whether any did.
     alive: Instant,
     heard: bool,
-    alarm: Alarm,
+    idle_timer: IdleTimer,
     /// Whether the first event was there: until then another deadline counts.
     begun: bool,
     /// When the first byte must be there, and how long a silence may be that follows a byte, while the
@@ -56,7 +56,7 @@ pub struct Events {
     permit: Option<Permit>,
 }
 
-impl Events {
+impl UpstreamEvents {
     pub(super) fn new(
         provider: &'static Provider,
         body: Body,
@@ -72,7 +72,7 @@ impl Events {
             said: Instant::now(),
             alive: Instant::now(),
             heard: false,
-            alarm: Alarm::default(),
+            idle_timer: IdleTimer::default(),
             begun: false,
             deadline: None,
             flooded: false,
@@ -123,7 +123,7 @@ impl Events {
                 return Ok(());
             }
         }
-        Err(Error::BadAnswer {
+        Err(Error::InvalidUpstreamResponse {
             provider: self.provider.name,
             reason: "its stream ended without an event".to_owned(),
         })
@@ -152,13 +152,13 @@ impl Events {
         } else {
             deadline
         };
-        self.alarm.is_due(due, cx)
+        self.idle_timer.is_due(due, cx)
     }
 
     /// Whether nothing came for the longest silence, or nothing but comments for many times that.
     fn is_silent(&mut self, cx: &mut Context<'_>) -> bool {
         let due = (self.alive + self.idle).min(self.said + self.idle * COMMENTS_ONLY);
-        self.alarm.is_due(due, cx)
+        self.idle_timer.is_due(due, cx)
     }
 
     /// What is left when the provider closed without a blank line: passed on where it is whole.
@@ -179,7 +179,7 @@ impl Events {
     }
 }
 
-impl Stream for Events {
+impl Stream for UpstreamEvents {
     type Item = Result<Bytes, Error>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -204,7 +204,7 @@ impl Stream for Events {
                             return Poll::Ready(Some(Ok(events)));
                         }
                         Err(sse::TooLong) => {
-                            break Some(Err(Error::BadAnswer {
+                            break Some(Err(Error::InvalidUpstreamResponse {
                                 provider: this.provider.name,
                                 reason: "an event of its stream is too long".to_owned(),
                             }));

@@ -1,15 +1,15 @@
 //! One worker per provider and server thread: the actor that alone owns the provider's client and
 //! connections, its limits and its health.
 //!
-//! Others hold a [`Handle`], hand it a [`Call`] and get a [`Reply`], whose body stays on the same
+//! Others hold a [`WorkerHandle`], hand it a [`UpstreamRequest`] and get a [`UpstreamResponse`], whose body stays on the same
 //! thread. The call runs in the caller's own future, not in a task behind a mailbox: the line
 //! before the gate is the mailbox. A call is so admitted or refused before anything is queued,
 //! and a caller that leaves takes its call along, wherever that is.
 
+mod admission;
 mod breaker;
-mod budget;
 mod events;
-mod gate;
+mod retry_budget;
 
 use std::borrow::Cow;
 use std::pin::pin;
@@ -21,27 +21,27 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use tokio::time::{Instant, timeout_at};
 
+pub use admission::{AdmissionControl, WorkerStatus};
 pub use breaker::Circuit;
-pub use events::Events;
-pub use gate::{Gate, State};
+pub use events::UpstreamEvents;
 
 use crate::codec::Spliced;
 use crate::config::{Config, ProviderConfig};
-use crate::dialect::{Reads, Whole, clean};
+use crate::dialect::{DecodedBody, ResponseDecoder, clean};
 use crate::error::{Error, ProviderError};
-use crate::meter::{CLIENT_LEFT_REASON, Meter, Tally};
 use crate::offload;
 use crate::providers::Provider;
 use crate::secret::{CallerId, Secret};
+use crate::telemetry::{CLIENT_CLOSED_REASON, Metrics, RequestRecord};
 use crate::upstream::{
-    Again, Answered, Body, BodyError, Client, Deadline, Failure, Headers, LEAST, Method, Outgoing,
-    Policy, Schedule, Tls,
+    AttemptError, AttemptRequest, AttemptResponse, Body, BodyError, Client, Deadline, Headers,
+    MIN_ATTEMPT_TIME, Method, Retry, RetryPolicy, RetrySchedule, Tls,
 };
+use admission::Permit;
 use breaker::{Outcome, Ticket};
-use gate::Permit;
 
 /// A request to the worker's provider.
-pub struct Call {
+pub struct UpstreamRequest {
     /// How.
     pub method: Method,
     /// The path and query after the base URL.
@@ -61,34 +61,34 @@ pub struct Call {
     /// When the answer, or the first event of a stream, must be there.
     pub deadline: Deadline,
     /// The record of the request that it is made for.
-    pub tally: Option<Rc<Tally>>,
+    pub record: Option<Rc<RequestRecord>>,
     /// How its answer is read.
-    pub reads: Reads,
+    pub decoder: ResponseDecoder,
     /// Attempts that were made at another form of the same request.
-    pub before: u32,
+    pub prior_attempts: u32,
 }
 
 /// The answer to a call.
-pub struct Reply {
+pub struct UpstreamResponse {
     /// Attempts it took.
     pub attempts: u32,
     /// Headers of the provider that the client is given.
     pub headers: Headers,
     /// The answer.
-    pub content: Content,
+    pub content: UpstreamBody,
 }
 
 /// The body of an answer.
-pub enum Content {
+pub enum UpstreamBody {
     /// All of it: JSON, and what was found of it.
-    Whole(Bytes, Whole),
+    Whole(Bytes, DecodedBody),
     /// A stream, whose first events are there.
-    Events(Box<Events>),
+    Events(Box<UpstreamEvents>),
 }
 
 /// A call that failed for good.
 #[derive(Debug, Clone)]
-pub struct Failed {
+pub struct UpstreamError {
     /// Why.
     pub error: Error,
     /// Attempts that were made.
@@ -99,19 +99,19 @@ pub struct Failed {
 
 /// How others reach a worker.
 #[derive(Clone)]
-pub struct Handle(Rc<Worker>);
+pub struct WorkerHandle(Rc<Worker>);
 
 struct Worker {
     provider: &'static Provider,
     client: Client,
-    gate: Arc<Gate>,
-    meter: Arc<Meter>,
-    policy: Policy,
+    admission: Arc<AdmissionControl>,
+    metrics: Arc<Metrics>,
+    policy: RetryPolicy,
     config: Arc<Config>,
 }
 
-impl Handle {
-    /// Starts the worker of one provider on this thread. `gate` is the provider's, shared with
+impl WorkerHandle {
+    /// Starts the worker of one provider on this thread. `admission` is the provider's, shared with
     /// its workers on the other threads, so that a limit is one number however many there are.
     ///
     /// # Errors
@@ -120,15 +120,15 @@ impl Handle {
         entry: &ProviderConfig,
         config: &Arc<Config>,
         tls: &Tls,
-        gate: Arc<Gate>,
-        meter: Arc<Meter>,
+        admission: Arc<AdmissionControl>,
+        metrics: Arc<Metrics>,
     ) -> Result<Self, String> {
         Ok(Self(Rc::new(Worker {
             provider: entry.provider,
             client: Client::new(entry, config, tls)?,
-            gate,
-            meter,
-            policy: Policy {
+            admission,
+            metrics,
+            policy: RetryPolicy {
                 max_retries: config.max_retries,
                 base_delay: config.retry_base_delay,
             },
@@ -145,47 +145,50 @@ impl Handle {
     /// The models whose circuits are not closed, sorted.
     #[must_use]
     pub fn failing(&self) -> Vec<String> {
-        self.0.gate.failing()
+        self.0.admission.failing()
     }
 
     /// How the provider is doing, seen from all its workers.
     #[must_use]
-    pub fn state(&self) -> State {
-        self.0.gate.state()
+    pub fn state(&self) -> WorkerStatus {
+        self.0.admission.state()
     }
 
     /// Makes a call: waits for a slot, tries, tries again where nothing was done.
     ///
     /// # Errors
     /// Why there is no answer.
-    pub async fn call(&self, call: &Call) -> Result<Reply, Failed> {
+    pub async fn call(&self, call: &UpstreamRequest) -> Result<UpstreamResponse, UpstreamError> {
         self.0.call(call).await
     }
 }
 
 impl Worker {
-    async fn call(&self, call: &Call) -> Result<Reply, Failed> {
-        if call.before == 0 {
-            self.gate.earn(call.caller);
+    async fn call(&self, call: &UpstreamRequest) -> Result<UpstreamResponse, UpstreamError> {
+        if call.prior_attempts == 0 {
+            self.admission.deposit(call.caller);
         }
-        let mut schedule = Schedule::new(self.policy, call.before);
-        let mut last: Option<Failure> = None;
+        let mut schedule = RetrySchedule::new(self.policy, call.prior_attempts);
+        let mut last: Option<AttemptError> = None;
         loop {
             let (permit, ticket) = match self.enter(call, last.is_some()).await {
                 Ok(entered) => entered,
                 Err(error) => {
                     // What the provider said is worth more than that it is not asked again now.
                     let made = schedule.attempts() - 1;
-                    let failure = last.unwrap_or_else(|| Failure::new(error, Again::Never));
+                    let failure = last.unwrap_or_else(|| AttemptError::new(error, Retry::Never));
                     return Err(exhausted(failure, made));
                 }
             };
             // Whatever broke one idle connection may have broken them all.
-            let broke = |failure: &Failure| matches!(failure.error, Error::Unreachable { .. });
-            let anew = last.as_ref().is_some_and(broke);
-            match self.counted(call, permit, ticket, anew).await {
+            let broke = |failure: &AttemptError| matches!(failure.error, Error::Unreachable { .. });
+            let force_new_connection = last.as_ref().is_some_and(broke);
+            match self
+                .counted(call, permit, ticket, force_new_connection)
+                .await
+            {
                 Ok((headers, content)) => {
-                    return Ok(Reply {
+                    return Ok(UpstreamResponse {
                         attempts: schedule.attempts(),
                         headers,
                         content,
@@ -194,7 +197,7 @@ impl Worker {
                 Err(failure) => {
                     let made = schedule.attempts();
                     let left = call.deadline.left();
-                    let pause = self.pause(call.caller, &mut schedule, failure.again, left);
+                    let pause = self.pause(call.caller, &mut schedule, failure.retry, left);
                     let Some(pause) = pause else {
                         return Err(exhausted(failure, made));
                     };
@@ -205,7 +208,7 @@ impl Worker {
                         pause.as_millis()
                     );
                     last = Some(failure);
-                    let _paused = Timed::new(call, Tally::paused);
+                    let _paused = WaitTimer::new(call, RequestRecord::paused);
                     tokio::time::sleep(pause).await;
                 }
             }
@@ -216,42 +219,41 @@ impl Worker {
     fn pause(
         &self,
         caller: CallerId,
-        schedule: &mut Schedule,
-        again: Again,
+        schedule: &mut RetrySchedule,
+        retry: Retry,
         left: Duration,
     ) -> Option<Duration> {
-        let pause = schedule.next(again, left, luck())?;
-        if self.gate.may_retry(caller) {
+        let pause = schedule.next(retry, left, jitter())?;
+        if self.admission.may_retry(caller) {
             return Some(pause);
         }
-        self.meter.retry_denied(self.provider.name);
+        self.metrics.retry_denied(self.provider.name);
         None
     }
 
     /// Waits for a slot, and asks the circuit once there is one: it may have opened meanwhile.
-    async fn enter(&self, call: &Call, again: bool) -> Result<(Permit, Ticket), Error> {
+    async fn enter(&self, call: &UpstreamRequest, retry: bool) -> Result<(Permit, Ticket), Error> {
         let provider = self.provider.name;
-        let (permit, waited) = match self.gate.try_enter(call.caller) {
-            Some(permit) => (permit, false),
-            None => {
-                let timed = Timed::new(call, Tally::waited);
-                let until = call.deadline.at.min(timed.begun + self.config.wait_timeout);
-                let permit =
-                    self.gate
-                        .enter(call.caller, until)
-                        .await
-                        .ok_or(Error::Overloaded {
+        let (permit, waited) =
+            match self.admission.try_enter(call.caller) {
+                Some(permit) => (permit, false),
+                None => {
+                    let timed = WaitTimer::new(call, RequestRecord::waited);
+                    let until = call.deadline.at.min(timed.begun + self.config.wait_timeout);
+                    let permit = self.admission.enter(call.caller, until).await.ok_or(
+                        Error::Overloaded {
                             provider,
-                            retry_after: gate::RETRY_AFTER,
-                        })?;
-                (permit, true)
-            }
-        };
-        if (waited || again) && call.deadline.left() < LEAST {
+                            retry_after: admission::RETRY_AFTER,
+                        },
+                    )?;
+                    (permit, true)
+                }
+            };
+        if (waited || retry) && call.deadline.left() < MIN_ATTEMPT_TIME {
             return Err(call.deadline.missed(provider));
         }
         let ticket = self
-            .gate
+            .admission
             .admit(call.caller, &call.model, || call.body.fingerprint())
             .map_err(|retry_after| Error::CircuitOpen {
                 provider,
@@ -263,39 +265,41 @@ impl Worker {
     /// Makes an attempt, and counts it however it ends.
     async fn counted(
         &self,
-        call: &Call,
+        call: &UpstreamRequest,
         permit: Permit,
         ticket: Ticket,
-        anew: bool,
-    ) -> Result<(Headers, Content), Failure> {
-        let mut counted = Counted {
-            meter: &self.meter,
+        force_new_connection: bool,
+    ) -> Result<(Headers, UpstreamBody), AttemptError> {
+        let mut counted = AttemptCounter {
+            metrics: &self.metrics,
             provider: self.provider.name,
-            word: CLIENT_LEFT_REASON,
+            word: CLIENT_CLOSED_REASON,
         };
-        let traceparent = call.tally.as_ref().and_then(|tally| tally.attempt());
+        let traceparent = call.record.as_ref().and_then(|record| record.attempt());
         let traceparent = traceparent.as_deref();
-        let ended = self.attempt(call, permit, traceparent, anew).await;
+        let ended = self
+            .attempt(call, permit, traceparent, force_new_connection)
+            .await;
         let outcome = match &ended {
             Ok((headers, _)) => {
                 counted.word = "ok";
-                if let Some(tally) = &call.tally {
-                    tally.first();
-                    tally.upstream_id(upstream_id(headers));
+                if let Some(record) = &call.record {
+                    record.first();
+                    record.upstream_id(upstream_id(headers));
                 }
                 Outcome::Answered
             }
             Err(failure) => {
                 counted.word = failure.error.class();
-                if let Some(tally) = &call.tally {
-                    tally.attempt_failed(counted.word);
-                    tally.upstream_id(upstream_id(&failure.headers));
+                if let Some(record) = &call.record {
+                    record.attempt_failed(counted.word);
+                    record.upstream_id(upstream_id(&failure.headers));
                 }
                 failure.outcome()
             }
         };
         let changed = self
-            .gate
+            .admission
             .ended(call.caller, &call.model, ticket, outcome, || {
                 call.body.fingerprint()
             });
@@ -321,12 +325,12 @@ impl Worker {
 
     async fn attempt(
         &self,
-        call: &Call,
+        call: &UpstreamRequest,
         permit: Permit,
         traceparent: Option<&str>,
-        anew: bool,
-    ) -> Result<(Headers, Content), Failure> {
-        let outgoing = Outgoing {
+        force_new_connection: bool,
+    ) -> Result<(Headers, UpstreamBody), AttemptError> {
+        let outgoing = AttemptRequest {
             method: call.method,
             path: &call.path,
             body: call.body.clone(),
@@ -334,34 +338,38 @@ impl Worker {
             caller: call.caller,
             stream: call.stream,
             headers: &call.headers,
-            request_id: call.tally.as_ref().map(|tally| tally.id_bytes()),
+            request_id: call.record.as_ref().map(|record| record.id_bytes()),
             traceparent,
-            reads: call.reads,
-            anew,
+            decoder: call.decoder,
+            force_new_connection,
         };
-        let Answered {
+        let AttemptResponse {
             events,
             headers,
             mut body,
         } = self.client.attempt(&outgoing, &call.deadline).await?;
         let content = if events {
-            Content::Events(Box::new(self.first_events(call, body, permit).await?))
+            UpstreamBody::Events(Box::new(self.first_events(call, body, permit).await?))
         } else {
             let (body, found) = self.whole(call, &mut body).await?;
-            Content::Whole(body, found)
+            UpstreamBody::Whole(body, found)
         };
         Ok((headers, content))
     }
 
-    async fn whole(&self, call: &Call, body: &mut Body) -> Result<(Bytes, Whole), Failure> {
+    async fn whole(
+        &self,
+        call: &UpstreamRequest,
+        body: &mut Body,
+    ) -> Result<(Bytes, DecodedBody), AttemptError> {
         let provider = self.provider.name;
         let bad = |reason: &str| {
-            let error = Error::BadAnswer {
+            let error = Error::InvalidUpstreamResponse {
                 provider,
                 reason: reason.to_owned(),
             };
             // It was written, and so billed.
-            Failure::new(error, Again::Never)
+            AttemptError::new(error, Retry::Never)
         };
         let mut reading = pin!(body.whole(self.config.max_answer));
         // It usually came with its head; then no timer is needed.
@@ -370,20 +378,28 @@ impl Worker {
             None => timeout_at(call.deadline.at, reading).await,
         };
         let whole = match read {
-            Err(_) => return Err(Failure::new(call.deadline.missed(provider), Again::Never)),
+            Err(_) => {
+                return Err(AttemptError::new(
+                    call.deadline.missed(provider),
+                    Retry::Never,
+                ));
+            }
             Ok(Err(BodyError::Cut)) => return Err(bad("it was cut off")),
             Ok(Err(BodyError::Malformed)) => return Err(bad("its framing is wrong")),
             Ok(Err(BodyError::TooLong)) => return Err(bad("it is too long")),
             Ok(Ok(whole)) => whole,
         };
-        let (reads, body) = (call.reads, whole.clone());
-        match offload::work_on(whole.len(), move || reads.whole(&body)).await {
-            Whole::NoJson => Err(bad("it is no JSON")),
-            Whole::Error(error) => Err(hidden(error, &call.key)),
+        let (decoder, body) = (call.decoder, whole.clone());
+        match offload::work_on(whole.len(), move || decoder.decode(&body)).await {
+            DecodedBody::NoJson => Err(bad("it is no JSON")),
+            DecodedBody::Error(error) => Err(hidden(error, &call.key)),
             // It was begun, and so billed.
-            Whole::Broken(mut error) => {
+            DecodedBody::Broken(mut error) => {
                 clean(&mut error, &call.key);
-                Err(Failure::new(Error::Provider(Box::new(error)), Again::Never))
+                Err(AttemptError::new(
+                    Error::Provider(Box::new(error)),
+                    Retry::Never,
+                ))
             }
             found => Ok((whole, found)),
         }
@@ -391,18 +407,19 @@ impl Worker {
 
     async fn first_events(
         &self,
-        call: &Call,
+        call: &UpstreamRequest,
         body: Body,
         permit: Permit,
-    ) -> Result<Events, Failure> {
-        let mut events = Events::new(self.provider, body, permit, self.config.idle_timeout());
+    ) -> Result<UpstreamEvents, AttemptError> {
+        let mut events =
+            UpstreamEvents::new(self.provider, body, permit, self.config.idle_timeout());
         match events.fill(call.deadline.at).await {
             Err(None) => {
                 let error = call.deadline.missed(self.provider.name);
-                Err(Failure::new(error, Again::Never))
+                Err(AttemptError::new(error, Retry::Never))
             }
-            Err(Some(error)) => Err(Failure::new(error, Again::Never)),
-            Ok(()) => match call.reads.stream_error(events.first()) {
+            Err(Some(error)) => Err(AttemptError::new(error, Retry::Never)),
+            Ok(()) => match call.decoder.decode_stream_error(events.first()) {
                 Some(error) => Err(hidden(error, &call.key)),
                 None => Ok(events),
             },
@@ -411,48 +428,48 @@ impl Worker {
 }
 
 /// Times what a call waits for, however that ends.
-struct Timed<'c> {
-    tally: Option<&'c Tally>,
+struct WaitTimer<'c> {
+    record: Option<&'c RequestRecord>,
     begun: Instant,
-    into: fn(&Tally, Duration),
+    into: fn(&RequestRecord, Duration),
 }
 
-impl<'c> Timed<'c> {
-    fn new(call: &'c Call, into: fn(&Tally, Duration)) -> Self {
+impl<'c> WaitTimer<'c> {
+    fn new(call: &'c UpstreamRequest, into: fn(&RequestRecord, Duration)) -> Self {
         Self {
-            tally: call.tally.as_deref(),
+            record: call.record.as_deref(),
             begun: Instant::now(),
             into,
         }
     }
 }
 
-impl Drop for Timed<'_> {
+impl Drop for WaitTimer<'_> {
     fn drop(&mut self) {
-        if let Some(tally) = self.tally {
-            (self.into)(tally, self.begun.elapsed());
+        if let Some(record) = self.record {
+            (self.into)(record, self.begun.elapsed());
         }
     }
 }
 
 /// Counts an attempt when it is over. A call that is dropped was left by its client.
-struct Counted<'m> {
-    meter: &'m Meter,
+struct AttemptCounter<'m> {
+    metrics: &'m Metrics,
     provider: &'static str,
     word: &'static str,
 }
 
-impl Drop for Counted<'_> {
+impl Drop for AttemptCounter<'_> {
     fn drop(&mut self) {
-        self.meter.attempt(self.provider, self.word);
+        self.metrics.attempt(self.provider, self.word);
     }
 }
 
-impl Failure {
+impl AttemptError {
     /// What a circuit makes of it.
     fn outcome(&self) -> Outcome {
         match &self.error {
-            _ if self.tells => Outcome::Failed,
+            _ if self.counts_as_failure => Outcome::Failed,
             // It refused a request, and so it answers.
             Error::Provider(theirs) if theirs.status < 500 => Outcome::Answered,
             _ => Outcome::Unknown,
@@ -471,29 +488,29 @@ fn upstream_id(headers: &Headers) -> Option<&str> {
 }
 
 /// An error that came with a good status, before anything was passed on.
-fn hidden(mut error: ProviderError, key: &Secret) -> Failure {
+fn hidden(mut error: ProviderError, key: &Secret) -> AttemptError {
     clean(&mut error, key);
     let spent = error.code.as_deref() == Some("insufficient_quota");
     let transient = matches!(error.status, 408 | 429 | 500 | 502 | 503 | 504) && !spent;
-    let again = if transient {
-        Again::Yes { after: None }
+    let retry = if transient {
+        Retry::Yes { after: None }
     } else {
-        Again::Never
+        Retry::Never
     };
-    Failure::new(Error::Provider(Box::new(error)), again)
+    AttemptError::new(Error::Provider(Box::new(error)), retry)
 }
 
 /// A call that could be tried again but will not be: the caller's own client must not start over,
 /// unless it was told when.
-fn exhausted(mut failure: Failure, attempts: u32) -> Failed {
-    let again = failure.again != Again::Never;
+fn exhausted(mut failure: AttemptError, attempts: u32) -> UpstreamError {
+    let retry = failure.retry != Retry::Never;
     let told = failure.headers.has_any("retry-after");
     // That it should be tried again was said to us.
     failure.headers.only("x-should-retry", "false");
-    if again && !(failure.error.status() == 429 && told) {
+    if retry && !(failure.error.status() == 429 && told) {
         failure.headers.push("x-should-retry", "false");
     }
-    Failed {
+    UpstreamError {
         error: failure.error,
         attempts,
         headers: failure.headers,
@@ -501,7 +518,7 @@ fn exhausted(mut failure: Failure, attempts: u32) -> Failed {
 }
 
 /// A random number from 0 to 1.
-fn luck() -> f64 {
+fn jitter() -> f64 {
     let random = getrandom::u32().unwrap_or(u32::MAX / 2);
     f64::from(random) / f64::from(u32::MAX)
 }

@@ -8,11 +8,18 @@ use ai_gateway::providers::PROVIDERS;
 /// Rows, lowest first. A module may use rows below its own, and none of its own row.
 const ROWS: [&[&str]; 11] = [
     &["error", "secret"],
-    &["codec", "shares"],
+    &["codec", "fair_share"],
     &["dialect"],
     &["providers"],
-    &["alarm", "config", "drain", "offload", "routing", "store"],
-    &["meter"],
+    &[
+        "config",
+        "idle_timer",
+        "offload",
+        "routing",
+        "shutdown",
+        "store",
+    ],
+    &["telemetry"],
     &["scripted", "upstream"],
     &["access", "worker"],
     &["flow"],
@@ -25,7 +32,7 @@ const OWNERS: [(&str, &[&str]); 4] = [
     ("actix_web", &["http", "commands"]),
     ("awc", &["upstream", "commands"]),
     ("std::env::var", &["config"]),
-    ("SystemTime::now", &["flow", "meter", "upstream"]),
+    ("SystemTime::now", &["flow", "telemetry", "upstream"]),
 ];
 
 fn root() -> &'static Path {

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::wire::{Block, Source};
 use crate::codec::json::{self, Object, Raw, fields};
-use crate::dialect::Report;
+use crate::dialect::TranslationReport;
 use crate::dialect::hub::{Part, Place};
 use crate::error::Error;
 
@@ -19,7 +19,7 @@ const CONTENT: &str = "messages.content";
 pub(super) fn texts<'a>(
     parts: Vec<Part<'a>>,
     at: Place,
-    report: &mut Report,
+    report: &mut TranslationReport,
 ) -> Result<Vec<Block<'a>>, Error> {
     let mut blocks = Vec::new();
     for (j, part) in parts.into_iter().enumerate() {
@@ -40,7 +40,7 @@ pub(super) fn texts<'a>(
 pub(super) fn text_block<'a>(
     text: Cow<'a, str>,
     mut other: Object<'a>,
-    report: &mut Report,
+    report: &mut TranslationReport,
 ) -> Option<Block<'a>> {
     if text.trim().is_empty() {
         if !text.is_empty() {
@@ -58,7 +58,7 @@ pub(super) fn text_block<'a>(
 }
 
 /// The cache marker of a part: Anthropic's own, or OpenAI's breakpoint in its words.
-fn marker<'a>(other: &mut Object<'a>, report: &mut Report) -> Option<Raw<'a>> {
+fn marker<'a>(other: &mut Object<'a>, report: &mut TranslationReport) -> Option<Raw<'a>> {
     const BREAKPOINT: &str = "prompt_cache_breakpoint";
     let own = other.take("cache_control");
     let Some(breakpoint) = other.take(BREAKPOINT) else {
@@ -81,7 +81,7 @@ fn marker<'a>(other: &mut Object<'a>, report: &mut Report) -> Option<Raw<'a>> {
 pub(super) fn parts<'a>(
     parts: Vec<Part<'a>>,
     at: Place,
-    report: &mut Report,
+    report: &mut TranslationReport,
 ) -> Result<Vec<Block<'a>>, Error> {
     let mut blocks = Vec::with_capacity(parts.len());
     for (j, part) in parts.into_iter().enumerate() {
@@ -94,7 +94,7 @@ fn user_part<'a>(
     part: Part<'a>,
     at: Place,
     j: usize,
-    report: &mut Report,
+    report: &mut TranslationReport,
 ) -> Result<Option<Block<'a>>, Error> {
     Ok(match part {
         Part::Text { text, other } => text_block(text, other, report),
@@ -151,7 +151,7 @@ fn image<'a>(
     param: &str,
     mut data: Data<'a>,
     mut other: Object<'a>,
-    report: &mut Report,
+    report: &mut TranslationReport,
 ) -> Result<Block<'a>, Error> {
     data.cache_control = marker(&mut other, report);
     report.left_out(&other, CONTENT);
@@ -181,7 +181,12 @@ fn image<'a>(
 const PDF: &str = "application/pdf";
 
 /// A block of an image or a PDF.
-fn binary<'a>(media_type: &str, payload: &str, data: Data<'a>, report: &mut Report) -> Block<'a> {
+fn binary<'a>(
+    media_type: &str,
+    payload: &str,
+    data: Data<'a>,
+    report: &mut TranslationReport,
+) -> Block<'a> {
     let source = Source::Base64 {
         media_type: media_type.to_owned(),
         data: without_space(payload),
@@ -203,7 +208,12 @@ fn binary<'a>(media_type: &str, payload: &str, data: Data<'a>, report: &mut Repo
 }
 
 /// The type that data is of: the provider refuses data that is not what it is called.
-fn true_type<'t>(called: &'t str, payload: &str, name: &str, report: &mut Report) -> &'t str {
+fn true_type<'t>(
+    called: &'t str,
+    payload: &str,
+    name: &str,
+    report: &mut TranslationReport,
+) -> &'t str {
     let called = match called {
         "image/jpg" => "image/jpeg",
         called => called,
@@ -254,7 +264,7 @@ fn file_block<'a>(
     mut file: Object<'a>,
     mut other: Object<'a>,
     param: &str,
-    report: &mut Report,
+    report: &mut TranslationReport,
 ) -> Result<Block<'a>, Error> {
     let mut text = |name: &str| {
         file.take(name)
@@ -355,7 +365,7 @@ fn without_space(text: &str) -> Cow<'static, str> {
 
 /// A call's arguments as an object, whatever the model wrote: a call that was cut off must not
 /// make the whole conversation unusable.
-pub(super) fn arguments<'a>(text: &Cow<'a, str>, report: &mut Report) -> Raw<'a> {
+pub(super) fn arguments<'a>(text: &Cow<'a, str>, report: &mut TranslationReport) -> Raw<'a> {
     if text.trim().is_empty() {
         return Cow::Owned(json::raw(&Object::default()));
     }

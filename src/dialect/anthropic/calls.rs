@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
-use crate::dialect::hub::CallIn;
+use crate::dialect::hub::RequestToolCall;
 
 /// A call, with the id that Anthropic accepts.
 struct Call<'a> {
@@ -32,7 +32,7 @@ pub(super) struct Calls<'a> {
 impl<'a> Calls<'a> {
     /// Adds a call and gives its id: the client's where the provider takes it and no other call has
     /// it. `as_is` keeps the client's in any case.
-    pub(super) fn add(&mut self, call: &CallIn<'a>, param: String, as_is: bool) -> String {
+    pub(super) fn add(&mut self, call: &RequestToolCall<'a>, param: String, as_is: bool) -> String {
         let id = if as_is {
             call.id.to_string()
         } else {
@@ -124,8 +124,8 @@ mod tests {
     use super::*;
     use crate::codec::json::Object;
 
-    fn call(id: &str) -> CallIn<'_> {
-        CallIn {
+    fn call(id: &str) -> RequestToolCall<'_> {
+        RequestToolCall {
             at: None,
             id: id.into(),
             name: "f".into(),

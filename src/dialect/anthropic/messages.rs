@@ -8,8 +8,8 @@ use super::family::Family;
 use super::replay::{thinking_blocks, verbatim_blocks};
 use super::wire::{Block, ResultContent, Speaker, Turn};
 use crate::codec::json::Object;
-use crate::dialect::Report;
-use crate::dialect::hub::{CallIn, Message, Place, Role};
+use crate::dialect::TranslationReport;
+use crate::dialect::hub::{Message, Place, RequestToolCall, Role};
 use crate::error::Error;
 
 /// The conversation in Anthropic's shape, and what it does not say as the client did.
@@ -17,7 +17,7 @@ use crate::error::Error;
 pub(super) struct Conversation<'a> {
     pub system: Vec<Block<'a>>,
     pub turns: Vec<Turn<'a>>,
-    pub report: Report,
+    pub report: TranslationReport,
     /// Names of the tools that were called, in order of appearance.
     pub called: Vec<String>,
     /// Whether the last assistant turn calls tools without a thinking block before them.
@@ -249,7 +249,7 @@ impl<'a> Writer<'a> {
         Ok(blocks)
     }
 
-    fn call(&mut self, mut call: CallIn<'a>, at: Place, k: usize) -> Block<'a> {
+    fn call(&mut self, mut call: RequestToolCall<'a>, at: Place, k: usize) -> Block<'a> {
         let id = self.calls.add(&call, call_param(&call, at, k), false);
         let report = &mut self.out.report;
         if id != *call.id {
@@ -297,7 +297,7 @@ impl<'a> Writer<'a> {
             report.dropped.push("messages.name".to_owned());
         }
         report.left_out(&message.other, "messages");
-        let mut inner = Report::default();
+        let mut inner = TranslationReport::default();
         let mut blocks = parts(message.content, at, &mut inner)?;
         if at.0 == "input" {
             // Where results have items of their own, what they hold is called so.
@@ -403,7 +403,7 @@ fn unthought_calls(turns: &[Turn<'_>]) -> bool {
 }
 
 /// The field that holds a call's id in the client's request.
-fn call_param(call: &CallIn<'_>, at: Place, k: usize) -> String {
+fn call_param(call: &RequestToolCall<'_>, at: Place, k: usize) -> String {
     match call.at {
         Some(own) => format!("{own}.call_id"),
         None => format!("{at}.tool_calls[{k}].id"),

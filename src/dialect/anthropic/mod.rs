@@ -1,24 +1,24 @@
 //! Anthropic Messages (version 2023-06-01), spoken by one provider. Pure.
 
-mod answer;
 mod blocks;
 mod calls;
-mod egress;
+mod decode_response;
+mod encode_request;
 mod error;
 mod family;
 mod messages;
 mod rebuild;
 mod replay;
 mod schema;
-mod stream_in;
+mod stream_decoder;
 mod thinking;
 mod tools;
 mod wire;
 
 use crate::codec::json::Object;
 use crate::codec::sse;
-use crate::dialect::hub::{Answer, Memory, Request, Tool};
-use crate::dialect::{Egress, Mended, StreamIn, Translated};
+use crate::dialect::hub::{ReasoningLookup, Request, Response, Tool};
+use crate::dialect::{EncodedRequest, ProviderDialect, RecoveredRequest, StreamDecoder};
 use crate::error::{Error, ProviderError};
 
 /// Messages as a provider speaks it.
@@ -28,21 +28,25 @@ pub struct MessagesProvider;
 /// The `format` of reasoning details that came from this dialect.
 const DETAIL_FORMAT: &str = "anthropic-claude-v1";
 
-impl Egress for MessagesProvider {
-    fn request(&self, request: &mut Request<'_>, memory: &dyn Memory) -> Result<Translated, Error> {
+impl ProviderDialect for MessagesProvider {
+    fn encode_request(
+        &self,
+        request: &mut Request<'_>,
+        memory: &dyn ReasoningLookup,
+    ) -> Result<EncodedRequest, Error> {
         if replay::remember(&mut request.messages, memory) {
             request
                 .changed
                 .push("messages.reasoning_details".to_owned());
         }
-        egress::request(request)
+        encode_request::request(request)
     }
 
-    fn answer(&self, body: &[u8]) -> Result<Answer, String> {
-        answer::answer(body)
+    fn decode_response(&self, body: &[u8]) -> Result<Response, String> {
+        decode_response::answer(body)
     }
 
-    fn wants_back(&self, _model: &str) -> bool {
+    fn requires_reasoning_replay(&self, _model: &str) -> bool {
         true
     }
 
@@ -50,19 +54,19 @@ impl Egress for MessagesProvider {
         Some(tools::hosted_search(tool))
     }
 
-    fn stream(&self, provider: &'static str) -> Box<dyn StreamIn> {
-        Box::new(stream_in::FromMessages::new(provider))
+    fn stream_decoder(&self, provider: &'static str) -> Box<dyn StreamDecoder> {
+        Box::new(stream_decoder::FromMessages::new(provider))
     }
 
-    fn mend(&self, body: &[u8], refusal: &ProviderError) -> Option<Mended> {
-        replay::mend(body, refusal)
+    fn recover(&self, body: &[u8], refusal: &ProviderError) -> Option<RecoveredRequest> {
+        replay::recover(body, refusal)
     }
 
-    fn error(&self, status: u16, body: &[u8]) -> ProviderError {
+    fn decode_error(&self, status: u16, body: &[u8]) -> ProviderError {
         error::read(status, body)
     }
 
-    fn stream_error(&self, events: &[u8]) -> Option<ProviderError> {
+    fn decode_stream_error(&self, events: &[u8]) -> Option<ProviderError> {
         sse::events(events).find_map(|event| {
             let named = event.name.as_deref() == Some("error");
             (named || event.data.starts_with("{\"type\":\"error\""))

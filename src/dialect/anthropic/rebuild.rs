@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::answer::Order;
+use super::decode_response::Order;
 use crate::codec::json::{self, Object, put, raw};
 
 /// Most that is kept of an answer's blocks, in bytes.

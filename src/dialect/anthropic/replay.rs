@@ -6,11 +6,13 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use super::DETAIL_FORMAT;
-use super::answer::compact;
+use super::decode_response::compact;
 use super::wire::{AnswerBlock, Block};
 use crate::codec::json::{self, Object, Raw, fields, put, raw};
-use crate::dialect::hub::{CallIn, Detail, Kept, Memory, Message, Part, Place, Role};
-use crate::dialect::{Mended, Report};
+use crate::dialect::hub::{
+    Message, Part, Place, ReasoningDetail, ReasoningLookup, ReasoningState, RequestToolCall, Role,
+};
+use crate::dialect::{RecoveredRequest, TranslationReport};
 use crate::error::{Error, ProviderError};
 
 /// Members in which a client takes thinking along.
@@ -23,7 +25,7 @@ const TAKEN_ALONG: [&str; 3] = [
 /// Gives messages that called tools the thinking back that their client did not keep; what a client
 /// brings is left alone. Returns whether a client brought something that is no thinking of this
 /// provider's, in whose place the remembered one goes.
-pub(super) fn remember(messages: &mut Vec<Message<'_>>, memory: &dyn Memory) -> bool {
+pub(super) fn remember(messages: &mut Vec<Message<'_>>, memory: &dyn ReasoningLookup) -> bool {
     let mut recalled = HashSet::new();
     let mut replaced = false;
     // What an assistant says in one go may have come back in several messages.
@@ -43,7 +45,7 @@ const JOINED: Place = Place("", 0);
 
 fn remember_answer(
     answer: &mut [Message<'_>],
-    memory: &dyn Memory,
+    memory: &dyn ReasoningLookup,
     recalled: &mut HashSet<String>,
 ) -> bool {
     let Some(first) = answer.iter().position(|m| !m.tool_calls.is_empty()) else {
@@ -87,12 +89,12 @@ fn remember_answer(
 }
 
 /// Whether there is nothing that this provider wants back.
-fn holds_nothing(kept: &Kept) -> bool {
+fn holds_nothing(kept: &ReasoningState) -> bool {
     kept.raw_blocks.is_none() && kept.details.is_empty()
 }
 
 /// Whether the provider takes a detail back.
-fn is_ours(detail: &Detail) -> bool {
+fn is_ours(detail: &ReasoningDetail) -> bool {
     match detail.format.as_deref() {
         Some(format) => {
             format == DETAIL_FORMAT && (detail.signature.is_some() || detail.data.is_some())
@@ -114,8 +116,8 @@ enum Brought {
 }
 
 impl Brought {
-    fn of(answer: &[Message<'_>], kept: &[Detail]) -> Self {
-        let mut brought: Vec<Detail> = Vec::new();
+    fn of(answer: &[Message<'_>], kept: &[ReasoningDetail]) -> Self {
+        let mut brought: Vec<ReasoningDetail> = Vec::new();
         let mut any = false;
         for message in answer {
             let other = &message.other;
@@ -128,7 +130,7 @@ impl Brought {
             let Some(details) = other.get("reasoning_details") else {
                 continue;
             };
-            match serde_json::from_str::<Vec<Detail>>(details.get()) {
+            match serde_json::from_str::<Vec<ReasoningDetail>>(details.get()) {
                 Ok(mut details) => {
                     any |= !details.is_empty();
                     brought.append(&mut details);
@@ -136,7 +138,7 @@ impl Brought {
                 Err(_) => return Self::Own,
             }
         }
-        let ours = |details: &[Detail]| -> Vec<Detail> {
+        let ours = |details: &[ReasoningDetail]| -> Vec<ReasoningDetail> {
             details.iter().filter(|one| is_ours(one)).cloned().collect()
         };
         let (brought, kept) = (ours(&brought), ours(kept));
@@ -177,7 +179,7 @@ fn is_said_by(answer: &[Message<'_>], blocks: &serde_json::value::RawValue) -> b
 fn say_the_same<'m, 'a: 'm>(
     blocks: &[Raw<'_>],
     parts: impl Iterator<Item = &'m Part<'a>>,
-    mut calls: impl Iterator<Item = &'m CallIn<'a>>,
+    mut calls: impl Iterator<Item = &'m RequestToolCall<'a>>,
 ) -> bool {
     let mut text = String::new();
     for block in blocks {
@@ -230,7 +232,7 @@ fn is_same(input: &str, arguments: &str) -> bool {
 pub(super) fn verbatim_blocks<'a>(
     message: &mut Message<'a>,
     at: Place,
-    report: &mut Report,
+    report: &mut TranslationReport,
 ) -> Result<Option<Vec<Block<'a>>>, Error> {
     const NAME: &str = "provider_specific_fields";
     let Some(fields) = message.other.get(NAME) else {
@@ -272,14 +274,14 @@ pub(super) fn verbatim_blocks<'a>(
 pub(super) fn thinking_blocks<'a>(
     message: &mut Message<'a>,
     at: Place,
-    report: &mut Report,
+    report: &mut TranslationReport,
 ) -> Result<Vec<Block<'a>>, Error> {
     if let Some(raw) = message.other.take("reasoning_details") {
         let mut blocks = Vec::new();
         let param = format!("{at}.reasoning_details");
         let mut lost = false;
         for raw in json::array(&raw, &param)? {
-            let Ok(detail) = serde_json::from_str::<Detail>(raw.get()) else {
+            let Ok(detail) = serde_json::from_str::<ReasoningDetail>(raw.get()) else {
                 return Err(Error::wrong_type(param, "an array of reasoning details"));
             };
             let ours = is_ours(&detail);
@@ -311,7 +313,7 @@ pub(super) fn thinking_blocks<'a>(
 const BOUND_ELSEWHERE: &str = "bound to a different conversation";
 
 /// The request with leave to drop thinking that was bound to another conversation.
-pub(super) fn mend(body: &[u8], refusal: &ProviderError) -> Option<Mended> {
+pub(super) fn recover(body: &[u8], refusal: &ProviderError) -> Option<RecoveredRequest> {
     if refusal.upstream_status != 400 || !refusal.message.contains(BOUND_ELSEWHERE) {
         return None;
     }
@@ -322,7 +324,7 @@ pub(super) fn mend(body: &[u8], refusal: &ProviderError) -> Option<Mended> {
     put(&mut thinking, "block_binding", raw(&binding));
     let thinking = raw(&thinking);
     put(&mut request, "thinking", thinking);
-    Some(Mended {
+    Some(RecoveredRequest {
         body: serde_json::to_vec(&request).ok()?,
         headers: vec![("anthropic-beta", "thinking-binding-controls-2026-08-01")],
         dropped: "messages.reasoning_details",

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::family::{Family, Thinks};
 use crate::codec::json::{self, Object, Raw, raw};
-use crate::dialect::Report;
+use crate::dialect::TranslationReport;
 use crate::error::Error;
 
 /// Tokens for thinking by effort, on families with a budget.
@@ -34,7 +34,7 @@ pub(super) struct Effort {
 
 pub(super) fn read_effort(
     fields: &mut Object<'_>,
-    report: &mut Report,
+    report: &mut TranslationReport,
 ) -> Result<Option<Effort>, Error> {
     const WORDS: [&str; 7] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
     let mut effort = None;
@@ -106,7 +106,7 @@ pub(super) fn plan_thinking<'a>(
     family: &Family,
     effort: Option<&Effort>,
     max_tokens: u64,
-    report: &mut Report,
+    report: &mut TranslationReport,
 ) -> Result<Plan<'a>, Error> {
     let hidden = effort.is_some_and(|effort| effort.hidden);
     let adaptive = || {
@@ -189,7 +189,7 @@ pub(super) fn plan_thinking<'a>(
 }
 
 /// How a family is told not to think, as far as it can be told.
-fn no_thinking<'a>(family: &Family, asked_by: &str, report: &mut Report) -> Plan<'a> {
+fn no_thinking<'a>(family: &Family, asked_by: &str, report: &mut TranslationReport) -> Plan<'a> {
     let kind = match family.thinks {
         Thinks::WhenAsked => None,
         Thinks::Unless if family.types.contains(&"between_tools") => Some("between_tools"),

@@ -10,7 +10,7 @@ use super::messages::Conversation;
 use super::schema::{self, Budget};
 use super::wire::ToolChoice;
 use crate::codec::json::{self, Object, Raw, raw};
-use crate::dialect::Report;
+use crate::dialect::TranslationReport;
 use crate::dialect::hub::{Request, Tool, ToolChoice as Choice};
 use crate::error::Error;
 
@@ -39,9 +39,9 @@ pub(super) fn tools<'a>(
     request: &mut Request<'a>,
     family: &Family,
     fields: &mut Object<'a>,
-    talk: &Conversation<'a>,
+    conversation: &Conversation<'a>,
     budget: &mut Budget,
-    report: &mut Report,
+    report: &mut TranslationReport,
 ) -> Result<(Vec<Raw<'a>>, Option<ToolChoice<'a>>), Error> {
     let parallel = fields
         .read::<bool>("", "parallel_tool_calls")?
@@ -66,7 +66,7 @@ pub(super) fn tools<'a>(
             report.dropped.push("tool_choice".to_owned());
         }
         // Without tools the provider refuses a history that called some.
-        for name in &talk.called {
+        for name in &conversation.called {
             let tool = json!({"name": name, "input_schema": {"type": "object"}});
             tools.push(Cow::Owned(raw(&tool)));
         }
@@ -100,7 +100,7 @@ fn allowed<'a>(
     required: bool,
     names: &[String],
     listed: &mut Vec<(usize, Tool<'a>)>,
-    report: &mut Report,
+    report: &mut TranslationReport,
 ) -> Result<Choice<'a>, Error> {
     const AT: &str = "tool_choice.allowed_tools.tools";
     let mut unmet: HashSet<&str> = names.iter().map(String::as_str).collect();
@@ -133,7 +133,7 @@ fn allowed<'a>(
 }
 
 /// A forced choice, on families that can be forced.
-fn force(kind: &'static str, family: &Family, report: &mut Report) -> &'static str {
+fn force(kind: &'static str, family: &Family, report: &mut TranslationReport) -> &'static str {
     if family.forced_tool {
         return kind;
     }
@@ -145,7 +145,7 @@ fn write_tool<'a>(
     tool: Tool<'a>,
     i: usize,
     budget: &mut Budget,
-    report: &mut Report,
+    report: &mut TranslationReport,
 ) -> Result<Raw<'a>, Error> {
     let (name, description, parameters, strict, mut function, mut other) = match tool {
         Tool::Function {
@@ -209,7 +209,7 @@ fn input_schema<'a>(
     strict: bool,
     at: &str,
     budget: &mut Budget,
-    report: &mut Report,
+    report: &mut TranslationReport,
 ) -> Result<(Raw<'a>, bool), Error> {
     let Some(given) = parameters else {
         let strict = strict && budget.tool();
@@ -254,7 +254,7 @@ fn input_schema<'a>(
 fn web_search<'a>(
     fields: &mut Object<'a>,
     tools: &mut Vec<Raw<'a>>,
-    report: &mut Report,
+    report: &mut TranslationReport,
 ) -> Result<(), Error> {
     const AT: &str = "web_search_options";
     let Some(options) = fields.take(AT) else {

@@ -32,7 +32,7 @@ impl Usage {
 
 /// Why generation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Finish {
+pub enum FinishReason {
     /// The model was done, or met a stop sequence.
     Stop,
     /// The token limit was reached.
@@ -43,7 +43,7 @@ pub enum Finish {
     ContentFilter,
 }
 
-impl Finish {
+impl FinishReason {
     /// Chat Completions, `finish_reason`.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -71,7 +71,7 @@ pub struct ToolCall {
 
 /// A piece of reasoning with what its provider needs to take it back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Detail {
+pub struct ReasoningDetail {
     /// `reasoning.text` or `reasoning.encrypted`.
     #[serde(rename = "type")]
     pub kind: String,
@@ -97,11 +97,11 @@ pub struct Detail {
 
 /// What a provider wants back of an answer, kept for clients that do not.
 #[derive(Debug, Clone, Default)]
-pub struct Kept {
+pub struct ReasoningState {
     /// The readable reasoning.
     pub reasoning: Option<String>,
     /// The reasoning, for taking back.
-    pub details: Vec<Detail>,
+    pub details: Vec<ReasoningDetail>,
     /// The blocks as the provider sent them.
     pub raw_blocks: Option<Box<RawValue>>,
     /// Ids of calls, and what the provider sent along with them: `extra_content`.
@@ -110,7 +110,7 @@ pub struct Kept {
     pub sequence: Sequence,
 }
 
-impl Kept {
+impl ReasoningState {
     /// Whether there is nothing to keep.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -127,20 +127,20 @@ const MAX_KEPT: usize = 2 << 20;
 
 /// What is kept of a streamed answer, as far as it has come.
 #[derive(Debug, Default)]
-pub struct Keeping {
+pub struct ReasoningCollector {
     calls: Vec<String>,
-    kept: Kept,
+    kept: ReasoningState,
     size: usize,
 }
 
-impl Keeping {
+impl ReasoningCollector {
     /// Whether there is room for so much more. Half of what was said would be taken for the whole,
     /// so that without room nothing is kept any more.
     fn fits(&mut self, more: usize) -> bool {
         self.size = self.size.saturating_add(more);
         if self.size > MAX_KEPT {
             self.calls = Vec::new();
-            self.kept = Kept::default();
+            self.kept = ReasoningState::default();
         }
         self.size <= MAX_KEPT
     }
@@ -163,13 +163,13 @@ impl Keeping {
     pub fn see(&mut self, event: &Event) {
         match event {
             Event::Reasoning(text) => self.think(text),
-            Event::Detail(detail) => {
+            Event::ReasoningDetail(detail) => {
                 if let Some(text) = &detail.text {
                     self.think(text);
                 }
                 if self.fits(detail.size()) {
-                    self.kept.sequence.add(Piece::Detail);
-                    Detail::join(&mut self.kept.details, detail.clone());
+                    self.kept.sequence.add(Piece::ReasoningDetail);
+                    ReasoningDetail::join(&mut self.kept.details, detail.clone());
                 }
             }
             Event::ToolCall { id, extra, .. } => {
@@ -190,18 +190,18 @@ impl Keeping {
     }
 
     /// What was kept of the whole answer.
-    pub fn take(&mut self) -> Kept {
+    pub fn take(&mut self) -> ReasoningState {
         std::mem::take(&mut self.kept)
     }
 
     /// The ids of its calls and what is kept of it, where there are both.
-    pub fn whole(&mut self) -> Option<(Vec<String>, Kept)> {
+    pub fn whole(&mut self) -> Option<(Vec<String>, ReasoningState)> {
         let (calls, kept) = (std::mem::take(&mut self.calls), self.take());
         (!calls.is_empty() && !kept.is_empty()).then_some((calls, kept))
     }
 }
 
-impl Detail {
+impl ReasoningDetail {
     /// How much memory it takes, in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
@@ -236,25 +236,25 @@ impl Detail {
 }
 
 /// Knows of earlier answers what clients may not have kept.
-pub trait Memory {
-    /// What was kept of the answer with the call of this id. `talk` stands for the conversation
+pub trait ReasoningLookup {
+    /// What was kept of the answer with the call of this id. `conversation_hash` stands for the conversation
     /// before it, for ids that are not like no other.
-    fn recall(&self, call_id: &str, talk: u64) -> Option<Kept>;
+    fn recall(&self, call_id: &str, conversation_hash: u64) -> Option<ReasoningState>;
 }
 
 /// Knows nothing.
 #[derive(Debug, Clone, Copy)]
-pub struct NoMemory;
+pub struct NoReasoningCache;
 
-impl Memory for NoMemory {
-    fn recall(&self, _call_id: &str, _talk: u64) -> Option<Kept> {
+impl ReasoningLookup for NoReasoningCache {
+    fn recall(&self, _call_id: &str, _talk: u64) -> Option<ReasoningState> {
         None
     }
 }
 
 /// A whole answer.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct Response {
     /// The provider's id of the answer.
     pub id: Option<String>,
     /// The model that answered, in the provider's words.
@@ -266,7 +266,7 @@ pub struct Answer {
     /// The reasoning, readable.
     pub reasoning: Option<String>,
     /// The reasoning, for taking back.
-    pub details: Vec<Detail>,
+    pub details: Vec<ReasoningDetail>,
     /// Why the model declined.
     pub refusal: Option<String>,
     /// Citations in Chat Completions shape.
@@ -276,7 +276,7 @@ pub struct Answer {
     /// Tool calls, in order.
     pub tool_calls: Vec<ToolCall>,
     /// Why it ended.
-    pub finish: Finish,
+    pub finish: FinishReason,
     /// The provider's own word for that, where ours says less.
     pub native_finish: Option<String>,
     /// Tokens, where the provider counted them.
@@ -291,10 +291,10 @@ pub struct Answer {
     pub stop_sequence: Option<String>,
 }
 
-impl Answer {
+impl Response {
     /// An answer without content.
     #[must_use]
-    pub fn empty(finish: Finish) -> Self {
+    pub fn empty(finish: FinishReason) -> Self {
         Self {
             id: None,
             model: None,
@@ -317,16 +317,16 @@ impl Answer {
     }
 }
 
-impl Answer {
+impl Response {
     /// The ids of its calls, and what its provider wants back with them.
     #[must_use]
-    pub fn kept(&self) -> Option<(Vec<String>, Kept)> {
+    pub fn kept(&self) -> Option<(Vec<String>, ReasoningState)> {
         let calls: Vec<String> = self.tool_calls.iter().map(|call| call.id.clone()).collect();
         let extras = self.tool_calls.iter().filter_map(|call| {
             let extra = call.extra.clone()?;
             Some((call.id.clone(), extra))
         });
-        let kept = Kept {
+        let kept = ReasoningState {
             reasoning: self.reasoning.clone(),
             details: self.details.clone(),
             raw_blocks: self.raw_blocks.clone(),
@@ -347,7 +347,7 @@ impl Answer {
         if self.details.is_empty() {
             out.extend(self.reasoning.map(Event::Reasoning));
         }
-        out.extend(self.details.into_iter().map(Event::Detail));
+        out.extend(self.details.into_iter().map(Event::ReasoningDetail));
         out.extend(self.text.filter(|text| !text.is_empty()).map(Event::Text));
         if !self.annotations.is_empty() {
             out.push(Event::Annotations(self.annotations));
@@ -394,7 +394,7 @@ pub enum Event {
     /// A fragment of the readable reasoning.
     Reasoning(String),
     /// A fragment of the reasoning for taking back.
-    Detail(Detail),
+    ReasoningDetail(ReasoningDetail),
     /// A fragment of a refusal.
     Refusal(String),
     /// Citations of what was said so far, in Chat Completions shape.
@@ -427,7 +427,7 @@ pub enum Event {
     /// Why it ended.
     Finish {
         /// In OpenAI's words.
-        reason: Finish,
+        reason: FinishReason,
         /// In the provider's word, where ours says less.
         native: Option<String>,
     },

@@ -20,7 +20,7 @@ impl Contract {
         match event {
             Event::Text(_)
             | Event::Reasoning(_)
-            | Event::Detail(_)
+            | Event::ReasoningDetail(_)
             | Event::Refusal(_)
             | Event::Annotations(_)
             | Event::Blocks(_)
@@ -65,7 +65,7 @@ impl Contract {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dialect::hub::Finish;
+    use crate::dialect::hub::FinishReason;
 
     fn call(index: usize) -> Event {
         Event::ToolCall {
@@ -85,7 +85,7 @@ mod tests {
 
     fn finish() -> Event {
         Event::Finish {
-            reason: Finish::Stop,
+            reason: FinishReason::Stop,
             native: None,
         }
     }

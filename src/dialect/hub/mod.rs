@@ -5,7 +5,12 @@ mod contract;
 mod request;
 mod sequence;
 
-pub use answer::{Answer, Detail, Event, Finish, Keeping, Kept, Memory, NoMemory, ToolCall, Usage};
+pub use answer::{
+    Event, FinishReason, NoReasoningCache, ReasoningCollector, ReasoningDetail, ReasoningLookup,
+    ReasoningState, Response, ToolCall, Usage,
+};
 pub use contract::Contract;
-pub use request::{CallIn, Message, Part, Place, Request, Role, Tool, ToolChoice, is_default};
+pub use request::{
+    Message, Part, Place, Request, RequestToolCall, Role, Tool, ToolChoice, is_default,
+};
 pub use sequence::{Piece, Sequence};

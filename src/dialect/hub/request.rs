@@ -86,7 +86,7 @@ pub struct Message<'a> {
     /// The name of the speaker, or of the function.
     pub name: Option<Cow<'a, str>>,
     /// The calls an assistant made.
-    pub tool_calls: Vec<CallIn<'a>>,
+    pub tool_calls: Vec<RequestToolCall<'a>>,
     /// The call that a tool message answers.
     pub tool_call_id: Option<Cow<'a, str>>,
     /// What an assistant said when it declined.
@@ -173,7 +173,7 @@ impl<'a> Part<'a> {
 
 /// A call that an assistant made earlier.
 #[derive(Debug, Clone)]
-pub struct CallIn<'a> {
+pub struct RequestToolCall<'a> {
     /// Where the client wrote it, where that is no part of its message.
     pub at: Option<Place>,
     /// The id of the call.
@@ -190,7 +190,7 @@ pub struct CallIn<'a> {
     pub other: Object<'a>,
 }
 
-impl CallIn<'_> {
+impl RequestToolCall<'_> {
     /// Where a message has the function of such a call.
     #[must_use]
     pub fn function_at(&self) -> &'static str {

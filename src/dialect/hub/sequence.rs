@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece {
     /// One entry of the reasoning for taking back.
-    Detail,
+    ReasoningDetail,
     /// So many bytes of text.
     Text(usize),
     /// A call.
@@ -29,7 +29,7 @@ impl Sequence {
     #[must_use]
     pub fn is_unusual(&self) -> bool {
         let rank = |piece: &Piece| match piece {
-            Piece::Detail => 0,
+            Piece::ReasoningDetail => 0,
             Piece::Text(_) => 1,
             Piece::Call => 2,
         };
@@ -53,7 +53,7 @@ impl Sequence {
     #[must_use]
     pub fn of(&self, details: usize, text: &str, calls: usize) -> Option<&[Piece]> {
         let count = |piece| self.0.iter().filter(|one| **one == piece).count();
-        if count(Piece::Detail) != details || count(Piece::Call) != calls {
+        if count(Piece::ReasoningDetail) != details || count(Piece::Call) != calls {
             return None;
         }
         let mut at = 0;
@@ -83,8 +83,8 @@ mod tests {
 
     #[test]
     fn an_order_holds_for_the_message_that_it_is_of() {
-        use Piece::{Call, Detail, Text};
-        let usual = sequence(&[Detail, Text(1), Text(2), Call, Call]);
+        use Piece::{Call, ReasoningDetail, Text};
+        let usual = sequence(&[ReasoningDetail, Text(1), Text(2), Call, Call]);
         assert!(!usual.is_unusual());
         assert_eq!(usual.len(), 4);
         let unusual = sequence(&[Text(2), Call, Text(0), Text(3), Call]);

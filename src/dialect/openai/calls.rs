@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::loose::call_id;
+use super::lenient::call_id;
 
 /// The calls of one streamed choice.
 #[derive(Debug, Default)]

@@ -1,37 +1,37 @@
 //! OpenAI Chat Completions (API of August 2026): spoken by clients and by most providers. Pure.
 
-mod answer_out;
 mod calls;
 mod conversation;
-mod edits;
-mod egress;
+mod decode_request;
+mod encode_request;
+mod encode_response;
 mod error;
+mod error_in_success;
 mod fence;
-mod hidden;
-mod ingress;
-mod loose;
+mod lenient;
 mod provider;
 mod relay;
+mod request_quirks;
 mod results;
-mod stream_in;
-mod stream_out;
+mod stream_decoder;
+mod stream_encoder;
 mod tags;
 
 use serde_json::value::RawValue;
 
-use crate::dialect::hub::{Answer, Usage};
-use crate::dialect::{Ingress, Stamp, StreamOut};
+use crate::dialect::hub::{Response, Usage};
+use crate::dialect::{ClientDialect, Stamp, StreamEncoder};
 
-pub(super) use edits::Ids;
-pub use edits::{Edited, gemini_schema, kimi_schema, without_empty_tools};
+pub use decode_request::{left_out, older_name, read_message, read_request, read_tool_choice};
 pub use error::{envelope, read_error};
+pub use error_in_success::{chat_error, choice_error, error_member, responses_error, whole_error};
 pub(super) use fence::{Fence, without_fence};
-pub use hidden::{chat_error, choice_error, error_member, responses_error, whole_error};
-pub use ingress::{left_out, older_name, read_message, read_request, read_tool_choice};
 pub use provider::{
-    CallIds, ChatProvider, Effort, Forced, Members, Names, Nulls, Silence, WantsBack,
+    CallIds, ChatProvider, Effort, Forced, Members, Names, Nulls, ReasoningReplay, Silence,
 };
-pub use relay::{ChatRelay, in_order, mend};
+pub use relay::{ChatRelay, conformance, repair};
+pub(super) use request_quirks::Ids;
+pub use request_quirks::{Edited, gemini_schema, kimi_schema, without_empty_tools};
 pub(super) use results::results_of_calls;
 
 /// The `format` of reasoning that its provider gives and takes as plain `reasoning_content`.
@@ -58,13 +58,13 @@ pub struct ChatClient {
     pub json_object: bool,
 }
 
-impl Ingress for ChatClient {
-    fn answer(&self, answer: Answer) -> String {
-        answer_out::answer(self, &answer)
+impl ClientDialect for ChatClient {
+    fn encode_response(&self, answer: Response) -> String {
+        encode_response::answer(self, &answer)
     }
 
-    fn stream(&self) -> Box<dyn StreamOut> {
-        Box::new(stream_out::ToChat::new(self.clone()))
+    fn stream_encoder(&self) -> Box<dyn StreamEncoder> {
+        Box::new(stream_encoder::ToChat::new(self.clone()))
     }
 }
 

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::{egress, hidden, read_error, stream_in};
-use crate::dialect::hub::{Answer, Memory, Request};
-use crate::dialect::{Egress, StreamIn, Translated};
+use super::{encode_request, error_in_success, read_error, stream_decoder};
+use crate::dialect::hub::{ReasoningLookup, Request, Response};
+use crate::dialect::{EncodedRequest, ProviderDialect, StreamDecoder};
 use crate::error::{Error, ProviderError};
 
 /// Chat Completions as a provider speaks it.
@@ -63,7 +63,7 @@ pub struct ChatProvider {
     /// Whether cache markers must stand inside content parts.
     pub markers_in_parts: bool,
     /// What of its reasoning this model wants back.
-    pub wants_back: fn(&str) -> WantsBack,
+    pub requires_reasoning_replay: fn(&str) -> ReasoningReplay,
     /// Whether models write their reasoning between tags at the head of their text.
     pub reasoning_tags: bool,
     /// Whether its ids of calls are positions, the same in each answer.
@@ -161,7 +161,7 @@ pub enum CallIds {
 
 /// What of its reasoning a model wants back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WantsBack {
+pub enum ReasoningReplay {
     /// Nothing.
     Nothing,
     /// `reasoning_content` in each message of the assistant that called tools.
@@ -195,7 +195,7 @@ impl ChatProvider {
         call_ids: CallIds::Any,
         prefix: false,
         markers_in_parts: false,
-        wants_back: |_| WantsBack::Nothing,
+        requires_reasoning_replay: |_| ReasoningReplay::Nothing,
         reasoning_tags: false,
         positional_ids: false,
     };
@@ -214,32 +214,36 @@ impl ChatProvider {
     }
 }
 
-impl Egress for ChatProvider {
-    fn request(&self, request: &mut Request<'_>, memory: &dyn Memory) -> Result<Translated, Error> {
-        egress::request(request, self, memory)
+impl ProviderDialect for ChatProvider {
+    fn encode_request(
+        &self,
+        request: &mut Request<'_>,
+        memory: &dyn ReasoningLookup,
+    ) -> Result<EncodedRequest, Error> {
+        encode_request::request(request, self, memory)
     }
 
-    fn answer(&self, body: &[u8]) -> Result<Answer, String> {
-        egress::answer(body, self)
+    fn decode_response(&self, body: &[u8]) -> Result<Response, String> {
+        encode_request::answer(body, self)
     }
 
-    fn wants_back(&self, model: &str) -> bool {
-        (self.wants_back)(model) != WantsBack::Nothing
+    fn requires_reasoning_replay(&self, model: &str) -> bool {
+        (self.requires_reasoning_replay)(model) != ReasoningReplay::Nothing
     }
 
-    fn stream(&self, provider: &'static str) -> Box<dyn StreamIn> {
-        Box::new(stream_in::FromChat::new(provider, self))
+    fn stream_decoder(&self, provider: &'static str) -> Box<dyn StreamDecoder> {
+        Box::new(stream_decoder::FromChat::new(provider, self))
     }
 
-    fn error(&self, status: u16, body: &[u8]) -> ProviderError {
+    fn decode_error(&self, status: u16, body: &[u8]) -> ProviderError {
         read_error(status, body)
     }
 
-    fn stream_error(&self, events: &[u8]) -> Option<ProviderError> {
-        hidden::chat_error(events)
+    fn decode_stream_error(&self, events: &[u8]) -> Option<ProviderError> {
+        error_in_success::chat_error(events)
     }
 
-    fn broken_off(&self, body: &[u8]) -> Option<ProviderError> {
-        hidden::choice_error(body)
+    fn decode_broken_off(&self, body: &[u8]) -> Option<ProviderError> {
+        error_in_success::choice_error(body)
     }
 }

@@ -7,12 +7,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::value::RawValue;
 
 use super::SEALED;
-use super::order::{in_order, without_empty};
 use super::parts::{Content, join_texts, note_rest, read_content};
 use super::tools::function_name;
+use super::turn_order::{conformance, without_empty};
 use crate::codec::json::{self, Object, Raw, fields, raw};
-use crate::dialect::Report;
-use crate::dialect::hub::{CallIn, Message, Part, Place, Role};
+use crate::dialect::TranslationReport;
+use crate::dialect::hub::{Message, Part, Place, RequestToolCall, Role};
 use crate::error::Error;
 
 /// Items of hosted tools; their results are no part of what another provider can read.
@@ -52,7 +52,7 @@ pub(super) fn is_of_hosted_tool(kind: &str) -> bool {
 pub(super) fn read_input<'a>(
     input: &Raw<'a>,
     messages: &mut Vec<Message<'a>>,
-    report: &mut Report,
+    report: &mut TranslationReport,
 ) -> Result<(), Error> {
     if input.get().starts_with('"') {
         let mut message = Message::new(Place("input", 0), Role::User);
@@ -76,7 +76,7 @@ pub(super) fn read_input<'a>(
         reader.item(item, Place("input", i))?;
     }
     reader.settle();
-    let (ordered, moved) = in_order(reader.messages);
+    let (ordered, moved) = conformance(reader.messages);
     if moved {
         report.changed.push("input".to_owned());
     }
@@ -91,7 +91,7 @@ struct Reader<'a, 'r> {
     details: Vec<Box<RawValue>>,
     /// The same as readable text.
     thought: String,
-    report: &'r mut Report,
+    report: &'r mut TranslationReport,
 }
 
 impl<'a> Reader<'a, '_> {
@@ -189,7 +189,7 @@ impl<'a> Reader<'a, '_> {
         at: Place,
         arguments: Cow<'a, str>,
     ) -> Result<(), Error> {
-        let call = CallIn {
+        let call = RequestToolCall {
             at: Some(at),
             id: text(item, at, "call_id")?,
             name: read_name(item, at)?,
@@ -303,7 +303,7 @@ fn unseal(sealed: &str) -> Option<Vec<Box<RawValue>>> {
 fn read_message<'a>(
     item: &mut Object<'a>,
     at: Place,
-    report: &mut Report,
+    report: &mut TranslationReport,
 ) -> Result<Message<'a>, Error> {
     let role = text(item, at, "role")?;
     let role = match &*role {

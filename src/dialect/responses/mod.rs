@@ -1,30 +1,33 @@
 //! OpenAI Responses (API of August 2026): for clients of providers that lack it, relayed to those
 //! that have it, and spoken to models that do something there only. Pure.
 
-mod answer;
-mod answer_in;
 mod choice;
-mod egress;
-mod ingress;
+mod decode_request;
+mod decode_response;
+mod encode_request;
+mod encode_response;
 mod items;
 mod names;
-mod order;
 mod parts;
 mod relay;
-mod stream_in;
-mod stream_out;
+mod stream_decoder;
+mod stream_encoder;
 mod tools;
+mod turn_order;
 mod wire;
 
 use serde_json::value::RawValue;
 
 use crate::codec::scan::Scan;
-use crate::dialect::hub::{Answer, Memory, Request, Usage};
+use crate::dialect::hub::{ReasoningLookup, Request, Response, Usage};
 use crate::dialect::openai::{read_error, responses_error};
-use crate::dialect::{Egress, InOrder, Ingress, Mended, Stamp, StreamIn, StreamOut, Translated};
+use crate::dialect::{
+    ClientDialect, Conformant, EncodedRequest, ProviderDialect, RecoveredRequest, Stamp,
+    StreamDecoder, StreamEncoder,
+};
 use crate::error::{Error, ProviderError};
 
-pub use ingress::read_request;
+pub use decode_request::read_request;
 pub use names::own_name;
 pub use relay::ResponsesRelay;
 
@@ -33,7 +36,7 @@ pub use relay::ResponsesRelay;
 pub fn usage(response: &[u8]) -> Option<Usage> {
     #[derive(serde::Deserialize)]
     struct Counted {
-        usage: Option<answer_in::WireUsage>,
+        usage: Option<decode_response::WireUsage>,
     }
     let counted: Counted = serde_json::from_slice(response).ok()?;
     counted.usage.map(Usage::from)
@@ -41,7 +44,7 @@ pub fn usage(response: &[u8]) -> Option<Usage> {
 
 /// A whole response that goes through as it is; `None` where it may be an error.
 #[must_use]
-pub fn in_order(response: &[u8]) -> Option<InOrder> {
+pub fn conformance(response: &[u8]) -> Option<Conformant> {
     let mut scan = Scan::new(std::str::from_utf8(response).ok()?);
     let (mut output, mut usage) = (None, None);
     scan.object(|name, scan| {
@@ -57,8 +60,8 @@ pub fn in_order(response: &[u8]) -> Option<InOrder> {
     if !scan.is_at_end() || output? == b"null" {
         return None;
     }
-    let usage = usage.map(serde_json::from_slice::<Option<answer_in::WireUsage>>);
-    Some(InOrder {
+    let usage = usage.map(serde_json::from_slice::<Option<decode_response::WireUsage>>);
+    Some(Conformant {
         usage: usage.transpose().ok()?.flatten().map(Usage::from),
     })
 }
@@ -110,13 +113,13 @@ impl ResponsesClient {
     }
 }
 
-impl Ingress for ResponsesClient {
-    fn answer(&self, answer: Answer) -> String {
-        answer::answer(self, answer)
+impl ClientDialect for ResponsesClient {
+    fn encode_response(&self, answer: Response) -> String {
+        encode_response::answer(self, answer)
     }
 
-    fn stream(&self) -> Box<dyn StreamOut> {
-        Box::new(stream_out::ToResponses::new(self.clone()))
+    fn stream_encoder(&self) -> Box<dyn StreamEncoder> {
+        Box::new(stream_encoder::ToResponses::new(self.clone()))
     }
 }
 
@@ -124,37 +127,41 @@ impl Ingress for ResponsesClient {
 #[derive(Debug)]
 pub struct ResponsesProvider;
 
-impl Egress for ResponsesProvider {
-    fn request(&self, request: &mut Request<'_>, memory: &dyn Memory) -> Result<Translated, Error> {
-        egress::request(request, memory)
+impl ProviderDialect for ResponsesProvider {
+    fn encode_request(
+        &self,
+        request: &mut Request<'_>,
+        memory: &dyn ReasoningLookup,
+    ) -> Result<EncodedRequest, Error> {
+        encode_request::request(request, memory)
     }
 
-    fn answer(&self, body: &[u8]) -> Result<Answer, String> {
-        answer_in::answer(body)
+    fn decode_response(&self, body: &[u8]) -> Result<Response, String> {
+        decode_response::answer(body)
     }
 
-    fn wants_back(&self, _model: &str) -> bool {
+    fn requires_reasoning_replay(&self, _model: &str) -> bool {
         true
     }
 
-    fn stream(&self, provider: &'static str) -> Box<dyn StreamIn> {
-        Box::new(stream_in::FromResponses::new(provider))
+    fn stream_decoder(&self, provider: &'static str) -> Box<dyn StreamDecoder> {
+        Box::new(stream_decoder::FromResponses::new(provider))
     }
 
-    fn error(&self, status: u16, body: &[u8]) -> ProviderError {
+    fn decode_error(&self, status: u16, body: &[u8]) -> ProviderError {
         read_error(status, body)
     }
 
-    fn stream_error(&self, events: &[u8]) -> Option<ProviderError> {
+    fn decode_stream_error(&self, events: &[u8]) -> Option<ProviderError> {
         responses_error(events)
     }
 
-    fn broken_off(&self, body: &[u8]) -> Option<ProviderError> {
-        answer_in::failure(body)
+    fn decode_broken_off(&self, body: &[u8]) -> Option<ProviderError> {
+        decode_response::failure(body)
     }
 
-    fn mend(&self, body: &[u8], refusal: &ProviderError) -> Option<Mended> {
-        egress::mend(body, refusal)
+    fn recover(&self, body: &[u8], refusal: &ProviderError) -> Option<RecoveredRequest> {
+        encode_request::recover(body, refusal)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::codec::json::{self, Object, Raw};
-use crate::dialect::Report;
+use crate::dialect::TranslationReport;
 use crate::dialect::hub::{Message, Part};
 use crate::error::Error;
 
@@ -11,7 +11,7 @@ use crate::error::Error;
 const SILENT: [&str; 3] = ["id", "status", "object"];
 
 /// Names what is left of an object after all was taken out that can be told.
-pub(super) fn note_rest(object: &Object<'_>, at: &str, report: &mut Report) {
+pub(super) fn note_rest(object: &Object<'_>, at: &str, report: &mut TranslationReport) {
     let says = |value: &str| !matches!(value, "null" | "[]" | "{}" | "\"\"");
     let rest = object
         .fields
@@ -58,7 +58,7 @@ pub(super) fn read_content<'a>(
     content: &Raw<'a>,
     at: &str,
     named: &str,
-    report: &mut Report,
+    report: &mut TranslationReport,
 ) -> Result<Content<'a>, Error> {
     if content.get().starts_with('"') {
         return Ok(Content {
@@ -87,7 +87,7 @@ fn read_part<'a>(
     raw: &Raw<'a>,
     at: &str,
     named: &str,
-    report: &mut Report,
+    report: &mut TranslationReport,
 ) -> Result<Part<'a>, Error> {
     let mut part = json::object(raw, &at)?;
     let optional = |part: &mut Object<'a>, name: &str| {
@@ -138,7 +138,7 @@ fn image<'a>(
     part: &mut Object<'a>,
     at: &str,
     named: &str,
-    report: &mut Report,
+    report: &mut TranslationReport,
 ) -> Result<Part<'a>, Error> {
     let url = part.take("image_url").ok_or_else(|| {
         Error::unsupported_value(

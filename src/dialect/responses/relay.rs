@@ -12,10 +12,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::answer::{error_fields, failure_code};
+use super::encode_response::{error_fields, failure_code};
 use crate::codec::json::{self, Object, Raw, Word, fields, put, raw};
 use crate::codec::sse::{self, Verdict};
-use crate::dialect::hub::{Kept, Usage};
+use crate::dialect::hub::{ReasoningState, Usage};
 use crate::dialect::openai::whole_error;
 use crate::dialect::{Relay, place_of};
 use crate::error::Error;
@@ -157,7 +157,7 @@ impl ResponsesRelay {
             Err(error) => {
                 let reason = format!("an event of its stream is no JSON ({})", place_of(&error));
                 let provider = self.provider;
-                return self.fail(&Error::BadAnswer { provider, reason });
+                return self.fail(&Error::InvalidUpstreamResponse { provider, reason });
             }
         };
         let kind = probe.kind.get().unwrap_or_default();
@@ -480,7 +480,7 @@ impl ResponsesRelay {
     }
 
     fn breach(&self, reason: &str) -> Error {
-        Error::BadAnswer {
+        Error::InvalidUpstreamResponse {
             provider: self.provider,
             reason: reason.to_owned(),
         }
@@ -597,7 +597,7 @@ impl Relay for ResponsesRelay {
         self.repaired
     }
 
-    fn kept(&mut self) -> Option<(Vec<String>, Kept)> {
+    fn kept(&mut self) -> Option<(Vec<String>, ReasoningState)> {
         None
     }
 }

@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use serde_json::value::RawValue;
 
 use crate::codec::json::{self, Object, Raw, fields, raw};
-use crate::dialect::Egress;
+use crate::dialect::ProviderDialect;
 use crate::dialect::hub::Tool;
 use crate::error::Error;
 
@@ -115,7 +115,7 @@ pub(super) fn function_name(namespace: Option<&str>, name: &str) -> String {
 pub(super) fn read_tools<'a>(
     body: &mut Object<'a>,
     provider: &str,
-    to: &dyn Egress,
+    to: &dyn ProviderDialect,
 ) -> Result<Tools<'a>, Error> {
     let mut out = Tools::default();
     let Some(list) = body.take("tools") else {
@@ -149,7 +149,7 @@ fn tool_name<'t>(tool: &'t Tool<'_>) -> Option<&'t str> {
 
 struct Reader<'r> {
     provider: &'r str,
-    to: &'r dyn Egress,
+    to: &'r dyn ProviderDialect,
 }
 
 impl Reader<'_> {

@@ -28,7 +28,7 @@ pub(super) struct Echo {
 
 /// The response object.
 #[derive(Serialize)]
-pub(super) struct Response<'a> {
+pub(super) struct WireResponse<'a> {
     pub id: &'a str,
     pub object: &'static str,
     pub created_at: u64,

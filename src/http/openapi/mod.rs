@@ -10,7 +10,7 @@ use bytes::Bytes;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::reply;
+use super::response;
 pub use schema::{
     ChatCompletion, ChatRequest, ErrorEnvelope, Errors, Health, ListErrors, ModelList,
     ProviderList, ResponseObject, ResponsesRequest,
@@ -77,5 +77,5 @@ pub fn document() -> String {
     responses((status = 200, description = "OpenAPI 3.1 JSON.", body = Object, example = json!({"openapi": "3.1.0"})))
 )]
 pub(super) async fn serve() -> HttpResponse {
-    reply::json(StatusCode::OK).body(JSON.clone())
+    response::json(StatusCode::OK).body(JSON.clone())
 }

@@ -63,7 +63,7 @@ pub enum Errors {
     TooLarge(ErrorEnvelope),
     /// The request's body is not declared as `application/json`.
     #[response(status = 415, example = json!({"error": {"message": "The request body must be sent with 'Content-Type: application/json'.", "type": "invalid_request_error", "param": null, "code": "unsupported_media_type"}}))]
-    NotJson(ErrorEnvelope),
+    UnsupportedMediaType(ErrorEnvelope),
     /// The provider understood the request and refused it.
     #[response(status = 422, example = json!({"error": {"message": "body.seed: extra field", "type": "invalid_request_error", "param": "seed", "code": null}}))]
     Unprocessable(ErrorEnvelope),

@@ -9,9 +9,11 @@ use ai_gateway::codec::json::{self, Object};
 use ai_gateway::codec::sse::{self, Framer};
 use ai_gateway::dialect::hub::{Contract, Event};
 use ai_gateway::dialect::openai::{ChatClient, ChatProvider, envelope};
-use ai_gateway::dialect::{Egress, Ingress, Relay, Stamp, Translated, responses};
+use ai_gateway::dialect::{
+    ClientDialect, EncodedRequest, ProviderDialect, Relay, Stamp, responses,
+};
 use ai_gateway::error::Error;
-use ai_gateway::providers::{self, Speaks};
+use ai_gateway::providers::{self, ChatApi};
 use ai_gateway::routing::route;
 use bytes::Bytes;
 use serde::Deserialize;
@@ -28,7 +30,7 @@ pub const MESSAGES: &str = "anthropic";
 
 /// What the provider of that name speaks.
 #[must_use]
-pub fn dialect(name: &str) -> &'static dyn Egress {
+pub fn dialect(name: &str) -> &'static dyn ProviderDialect {
     providers::by_name(name)
         .expect("the table has it")
         .dialect()
@@ -37,9 +39,9 @@ pub fn dialect(name: &str) -> &'static dyn Egress {
 /// How the provider of that name writes Chat Completions.
 #[must_use]
 pub fn chat(name: &str) -> &'static ChatProvider {
-    match providers::by_name(name).expect("the table has it").speaks {
-        Speaks::Chat(chat) => chat,
-        Speaks::Other { .. } => unreachable!("it speaks Chat Completions"),
+    match providers::by_name(name).expect("the table has it").chat_api {
+        ChatApi::Chat(chat) => chat,
+        ChatApi::Other { .. } => unreachable!("it speaks Chat Completions"),
     }
 }
 
@@ -63,9 +65,9 @@ pub fn target(object: &Object<'_>) -> (&'static str, Cow<'static, str>) {
     let Ok(target) = route(&model) else {
         return (CHAT[0], Cow::Owned(model.into_owned()));
     };
-    let provider = match target.provider.speaks {
-        Speaks::Chat(_) => target.provider.name,
-        Speaks::Other { .. } => CHAT[0],
+    let provider = match target.provider.chat_api {
+        ChatApi::Chat(_) => target.provider.name,
+        ChatApi::Other { .. } => CHAT[0],
     };
     (provider, Cow::Owned(target.model.into_owned()))
 }
@@ -87,7 +89,7 @@ pub fn chat_client(old: bool) -> ChatClient {
 
 /// Clients that differ in all that changes what they are written, each with its judge.
 #[must_use]
-pub fn clients() -> [(Box<dyn Ingress>, Judge); 4] {
+pub fn clients() -> [(Box<dyn ClientDialect>, Judge); 4] {
     let responses = |body: &'static str| {
         let object = Object::from_body(body.as_bytes()).expect("it is an object");
         let read = responses::read_request(object, "m".into(), CHAT[0], dialect(CHAT[0]), stamp());
@@ -130,7 +132,7 @@ pub fn told(error: &Error) {
 
 /// A translation must give JSON or say why not, and the same once more: a provider's cache knows
 /// a conversation by its bytes.
-pub fn twice(translate: impl Fn() -> Result<Translated, Error>) {
+pub fn twice(translate: impl Fn() -> Result<EncodedRequest, Error>) {
     let first = translate();
     match &first {
         Ok(translated) => {
@@ -146,7 +148,7 @@ pub fn twice(translate: impl Fn() -> Result<Translated, Error>) {
 
 /// A provider's stream must be read and written whatever it holds, end once, and be called complete
 /// only where one of its events, as `says_why` tells, has a reason for the end.
-pub fn stream(dialect: &dyn Egress, input: &[u8], says_why: fn(&Value) -> bool) {
+pub fn stream(dialect: &dyn ProviderDialect, input: &[u8], says_why: fn(&Value) -> bool) {
     let (steps, before) = read(dialect, input, input.len());
     let (pieces, _) = read(dialect, input, 5);
     assert_eq!(
@@ -218,10 +220,10 @@ fn whole_events(input: &[u8], size: usize) -> Vec<Bytes> {
 
 /// Reads a stream that arrives in pieces of that size, as far as it keeps the contract; also how
 /// many steps came before its end.
-fn read(dialect: &dyn Egress, input: &[u8], size: usize) -> (Vec<Event>, usize) {
-    let (mut from, mut steps) = (dialect.stream("x"), Vec::new());
+fn read(dialect: &dyn ProviderDialect, input: &[u8], size: usize) -> (Vec<Event>, usize) {
+    let (mut from, mut steps) = (dialect.stream_decoder("x"), Vec::new());
     for events in whole_events(input, size) {
-        if let Some(error) = dialect.stream_error(&events) {
+        if let Some(error) = dialect.decode_stream_error(&events) {
             told(&Error::Provider(Box::new(error)));
         }
         for event in sse::events(&events) {
@@ -248,8 +250,8 @@ fn is_end(step: &Event) -> bool {
 
 /// Writes the steps of a stream, and tries to go on after its end.
 #[must_use]
-pub fn write(client: &dyn Ingress, steps: &[Event]) -> Vec<u8> {
-    let (mut to, mut out) = (client.stream(), Vec::new());
+pub fn write(client: &dyn ClientDialect, steps: &[Event]) -> Vec<u8> {
+    let (mut to, mut out) = (client.stream_encoder(), Vec::new());
     for step in steps {
         to.push(step.clone(), &mut out);
     }

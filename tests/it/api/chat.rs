@@ -1,7 +1,7 @@
 //! `POST /v1/chat/completions`, end to end.
 
 use crate::rig::{Gateway, always, config, gateway, keyed};
-use ai_gateway::providers::{PROVIDERS, Speaks};
+use ai_gateway::providers::{ChatApi, PROVIDERS};
 use ai_gateway::scripted::{self, Script, Scripted};
 use serde_json::{Value, json};
 
@@ -94,9 +94,9 @@ async fn every_provider_is_reached_by_its_prefix() {
             }
         }
         let seen = server.requests().pop().unwrap();
-        let path = match provider.speaks {
-            Speaks::Chat(_) => format!("/{}{}/chat/completions", provider.name, provider.version),
-            Speaks::Other { path, .. } => format!("/{}{}{path}", provider.name, provider.version),
+        let path = match provider.chat_api {
+            ChatApi::Chat(_) => format!("/{}{}/chat/completions", provider.name, provider.version),
+            ChatApi::Other { path, .. } => format!("/{}{}{path}", provider.name, provider.version),
         };
         assert_eq!(seen.path, path);
         assert_eq!(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::rig::{Answer, Gateway, config, keyed};
 use ai_gateway::providers::{PROVIDERS, catalogue};
-use ai_gateway::scripted::{self, Request, Script, Scripted, Step};
+use ai_gateway::scripted::{self, ReceivedRequest, Script, Scripted, Step};
 use serde_json::{Value, json};
 
 fn ids(answer: &Answer) -> Vec<String> {
@@ -196,7 +196,7 @@ async fn a_team_sees_all_usable_providers_and_the_list_is_kept() {
 /// Trap H4.
 #[actix_web::test]
 async fn a_provider_that_fails_or_hangs_is_named_and_the_others_are_listed() {
-    let server = Scripted::start(|request: &Request| {
+    let server = Scripted::start(|request: &ReceivedRequest| {
         if request.path.starts_with("/azure") {
             return Script::default().then(Step::Hang);
         }

@@ -2,7 +2,7 @@
 
 use crate::rig::stream_contract;
 use crate::rig::{Answer, always, gateway};
-use ai_gateway::providers::{PROVIDERS, Responses};
+use ai_gateway::providers::{PROVIDERS, ResponsesSupport};
 use ai_gateway::scripted::{Script, Step};
 use serde_json::{Value, json};
 
@@ -100,7 +100,12 @@ async fn all_providers_answer_whole_and_streamed() {
     }
     let native = PROVIDERS
         .iter()
-        .filter(|p| matches!(p.responses, Responses::Native | Responses::NativeAtFirst))
+        .filter(|p| {
+            matches!(
+                p.responses,
+                ResponsesSupport::Native | ResponsesSupport::NativeAtFirst
+            )
+        })
         .count();
     assert_eq!(native, 7);
 }
@@ -745,7 +750,7 @@ async fn one_schema_gives_one_body_through_either_endpoint() {
             .iter()
             .rev()
             .take(2)
-            .map(ai_gateway::scripted::Request::json)
+            .map(ai_gateway::scripted::ReceivedRequest::json)
             .collect();
         for name in ["response_format", "output_config", "messages"] {
             assert_eq!(seen[0].get(name), seen[1].get(name), "{model}: {name}");

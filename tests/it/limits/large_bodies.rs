@@ -11,7 +11,7 @@ use crate::rig::faults::{DELTA, DONE, FINISH, at_rest, completion, head, hello, 
 use crate::rig::process::Served;
 use crate::rig::{Gateway, PATIENCE, client, config, keyed};
 use ai_gateway::config::BaseUrl;
-use ai_gateway::scripted::{Request, Script, Scripted, Step};
+use ai_gateway::scripted::{ReceivedRequest, Script, Scripted, Step};
 use futures_util::future::join_all;
 use serde_json::json;
 use tokio::time::timeout;
@@ -415,7 +415,7 @@ async fn who_has_said_all_is_not_waited_for() {
 #[actix_web::test]
 async fn who_asks_for_a_list_beside_others_waits_no_longer_than_one() {
     const ASKERS: usize = 20;
-    let server = Scripted::start(|request: &Request| match request.method.as_str() {
+    let server = Scripted::start(|request: &ReceivedRequest| match request.method.as_str() {
         "POST" => Script::default().then(Step::Hang),
         _ => Script::json(200, &json!({"object": "list", "data": [{"id": "gpt-4o"}]})),
     })

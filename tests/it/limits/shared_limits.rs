@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use crate::rig::faults::{completion, head, hello, in_turn, status, until};
 use crate::rig::process::Served;
 use crate::rig::{Answer, Gateway, PATIENCE, client, config, keyed};
-use ai_gateway::scripted::{Request, Script, Scripted, Step};
+use ai_gateway::scripted::{ReceivedRequest, Script, Scripted, Step};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
@@ -26,11 +26,14 @@ fn sized(model: &str, bytes: usize) -> String {
 /// Promise 12.
 #[actix_web::test]
 async fn bodies_are_held_up_to_a_limit_over_all_requests() {
-    let server = Scripted::start(|request: &Request| match request.json()["model"].as_str() {
-        Some("gpt-hangs") => Script::default().then(Step::Hang),
-        _ => completion(),
-    })
-    .unwrap();
+    let server =
+        Scripted::start(
+            |request: &ReceivedRequest| match request.json()["model"].as_str() {
+                Some("gpt-hangs") => Script::default().then(Step::Hang),
+                _ => completion(),
+            },
+        )
+        .unwrap();
     let mut config = config(&server);
     config.max_body = 8000;
     config.body_memory = 8000;
@@ -121,7 +124,7 @@ async fn bodies_that_never_end_take_no_more_than_the_limit() {
 /// Promise 13.
 #[actix_web::test]
 async fn a_large_request_takes_its_size_a_few_times_at_most() {
-    let server = Scripted::start(|request: &Request| {
+    let server = Scripted::start(|request: &ReceivedRequest| {
         Script::json(200, &json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [
             {"index": 0, "message": {"role": "assistant", "content": request.body.len().to_string(), "refusal": null},
              "logprobs": null, "finish_reason": "stop"}]}))
@@ -153,7 +156,7 @@ async fn a_large_request_takes_its_size_a_few_times_at_most() {
 async fn what_broke_on_an_idle_connection_is_tried_on_a_new_one() {
     const IDLE: usize = 5;
     let per_connection = Mutex::new(HashMap::new());
-    let server = Scripted::start(move |request: &Request| {
+    let server = Scripted::start(move |request: &ReceivedRequest| {
         let mut seen = per_connection.lock().unwrap();
         let requests: &mut usize = seen.entry(request.connection).or_default();
         *requests += 1;

@@ -6,8 +6,8 @@ use crate::rig::faults::{DELTA, DONE, FINISH, completion, gateway, hello, in_tur
 use crate::rig::process::Served;
 use crate::rig::{Answer, Gateway, PATIENCE, client, config};
 use ai_gateway::config::Config;
-use ai_gateway::drain::Stage;
-use ai_gateway::scripted::{self, Request, Script, Scripted, Step};
+use ai_gateway::scripted::{self, ReceivedRequest, Script, Scripted, Step};
+use ai_gateway::shutdown::Stage;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -142,7 +142,7 @@ async fn readyz_fails_as_soon_as_it_is_told_to_stop() {
         (ready.status, ready.json()),
         (200, json!({"status": "ready"}))
     );
-    gateway.drain.go_to(Stage::Stopping);
+    gateway.shutdown.go_to(Stage::Stopping);
     let ready = gateway.get("/readyz", None).await;
     assert_eq!(
         (ready.status, ready.json()),
@@ -214,7 +214,7 @@ fn usage_stream() -> Script {
 
 #[actix_web::test]
 async fn each_request_leaves_one_line() {
-    let server = Scripted::start(|request: &Request| {
+    let server = Scripted::start(|request: &ReceivedRequest| {
         let body = request.json();
         match body["model"].as_str() {
             Some("cut") => Script::stream().chunk(DELTA).then(Step::Close),

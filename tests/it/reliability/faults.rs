@@ -7,7 +7,7 @@ use crate::rig::faults::{
 };
 use crate::rig::{Gateway, PATIENCE, config};
 use ai_gateway::config::Config;
-use ai_gateway::scripted::{Counts, Request, Script, Scripted, Step};
+use ai_gateway::scripted::{Counts, ReceivedRequest, Script, Scripted, Step};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -568,7 +568,7 @@ async fn shedding_is_exact_and_at_once() {
 
 #[actix_web::test]
 async fn one_hanging_provider_does_not_slow_another() {
-    let server = Scripted::start(|request: &Request| {
+    let server = Scripted::start(|request: &ReceivedRequest| {
         if request.path.starts_with("/groq") {
             Script::default().then(Step::Hang)
         } else {

@@ -4,7 +4,7 @@
 use crate::rig::PATIENCE;
 use crate::rig::faults::{DELTA, DONE, FINISH, completion, hello, read_until, until};
 use crate::rig::process::Served;
-use ai_gateway::scripted::{Request, Script, Scripted, Step};
+use ai_gateway::scripted::{ReceivedRequest, Script, Scripted, Step};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 /// A provider for each reason, by the path that the gateway has it under.
 fn provider() -> Scripted {
-    Scripted::start(|request: &Request| {
+    Scripted::start(|request: &ReceivedRequest| {
         let streamed = request.json()["stream"] == true;
         let path = request.path.trim_start_matches('/');
         match path.split('/').next().unwrap_or_default() {

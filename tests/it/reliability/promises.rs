@@ -13,7 +13,7 @@ use crate::rig::faults::{
 use crate::rig::process::Served;
 use crate::rig::{Answer, Gateway, PATIENCE, client, config};
 use ai_gateway::config::Config;
-use ai_gateway::scripted::{self, Request, Script, Scripted, Step};
+use ai_gateway::scripted::{self, ReceivedRequest, Script, Scripted, Step};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -409,7 +409,7 @@ async fn a_provider_that_keeps_failing_is_left_alone() {
 /// Promise 7.
 #[actix_web::test]
 async fn one_model_that_fails_shuts_out_no_other() {
-    let server = Scripted::start(|request: &Request| {
+    let server = Scripted::start(|request: &ReceivedRequest| {
         match request.json()["model"].as_str() {
             Some("broken") => status(500, &[]),
             Some(_) => completion(),
@@ -468,7 +468,7 @@ async fn large_bodies_that_are_refused_early_open_no_circuit() {
 /// Promise 8.
 #[actix_web::test]
 async fn one_provider_cannot_hurt_another() {
-    let server = Scripted::start(|request: &Request| {
+    let server = Scripted::start(|request: &ReceivedRequest| {
         if request.path.starts_with("/groq") {
             hang()
         } else {
@@ -670,7 +670,7 @@ async fn hostile_peers_cannot_grow_memory() {
         }
         script.then(Step::Hang)
     };
-    let server = Scripted::start(move |request: &Request| {
+    let server = Scripted::start(move |request: &ReceivedRequest| {
         let json = format!("{HEAD}transfer-encoding: chunked\r\n\r\n");
         let events = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
         match request.json()["model"].as_str().unwrap_or_default() {
@@ -1036,7 +1036,7 @@ async fn what_does_not_end_in_its_time_ends_with_an_error() {
     for (what, signal, timeout_secs) in [("SIGTERM", "TERM", "1"), ("SIGINT", "INT", "30")] {
         let server =
             Scripted::start(
-                |request: &Request| match request.json()["stream"].as_bool() {
+                |request: &ReceivedRequest| match request.json()["stream"].as_bool() {
                     Some(true) if request.path.starts_with("/anthropic") => {
                         Script::stream().chunk(BEGIN).then(Step::Hang)
                     }
@@ -1153,7 +1153,7 @@ async fn secrets_never_leave() {
     const GATEWAY: &str = "gateway-canary-0001";
     const PROVIDER: &str = "provider-canary-0002";
     const CALLER: &str = "caller-canary-0003";
-    let server = Scripted::start(|request: &Request| {
+    let server = Scripted::start(|request: &ReceivedRequest| {
         let key = request
             .header("authorization")
             .or_else(|| request.header("x-api-key"))

@@ -11,8 +11,8 @@ use std::time::Duration;
 use crate::rig::faults::{DELTA, DONE, FINISH, completion, hello, in_turn, open, read_until};
 use crate::rig::process::Served;
 use crate::rig::{Gateway, PATIENCE, config};
-use ai_gateway::drain::Stage;
-use ai_gateway::scripted::{Request, Script, Scripted, Step};
+use ai_gateway::scripted::{ReceivedRequest, Script, Scripted, Step};
+use ai_gateway::shutdown::Stage;
 use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -25,7 +25,7 @@ const EACH: usize = 40;
 
 /// Answers that take a moment, so that some are always under way.
 fn provider() -> Scripted {
-    Scripted::start(|request: &Request| {
+    Scripted::start(|request: &ReceivedRequest| {
         let pause = Step::Pause(Duration::from_millis(5));
         if request.json()["stream"] == true {
             let stream = Script::stream()
@@ -258,7 +258,7 @@ async fn a_stream_that_is_complete_does_not_end_in_an_error() {
     let gateway = Gateway::start(config(&server));
     let mut caller = open(&gateway, &hello("gpt-4o", true)).await;
     read_until(&mut caller, "[DONE]").await;
-    gateway.drain.go_to(Stage::Ending);
+    gateway.shutdown.go_to(Stage::Ending);
     let mut rest = Vec::new();
     let reading = async {
         while !rest.ends_with(b"0\r\n\r\n") && caller.read_buf(&mut rest).await.unwrap() > 0 {}

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use ai_gateway::config::{BaseUrl, Config};
-use ai_gateway::drain::Drain;
-use ai_gateway::flow::Shared;
+use ai_gateway::flow::SharedState;
 use ai_gateway::http;
 use ai_gateway::scripted::{self, Script, Scripted};
 use ai_gateway::secret::Secret;
+use ai_gateway::shutdown::Shutdown;
 use ai_gateway::upstream::Tls;
 use awc::http::header::HeaderMap;
 use bytes::Bytes;
@@ -54,7 +54,7 @@ pub fn keyed(server: &Scripted) -> Config {
 pub struct Gateway {
     pub url: String,
     handle: ServerHandle,
-    pub drain: Drain,
+    pub shutdown: Shutdown,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -69,18 +69,18 @@ impl Gateway {
         let (send, receive) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
-                let (shared, _) = Shared::new(config, tls);
-                let drain = shared.drain().clone();
+                let (shared, _) = SharedState::new(config, tls);
+                let shutdown = shared.shutdown().clone();
                 let server = http::serve(shared, listener).unwrap();
-                send.send((server.handle(), drain)).unwrap();
+                send.send((server.handle(), shutdown)).unwrap();
                 server.await.unwrap();
             });
         });
-        let (handle, drain) = receive.recv().unwrap();
+        let (handle, shutdown) = receive.recv().unwrap();
         Self {
             url: format!("http://{address}"),
             handle,
-            drain,
+            shutdown,
             thread: Some(thread),
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::rig::{Gateway, PATIENCE, config, keyed};
 use ai_gateway::http::ROUTES;
 use ai_gateway::providers::{Auth, PROVIDERS};
-use ai_gateway::scripted::{self, Request, Script, Scripted, Step};
+use ai_gateway::scripted::{self, ReceivedRequest, Script, Scripted, Step};
 use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -219,7 +219,7 @@ fn says(text: &str) -> Value {
 
 /// A provider that answers each request with the name of the model it was asked for.
 fn echo() -> Scripted {
-    Scripted::start(|request: &Request| {
+    Scripted::start(|request: &ReceivedRequest| {
         let model = request.json()["model"].clone();
         Script::json(200, &says(model.as_str().unwrap_or("none")))
     })
@@ -904,7 +904,7 @@ async fn response_bytes_of_one_caller_never_reach_the_next() {
             bad.then(Step::Pause(Duration::from_millis(20)))
                 .then(Step::Write(latin1(&later)))
         };
-        let server = Scripted::start(move |request: &Request| {
+        let server = Scripted::start(move |request: &ReceivedRequest| {
             let model = request.json()["model"]
                 .as_str()
                 .unwrap_or("none")
@@ -1331,7 +1331,7 @@ async fn the_caller_cannot_choose_the_target() {
     let baseline = talk_to(ask(first, HOST, &plain)).await;
     assert_eq!(baseline.statuses(), [200], "{}", baseline.said());
     // What the provider is told without any trick, but for the length and what differs each time.
-    let told = |request: &Request| {
+    let told = |request: &ReceivedRequest| {
         let headers = request
             .headers
             .iter()

@@ -12,7 +12,7 @@ use crate::rig::faults::{
 };
 use crate::rig::{Answer, Gateway, PATIENCE, config};
 use ai_gateway::config::Config;
-use ai_gateway::scripted::{Request, Script, Scripted, Step};
+use ai_gateway::scripted::{ReceivedRequest, Script, Scripted, Step};
 use ai_gateway::secret::Secret;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -174,7 +174,7 @@ struct Said {
 }
 
 impl Said {
-    fn to(request: &Request) -> Self {
+    fn to(request: &ReceivedRequest) -> Self {
         let body = request.json();
         let word = body["messages"][0]["content"].as_str().unwrap_or_default();
         let key = request.header("authorization").unwrap_or_default();
@@ -359,7 +359,7 @@ impl Rest {
 /// What becomes of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
-    Kept,
+    ReasoningState,
     Closed,
     Reset,
     /// In the middle of the body.
@@ -368,7 +368,7 @@ enum Ending {
 }
 
 const ENDINGS: [Ending; 5] = [
-    Ending::Kept,
+    Ending::ReasoningState,
     Ending::Closed,
     Ending::Reset,
     Ending::CutClosed,
@@ -393,7 +393,7 @@ const PLAIN: Peer = Peer {
     frame: Frame::Length,
     rest: Rest::Nothing,
     at_once: true,
-    ending: Ending::Kept,
+    ending: Ending::ReasoningState,
 };
 
 /// Long enough for what was written before to be read alone, mostly.
@@ -411,7 +411,7 @@ impl Peer {
     /// Whether the answer is one, and nothing more.
     fn is_good(&self) -> bool {
         let ends = match self.ending {
-            Ending::Kept | Ending::Closed => true,
+            Ending::ReasoningState | Ending::Closed => true,
             Ending::Reset | Ending::CutClosed | Ending::CutReset => false,
         };
         ends && self.rest == Rest::Nothing && !self.is_odd()
@@ -427,7 +427,7 @@ impl Peer {
             | Frame::OldUntilClose => false,
         };
         // Of an interim answer that tells of a body, it is the reader's affair what to make.
-        kept && self.rest == Rest::Nothing && self.ending == Ending::Kept
+        kept && self.rest == Rest::Nothing && self.ending == Ending::ReasoningState
     }
 
     fn script(&self, said: &Said) -> Script {
@@ -465,15 +465,15 @@ impl Peer {
         match self.ending {
             Ending::Reset | Ending::CutReset => script.then(Step::Reset),
             Ending::Closed | Ending::CutClosed => script.then(Step::Close),
-            Ending::Kept if self.frame.until_close() => script.then(Step::Close),
-            Ending::Kept => script,
+            Ending::ReasoningState if self.frame.until_close() => script.then(Step::Close),
+            Ending::ReasoningState => script,
         }
     }
 }
 
 /// A provider that treats the n-th question as the n-th peer says, and begins again after the last.
 fn provider(peers: Vec<Peer>) -> Scripted {
-    Scripted::start(move |request: &Request| {
+    Scripted::start(move |request: &ReceivedRequest| {
         let said = Said::to(request);
         peers[said.number() % peers.len()].script(&said)
     })
@@ -593,7 +593,7 @@ fn any_peer() -> impl Strategy<Value = Peer> {
         prop::sample::select(RESTS.to_vec()),
         any::<bool>(),
         // Most keep the connection: what another is given by mistake comes over those.
-        prop_oneof![3 => Just(Ending::Kept), 1 => prop::sample::select(ENDINGS.to_vec())],
+        prop_oneof![3 => Just(Ending::ReasoningState), 1 => prop::sample::select(ENDINGS.to_vec())],
     )
         .prop_map(|(interims, writes, frame, rest, at_once, ending)| Peer {
             interims,
@@ -764,7 +764,7 @@ async fn what_comes_too_late_for_one_question_is_not_the_answer_to_the_next() {
 /// What is wrong when an answer is begun like this, its caller gives up, and the next question comes.
 async fn too_late(case: usize, (mode, next): (Mode, Who), stream: bool) -> Option<String> {
     let owed: Mutex<HashMap<usize, String>> = Mutex::default();
-    let server = Scripted::start(move |request: &Request| {
+    let server = Scripted::start(move |request: &ReceivedRequest| {
         let said = Said::to(request);
         let mut owed = owed.lock().unwrap();
         if said.number() == 0 {
@@ -801,7 +801,7 @@ async fn a_provider_that_answers_twice_does_not_answer_another_caller() {
     for mode in MODES {
         for stream in [false, true] {
             let before: Mutex<HashMap<usize, String>> = Mutex::default();
-            let server = Scripted::start(move |request: &Request| {
+            let server = Scripted::start(move |request: &ReceivedRequest| {
                 let own = Said::to(request).plain();
                 let mut before = before.lock().unwrap();
                 let last = before.insert(request.connection, own.clone());
@@ -982,7 +982,7 @@ async fn an_answer_that_is_given_up_takes_its_connection_with_it() {
 
 /// What is wrong when one question is answered like this, and the next comes.
 async fn after_given_up(case: usize, (mode, next): (Mode, Who), stream: bool) -> Option<String> {
-    let server = Scripted::start(move |request: &Request| {
+    let server = Scripted::start(move |request: &ReceivedRequest| {
         let said = Said::to(request);
         match said.number() {
             0 => Script::raw(given_up(&said).swap_remove(case).1),
@@ -1030,7 +1030,7 @@ async fn a_caller_who_leaves_takes_the_connection_along() {
     for case in 0..unfinished(&example()).len() {
         for (mode, next) in NEXT {
             let stream = case % 2 == 0;
-            let server = Scripted::start(move |request: &Request| {
+            let server = Scripted::start(move |request: &ReceivedRequest| {
                 let said = Said::to(request);
                 match said.number() {
                     0 => Script::raw(unfinished(&said).swap_remove(case).1).then(Step::Hang),
@@ -1058,7 +1058,7 @@ async fn a_caller_who_leaves_takes_the_connection_along() {
 
 /// Whether a request is one that the provider cannot bear: by its key, or by what it says where all
 /// have one key.
-fn is_bad(request: &Request) -> bool {
+fn is_bad(request: &ReceivedRequest) -> bool {
     let names = ["authorization", "x-api-key"];
     let by_key = |name: &str| {
         let value = request.header(name);
@@ -1077,7 +1077,7 @@ fn from_bob(model: &str, mode: Mode, stream: bool) -> Value {
 
 /// A provider that answers Alice, and Bob with this.
 fn bad_for_bob(script: Script) -> Scripted {
-    Scripted::start(move |request: &Request| {
+    Scripted::start(move |request: &ReceivedRequest| {
         if is_bad(request) {
             script.clone()
         } else {
@@ -1184,7 +1184,7 @@ async fn whom_the_provider_lets_wait_shuts_no_circuit_for_another() {
 async fn who_spends_retries_spends_no_one_elses() {
     for mode in MODES {
         let first = AtomicUsize::new(0);
-        let server = Scripted::start(move |request: &Request| {
+        let server = Scripted::start(move |request: &ReceivedRequest| {
             let is_first = || first.fetch_add(1, Ordering::SeqCst) == 0;
             if is_bad(request) || is_first() {
                 status(503, &[])
@@ -1392,7 +1392,7 @@ async fn a_body_that_stalls_is_given_up_soon_however_fast_it_began() {
 /// that was made for another key.
 #[actix_web::test]
 async fn lists_of_models_are_those_of_the_own_key_and_wait_for_nobody() {
-    let server = Scripted::start(|request: &Request| {
+    let server = Scripted::start(|request: &ReceivedRequest| {
         if is_bad(request) {
             return Script::default().then(Step::Hang);
         }
@@ -1502,7 +1502,7 @@ impl Thinker {
     fn provider(&self) -> Scripted {
         let (call, turn) = (self.call, self.turn);
         let next = AtomicUsize::new(1);
-        Scripted::start(move |request: &Request| {
+        Scripted::start(move |request: &ReceivedRequest| {
             let text = String::from_utf8_lossy(&request.body).into_owned();
             if text.contains("the result") {
                 return ai_gateway::scripted::answer(request);
@@ -1692,7 +1692,7 @@ const WAYS: [(&str, &str, &str); 9] = [
     (RESPONSES, "claude-opus-5-5", "anthropic"),
 ];
 
-fn key_of(request: &Request) -> String {
+fn key_of(request: &ReceivedRequest) -> String {
     let names = ["authorization", "x-api-key", "api-key"];
     let value = names.into_iter().find_map(|name| request.header(name));
     value.unwrap().trim_start_matches("Bearer ").to_owned()
@@ -1948,7 +1948,7 @@ impl Spelling {
 
 /// A provider that repeats its key in one place of every answer.
 fn repeats(place: Place, spelling: Spelling) -> Scripted {
-    Scripted::start(move |request: &Request| {
+    Scripted::start(move |request: &ReceivedRequest| {
         let key = key_of(request);
         let stream = request.json()["stream"] == true;
         let said = format!("authorization: Bearer {key}");
@@ -2074,7 +2074,7 @@ fn joined(answer: &Answer) -> HashMap<String, String> {
 async fn the_providers_key_stands_in_no_text_that_is_joined_of_deltas() {
     let mut wrong = Vec::new();
     for place in [Place::Text, Place::Thought, Place::Arguments] {
-        let server = Scripted::start(move |request: &Request| {
+        let server = Scripted::start(move |request: &ReceivedRequest| {
             let key = key_of(request);
             let (a, b) = key.split_at(key.len() / 2);
             let (a, b) = (format!("before {a}"), format!("{b} after"));
@@ -2109,7 +2109,7 @@ async fn the_providers_key_stands_in_no_text_that_is_joined_of_deltas() {
 async fn the_providers_key_stands_in_no_error() {
     let mut wrong = Vec::new();
     for case in 0..7 {
-        let server = Scripted::start(move |request: &Request| {
+        let server = Scripted::start(move |request: &ReceivedRequest| {
             let key = key_of(request);
             let error = json!({"message": format!("wrong key {key}"), "type": key, "param": key, "code": key, "more": {key.as_str(): [key]}});
             let shaped = |kind: &str| json!({"type": kind, "error": error});
@@ -2152,7 +2152,7 @@ async fn the_providers_key_stands_in_no_error() {
 
 #[actix_web::test]
 async fn the_providers_key_stands_in_no_list_of_models() {
-    let server = Scripted::start(|request: &Request| {
+    let server = Scripted::start(|request: &ReceivedRequest| {
         let key = key_of(request);
         let model = json!({"id": key, "object": "model", "type": "model", "owned_by": key, "display_name": key, key.as_str(): key});
         Script::json(200, &json!({"object": "list", "data": [model], "has_more": false, "last_id": key}))
@@ -2180,7 +2180,7 @@ async fn sent_with(
     who: Who,
     model: &str,
     headers: &[(&str, &str)],
-) -> Request {
+) -> ReceivedRequest {
     let body = question(CHAT, model, false);
     let answer = gateway.send(CHAT, Some(who.key()), headers, body).await;
     assert_eq!(answer.status, 200, "{model}: {}", answer.text());

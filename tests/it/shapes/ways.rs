@@ -4,12 +4,17 @@ use std::cell::Cell;
 
 use ai_gateway::codec::json::Object;
 use ai_gateway::codec::sse::{self, Framer};
-use ai_gateway::dialect::hub::{Contract, Detail, Event, Keeping, Kept, Memory, Sequence};
+use ai_gateway::dialect::hub::{
+    Contract, Event, ReasoningCollector, ReasoningDetail, ReasoningLookup, ReasoningState, Sequence,
+};
 use ai_gateway::dialect::openai::{self, ChatClient, ChatProvider, ChatRelay};
 use ai_gateway::dialect::responses::{self, ResponsesClient, ResponsesProvider, ResponsesRelay};
-use ai_gateway::dialect::{Egress, Ingress, Reads, Relay, Report, Stamp, StreamIn, models};
+use ai_gateway::dialect::{
+    ClientDialect, ProviderDialect, Relay, ResponseDecoder, Stamp, StreamDecoder,
+    TranslationReport, models,
+};
 use ai_gateway::error::Error;
-use ai_gateway::providers::{PROVIDERS, Provider, Speaks, by_name};
+use ai_gateway::providers::{ChatApi, PROVIDERS, Provider, by_name};
 use serde_json::value::RawValue;
 
 use super::{Input, Run, Way, answers, chat as chats, responses as requests, streams};
@@ -24,13 +29,13 @@ pub const KEPT: usize = 512;
 #[derive(Default)]
 struct Remembers(Cell<bool>);
 
-impl Memory for Remembers {
-    fn recall(&self, call_id: &str, _talk: u64) -> Option<Kept> {
-        (call_id == REMEMBERED && !self.0.replace(true)).then(|| Kept {
+impl ReasoningLookup for Remembers {
+    fn recall(&self, call_id: &str, _talk: u64) -> Option<ReasoningState> {
+        (call_id == REMEMBERED && !self.0.replace(true)).then(|| ReasoningState {
             reasoning: Some("r".repeat(KEPT)),
             details: ["anthropic-claude-v1", "openai-responses-v1"]
                 .into_iter()
-                .map(|format| Detail {
+                .map(|format| ReasoningDetail {
                     kind: "reasoning.text".to_owned(),
                     text: Some("r".repeat(KEPT / 2)),
                     signature: Some("s".to_owned()),
@@ -77,13 +82,13 @@ fn provider(name: &str) -> &'static Provider {
 }
 
 fn chat_of(name: &str) -> &'static ChatProvider {
-    match provider(name).speaks {
-        Speaks::Chat(chat) => chat,
-        Speaks::Other { .. } => unreachable!("{name} speaks Chat Completions"),
+    match provider(name).chat_api {
+        ChatApi::Chat(chat) => chat,
+        ChatApi::Other { .. } => unreachable!("{name} speaks Chat Completions"),
     }
 }
 
-fn messages_of() -> &'static dyn Egress {
+fn messages_of() -> &'static dyn ProviderDialect {
     provider("anthropic").dialect()
 }
 
@@ -117,7 +122,7 @@ fn one(input: &Input) -> &[u8] {
 }
 
 /// What came out, or what the refusal says: both are written to somebody.
-fn written(done: Result<(usize, Report), Error>) -> usize {
+fn written(done: Result<(usize, TranslationReport), Error>) -> usize {
     match done {
         Ok((bytes, _)) => bytes,
         Err(error) => openai::envelope(&error).len(),
@@ -128,13 +133,13 @@ fn from_chat(
     body: &[u8],
     to: &'static Provider,
     model: &'static str,
-) -> Result<(usize, Report), Error> {
+) -> Result<(usize, TranslationReport), Error> {
     let mut object = Object::from_body(body)?;
-    match to.speaks {
-        Speaks::Chat(chat) if chat.functions || object.get("functions").is_none() => {
-            let mut report = Report::default();
+    match to.chat_api {
+        ChatApi::Chat(chat) if chat.functions || object.get("functions").is_none() => {
+            let mut report = TranslationReport::default();
             let edited = chat.edit(&mut object, model, &Remembers::default(), &mut report)?;
-            report.settle();
+            report.dedup();
             let bytes = if edited.anew {
                 serde_json::to_vec(&object).unwrap().len()
             } else {
@@ -142,13 +147,17 @@ fn from_chat(
             };
             Ok((bytes, report))
         }
-        Speaks::Chat(_) | Speaks::Other { .. } => translated(object, to.dialect(), model),
+        ChatApi::Chat(_) | ChatApi::Other { .. } => translated(object, to.dialect(), model),
     }
 }
 
-fn translated(object: Object<'_>, to: &dyn Egress, model: &str) -> Result<(usize, Report), Error> {
+fn translated(
+    object: Object<'_>,
+    to: &dyn ProviderDialect,
+    model: &str,
+) -> Result<(usize, TranslationReport), Error> {
     let mut request = openai::read_request(object, model.into())?;
-    let done = to.request(&mut request, &Remembers::default())?;
+    let done = to.encode_request(&mut request, &Remembers::default())?;
     Ok((done.body.len(), done.report))
 }
 
@@ -156,12 +165,12 @@ fn from_responses(
     body: &[u8],
     to: &'static Provider,
     model: &'static str,
-) -> Result<(usize, Report), Error> {
+) -> Result<(usize, TranslationReport), Error> {
     let object = Object::from_body(body)?;
     let dialect = to.dialect();
     let (mut request, client) =
         responses::read_request(object, model.into(), to.name, dialect, stamp())?;
-    let done = dialect.request(&mut request, &Remembers::default())?;
+    let done = dialect.encode_request(&mut request, &Remembers::default())?;
     // What its answer repeats of the request is kept for as long as it takes.
     drop(client);
     let mut report = done.report;
@@ -233,10 +242,10 @@ fn relayed(relay: &mut dyn Relay, input: &Input) -> usize {
 }
 
 /// As a stream goes on its way: framed, read, held against the contract, kept, written.
-fn translate(mut from: Box<dyn StreamIn>, to: &dyn Ingress, input: &Input) -> usize {
-    let (mut writer, mut framer) = (to.stream(), Framer::new(usize::MAX));
+fn translate(mut from: Box<dyn StreamDecoder>, to: &dyn ClientDialect, input: &Input) -> usize {
+    let (mut writer, mut framer) = (to.stream_encoder(), Framer::new(usize::MAX));
     let (mut steps, mut contract) = (Vec::new(), Contract::default());
-    let mut kept = Keeping::default();
+    let mut kept = ReasoningCollector::default();
     let mut bytes = 0;
     let mut write = |steps: &mut Vec<Event>| {
         let mut out = Vec::new();
@@ -262,15 +271,15 @@ fn translate(mut from: Box<dyn StreamIn>, to: &dyn Ingress, input: &Input) -> us
     bytes
 }
 
-fn streams(of: &str, plain: fn() -> super::Shape, from: &'static dyn Egress) -> Vec<Way> {
+fn streams(of: &str, plain: fn() -> super::Shape, from: &'static dyn ProviderDialect) -> Vec<Way> {
     vec![
         way(format!("stream of {of} to chat"), plain(), move |input| {
-            translate(from.stream("openai"), &client(), input)
+            translate(from.stream_decoder("openai"), &client(), input)
         }),
         way(
             format!("stream of {of} to Responses"),
             plain(),
-            move |input| translate(from.stream("openai"), &responses_client(), input),
+            move |input| translate(from.stream_decoder("openai"), &responses_client(), input),
         ),
         way(
             format!("stream of {of}, looked at for an error"),
@@ -278,7 +287,7 @@ fn streams(of: &str, plain: fn() -> super::Shape, from: &'static dyn Egress) -> 
             move |input| {
                 let found = input
                     .iter()
-                    .filter(|piece| from.stream_error(piece).is_some());
+                    .filter(|piece| from.decode_stream_error(piece).is_some());
                 found.count()
             },
         ),
@@ -329,10 +338,10 @@ pub fn response_streams() -> Vec<Way> {
     ways
 }
 
-fn whole(of: &str, plain: fn() -> super::Shape, from: &'static dyn Egress) -> Vec<Way> {
-    let read = move |input: &Input| from.answer(one(input));
-    let events = |answer: ai_gateway::dialect::hub::Answer, to: &dyn Ingress| {
-        let (mut writer, mut out) = (to.stream(), Vec::new());
+fn whole(of: &str, plain: fn() -> super::Shape, from: &'static dyn ProviderDialect) -> Vec<Way> {
+    let read = move |input: &Input| from.decode_response(one(input));
+    let events = |answer: ai_gateway::dialect::hub::Response, to: &dyn ClientDialect| {
+        let (mut writer, mut out) = (to.stream_encoder(), Vec::new());
         for event in answer.into_events() {
             writer.push(event, &mut out);
         }
@@ -340,12 +349,14 @@ fn whole(of: &str, plain: fn() -> super::Shape, from: &'static dyn Egress) -> Ve
     };
     vec![
         way(format!("answer of {of} to chat"), plain(), move |input| {
-            read(input).map_or(0, |answer| client().answer(answer).len())
+            read(input).map_or(0, |answer| client().encode_response(answer).len())
         }),
         way(
             format!("answer of {of} to Responses"),
             plain(),
-            move |input| read(input).map_or(0, |answer| responses_client().answer(answer).len()),
+            move |input| {
+                read(input).map_or(0, |answer| responses_client().encode_response(answer).len())
+            },
         ),
         way(
             format!("answer of {of} as a stream of chat"),
@@ -362,7 +373,7 @@ fn whole(of: &str, plain: fn() -> super::Shape, from: &'static dyn Egress) -> Ve
             kept.map_or(0, |(_, kept)| kept.details.len())
         }),
         way(format!("error of {of}"), plain(), move |input| {
-            let error = from.error(400, one(input));
+            let error = from.decode_error(400, one(input));
             openai::envelope(&Error::Provider(Box::new(error))).len()
         }),
     ]
@@ -384,12 +395,12 @@ pub fn completions() -> Vec<Way> {
                 let mut client = client();
                 model.clone_into(&mut client.model);
                 let provider = chat_of(name);
-                let reads = Reads::Chat {
+                let reads = ResponseDecoder::Chat {
                     provider,
-                    keeps: provider.wants_back(model),
+                    keeps_reasoning: provider.requires_reasoning_replay(model),
                 };
-                drop(reads.whole(one(input)));
-                let mended = openai::mend(one(input), provider, &client);
+                drop(reads.decode(one(input)));
+                let mended = openai::repair(one(input), provider, &client);
                 mended.map_or(0, |mended| {
                     mended.body.map_or(one(input).len(), |body| body.len())
                 })
@@ -412,7 +423,7 @@ pub fn whole_responses() -> Vec<Way> {
         "response relayed".to_owned(),
         answers::plain_response(),
         |input| {
-            drop(Reads::Responses.whole(one(input)));
+            drop(ResponseDecoder::Responses.decode(one(input)));
             responses::usage(one(input)).map_or(0, |_| one(input).len())
         },
     )];

@@ -5,14 +5,16 @@ use crate::rig::stream_contract;
 use ai_gateway::codec::json::Object;
 use ai_gateway::codec::sse::{self, Framer};
 use ai_gateway::dialect::anthropic::MessagesProvider;
-use ai_gateway::dialect::hub::NoMemory;
+use ai_gateway::dialect::hub::NoReasoningCache;
 use ai_gateway::dialect::openai::{
     self, ChatClient, ChatProvider, ChatRelay, envelope, read_error, whole_error,
 };
 use ai_gateway::dialect::responses::{self, ResponsesClient, ResponsesRelay};
-use ai_gateway::dialect::{Egress, Ingress, Relay, Report, Stamp, models};
+use ai_gateway::dialect::{
+    ClientDialect, ProviderDialect, Relay, Stamp, TranslationReport, models,
+};
 use ai_gateway::error::Error;
-use ai_gateway::providers::{PROVIDERS, Speaks};
+use ai_gateway::providers::{ChatApi, PROVIDERS};
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -240,7 +242,7 @@ fn responses_client() -> ResponsesClient {
         .1
 }
 
-fn clients() -> [Box<dyn Ingress>; 2] {
+fn clients() -> [Box<dyn ClientDialect>; 2] {
     let chat = ChatClient {
         stamp: stamp(),
         model: "m".to_owned(),
@@ -351,25 +353,25 @@ proptest! {
         for model in ["claude-haiku-4-5", "claude-opus-5-5", "claude-sonnet-5-5", "gemini-3-pro", "unknown"] {
             for provider in &PROVIDERS {
                 let dialect = provider.dialect();
-                if let Speaks::Chat(chat) = provider.speaks {
+                if let ChatApi::Chat(chat) = provider.chat_api {
                     let mut edited = object.clone();
-                    let mut report = Report::default();
-                    match chat.edit(&mut edited, model, &NoMemory, &mut report) {
+                    let mut report = TranslationReport::default();
+                    match chat.edit(&mut edited, model, &NoReasoningCache, &mut report) {
                         Ok(_) => prop_assert!(serde_json::to_string(&edited).is_ok()),
                         Err(error) => told(&error),
                     }
                 }
                 match openai::read_request(object.clone(), model.into())
-                    .and_then(|mut request| dialect.request(&mut request, &NoMemory))
+                    .and_then(|mut request| dialect.encode_request(&mut request, &NoReasoningCache))
                 {
                     Ok(out) => prop_assert!(serde_json::from_slice::<Value>(&out.body).is_ok()),
                     Err(error) => told(&error),
                 }
                 match responses::read_request(object.clone(), model.into(), "groq", dialect, stamp())
                     .and_then(|(mut request, client)| {
-                        let out = dialect.request(&mut request, &NoMemory)?;
-                        client.answer(ai_gateway::dialect::hub::Answer::empty(
-                            ai_gateway::dialect::hub::Finish::Length,
+                        let out = dialect.encode_request(&mut request, &NoReasoningCache)?;
+                        client.encode_response(ai_gateway::dialect::hub::Response::empty(
+                            ai_gateway::dialect::hub::FinishReason::Length,
                         ));
                         Ok(out)
                     })
@@ -384,20 +386,20 @@ proptest! {
     #[test]
     fn answers_of_any_shape_are_read_or_refused(value in any_json(), status in 0..1000_u16) {
         let body = value.to_string();
-        for dialect in [&MessagesProvider as &dyn Egress, &CHAT] {
+        for dialect in [&MessagesProvider as &dyn ProviderDialect, &CHAT] {
             for client in clients() {
-                if let Ok(answer) = dialect.answer(body.as_bytes()) {
+                if let Ok(answer) = dialect.decode_response(body.as_bytes()) {
                     let mut out = Vec::new();
-                    let mut stream = client.stream();
+                    let mut stream = client.stream_encoder();
                     for event in answer.clone().into_events() {
                         stream.push(event, &mut out);
                     }
                     prop_assert!(std::str::from_utf8(&out).is_ok());
-                    let text = client.answer(answer);
+                    let text = client.encode_response(answer);
                     prop_assert!(serde_json::from_str::<Value>(&text).is_ok());
                 }
             }
-            told(&Error::Provider(Box::new(dialect.error(status, body.as_bytes()))));
+            told(&Error::Provider(Box::new(dialect.decode_error(status, body.as_bytes()))));
         }
         told(&Error::Provider(Box::new(read_error(status, body.as_bytes()))));
         let _ = whole_error(body.as_bytes());
@@ -415,14 +417,14 @@ proptest! {
             sse::write(&mut bytes, value["type"].as_str().filter(|t| !t.contains('\n')), &value.to_string());
         }
         bytes.extend_from_slice(&noise);
-        for dialect in [&MessagesProvider as &dyn Egress, &CHAT] {
+        for dialect in [&MessagesProvider as &dyn ProviderDialect, &CHAT] {
             for client in clients() {
                 let mut framer = Framer::new(1 << 20);
-                let (mut from, mut to) = (dialect.stream("groq"), client.stream());
+                let (mut from, mut to) = (dialect.stream_decoder("groq"), client.stream_encoder());
                 let (mut steps, mut out) = (Vec::new(), Vec::new());
                 for piece in bytes.chunks(cut) {
                     let whole = framer.push(Bytes::copy_from_slice(piece)).unwrap();
-                    dialect.stream_error(&whole);
+                    dialect.decode_stream_error(&whole);
                     for event in sse::events(&whole) {
                         from.push(&event, &mut steps);
                     }
@@ -475,7 +477,7 @@ proptest! {
             bytes.extend_from_slice(b"data: [DONE]\n\n");
         }
         for provider in &PROVIDERS {
-            let Speaks::Chat(chat) = provider.speaks else { continue };
+            let ChatApi::Chat(chat) = provider.chat_api else { continue };
             let mut relay = ChatRelay::new(chat, "groq", chat_client());
             let mut framer = Framer::new(1 << 20);
             let mut out = Vec::new();
@@ -526,20 +528,20 @@ fn depth_is_no_way_to_a_panic() {
             let Ok(object) = Object::from_body(body.as_bytes()) else {
                 continue;
             };
-            for dialect in [&MessagesProvider as &dyn Egress, &CHAT] {
+            for dialect in [&MessagesProvider as &dyn ProviderDialect, &CHAT] {
                 if let Ok(mut request) =
                     openai::read_request(object.clone(), "claude-opus-5-5".into())
                 {
-                    let _ = dialect.request(&mut request, &NoMemory);
+                    let _ = dialect.encode_request(&mut request, &NoReasoningCache);
                 }
                 if let Ok((mut request, client)) =
                     responses::read_request(object.clone(), "m".into(), "groq", &CHAT, stamp())
                 {
-                    let _ = dialect.request(&mut request, &NoMemory);
+                    let _ = dialect.encode_request(&mut request, &NoReasoningCache);
                     let mut out = Vec::new();
-                    let mut stream = client.stream();
-                    for event in ai_gateway::dialect::hub::Answer::empty(
-                        ai_gateway::dialect::hub::Finish::Stop,
+                    let mut stream = client.stream_encoder();
+                    for event in ai_gateway::dialect::hub::Response::empty(
+                        ai_gateway::dialect::hub::FinishReason::Stop,
                     )
                     .into_events()
                     {
@@ -558,19 +560,19 @@ fn depth_is_no_way_to_a_panic() {
             ),
             format!(r#"{{"error":{{"message":"m","details":{nest}}}}}"#),
         ] {
-            for dialect in [&MessagesProvider as &dyn Egress, &CHAT] {
+            for dialect in [&MessagesProvider as &dyn ProviderDialect, &CHAT] {
                 for client in clients() {
-                    if let Ok(answer) = dialect.answer(body.as_bytes()) {
+                    if let Ok(answer) = dialect.decode_response(body.as_bytes()) {
                         let mut out = Vec::new();
-                        let mut stream = client.stream();
+                        let mut stream = client.stream_encoder();
                         for event in answer.clone().into_events() {
                             stream.push(event, &mut out);
                         }
-                        client.answer(answer);
+                        client.encode_response(answer);
                     }
                 }
                 told(&Error::Provider(Box::new(
-                    dialect.error(500, body.as_bytes()),
+                    dialect.decode_error(500, body.as_bytes()),
                 )));
             }
         }
@@ -584,7 +586,11 @@ fn counts_are_no_way_to_a_panic() {
         u64::MAX
     );
     for client in clients() {
-        let answer = MessagesProvider.answer(body.as_bytes()).unwrap();
-        assert!(client.answer(answer).contains(&u64::MAX.to_string()));
+        let answer = MessagesProvider.decode_response(body.as_bytes()).unwrap();
+        assert!(
+            client
+                .encode_response(answer)
+                .contains(&u64::MAX.to_string())
+        );
     }
 }

@@ -4,9 +4,9 @@ use crate::rig::{Gateway, config};
 use ai_gateway::codec::json::Object;
 use ai_gateway::codec::sse::{self, Framer};
 use ai_gateway::dialect::anthropic::MessagesProvider;
-use ai_gateway::dialect::hub::NoMemory;
+use ai_gateway::dialect::hub::NoReasoningCache;
 use ai_gateway::dialect::openai::{ChatClient, read_request};
-use ai_gateway::dialect::{Egress, Ingress, Stamp};
+use ai_gateway::dialect::{ClientDialect, ProviderDialect, Stamp};
 use ai_gateway::scripted::{self, Script, Scripted};
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -49,7 +49,9 @@ fn requests_are_translated_as_their_golden_files_say() {
         let object = Object::from_body(body.as_bytes()).unwrap();
         let model = case["out"]["model"].as_str().unwrap();
         let mut request = read_request(object, model.into()).unwrap();
-        let translated = MessagesProvider.request(&mut request, &NoMemory).unwrap();
+        let translated = MessagesProvider
+            .encode_request(&mut request, &NoReasoningCache)
+            .unwrap();
         let out: Value = serde_json::from_slice(&translated.body).unwrap();
         assert_eq!(out, case["out"], "{name}: {out:#}");
         assert_eq!(json!(translated.report.dropped), case["dropped"], "{name}");
@@ -64,7 +66,7 @@ fn numbers_and_key_order_of_arguments_survive() {
     let object = Object::from_body(body.as_bytes()).unwrap();
     let mut request = read_request(object, "claude-opus-5-5".into()).unwrap();
     let body = MessagesProvider
-        .request(&mut request, &NoMemory)
+        .encode_request(&mut request, &NoReasoningCache)
         .unwrap()
         .body;
     let text = String::from_utf8(body).unwrap();
@@ -92,7 +94,7 @@ fn a_longer_conversation_has_the_shorter_ones_bytes() {
         let mut request = read_request(object, "claude-opus-5-5".into()).unwrap();
         String::from_utf8(
             MessagesProvider
-                .request(&mut request, &NoMemory)
+                .encode_request(&mut request, &NoReasoningCache)
                 .unwrap()
                 .body,
         )
@@ -108,9 +110,9 @@ fn a_longer_conversation_has_the_shorter_ones_bytes() {
 fn answers_are_translated_as_their_golden_file_says() {
     let case = case("answer_tools");
     let answer = MessagesProvider
-        .answer(case["in"].to_string().as_bytes())
+        .decode_response(case["in"].to_string().as_bytes())
         .unwrap();
-    let out: Value = serde_json::from_str(&client().answer(answer)).unwrap();
+    let out: Value = serde_json::from_str(&client().encode_response(answer)).unwrap();
     assert_eq!(out, case["out"], "{out:#}");
 }
 
@@ -135,8 +137,8 @@ fn upstream(case: &Value) -> Vec<u8> {
 /// What a client is sent for the pieces of a provider's stream.
 fn translate(pieces: &[&[u8]]) -> Vec<u8> {
     let mut framer = Framer::new(1 << 20);
-    let mut from = MessagesProvider.stream("anthropic");
-    let mut to = client().stream();
+    let mut from = MessagesProvider.stream_decoder("anthropic");
+    let mut to = client().stream_encoder();
     let (mut steps, mut out) = (Vec::new(), Vec::new());
     for piece in pieces {
         let events = framer.push(Bytes::copy_from_slice(piece)).unwrap();
@@ -448,11 +450,13 @@ async fn every_anthropic_error_has_its_status() {
     assert_eq!(server.counts().requests, 1);
 }
 
-fn translated(body: &Value, model: &str) -> (Value, ai_gateway::dialect::Report) {
+fn translated(body: &Value, model: &str) -> (Value, ai_gateway::dialect::TranslationReport) {
     let body = body.to_string();
     let object = Object::from_body(body.as_bytes()).unwrap();
     let mut request = read_request(object, model.to_owned().into()).unwrap();
-    let out = MessagesProvider.request(&mut request, &NoMemory).unwrap();
+    let out = MessagesProvider
+        .encode_request(&mut request, &NoReasoningCache)
+        .unwrap();
     (serde_json::from_slice(&out.body).unwrap(), out.report)
 }
 

@@ -5,11 +5,11 @@ use std::fs;
 use std::path::Path;
 
 use ai_gateway::codec::json::Object;
-use ai_gateway::dialect::hub::NoMemory;
-use ai_gateway::dialect::openai::WantsBack;
-use ai_gateway::dialect::{Report, Stamp, openai, responses};
+use ai_gateway::dialect::hub::NoReasoningCache;
+use ai_gateway::dialect::openai::ReasoningReplay;
+use ai_gateway::dialect::{Stamp, TranslationReport, openai, responses};
 use ai_gateway::error::Error;
-use ai_gateway::providers::{PROVIDERS, Provider, Speaks};
+use ai_gateway::providers::{ChatApi, PROVIDERS, Provider};
 use serde_json::{Value, json};
 
 /// A model of each provider that shows what it does.
@@ -124,7 +124,7 @@ fn stamp() -> Stamp {
 }
 
 /// What was done to a request, and the body that came of it.
-type Done = Result<(Report, Vec<u8>), Error>;
+type Done = Result<(TranslationReport, Vec<u8>), Error>;
 
 /// What becomes of a chat request: the report and the body, or the refusal.
 fn chat(provider: &Provider, more: &Value) -> Done {
@@ -134,15 +134,15 @@ fn chat(provider: &Provider, more: &Value) -> Done {
     }
     let text = body.to_string();
     let mut object = Object::from_body(text.as_bytes())?;
-    match provider.speaks {
-        Speaks::Chat(chat) => {
-            let mut report = Report::default();
-            chat.edit(&mut object, model(provider), &NoMemory, &mut report)?;
+    match provider.chat_api {
+        ChatApi::Chat(chat) => {
+            let mut report = TranslationReport::default();
+            chat.edit(&mut object, model(provider), &NoReasoningCache, &mut report)?;
             Ok((report, serde_json::to_vec(&object).unwrap()))
         }
-        Speaks::Other { dialect, .. } => {
+        ChatApi::Other { dialect, .. } => {
             let mut request = openai::read_request(object, model(provider).into())?;
-            let done = dialect.request(&mut request, &NoMemory)?;
+            let done = dialect.encode_request(&mut request, &NoReasoningCache)?;
             Ok((done.report, done.body))
         }
     }
@@ -215,7 +215,7 @@ fn responses(provider: &Provider, body: &Value) -> Done {
         dialect,
         stamp(),
     )?;
-    let done = dialect.request(&mut request, &NoMemory)?;
+    let done = dialect.encode_request(&mut request, &NoReasoningCache)?;
     Ok((done.report, done.body))
 }
 
@@ -258,12 +258,12 @@ fn table() -> String {
     }
     let wants: Vec<_> = all
         .iter()
-        .map(|provider| match provider.speaks {
-            Speaks::Other { .. } => "thinking",
-            Speaks::Chat(chat) => match (chat.wants_back)(model(provider)) {
-                WantsBack::Nothing => "",
-                WantsBack::Reasoning => "text",
-                WantsBack::Signatures => "signatures",
+        .map(|provider| match provider.chat_api {
+            ChatApi::Other { .. } => "thinking",
+            ChatApi::Chat(chat) => match (chat.requires_reasoning_replay)(model(provider)) {
+                ReasoningReplay::Nothing => "",
+                ReasoningReplay::Reasoning => "text",
+                ReasoningReplay::Signatures => "signatures",
             },
         })
         .collect();

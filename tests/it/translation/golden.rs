@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use crate::rig::stream_contract;
 use ai_gateway::codec::json::Object;
 use ai_gateway::codec::sse;
-use ai_gateway::dialect::hub::NoMemory;
-use ai_gateway::dialect::openai::{ChatClient, ChatRelay, mend, read_request};
+use ai_gateway::dialect::hub::NoReasoningCache;
+use ai_gateway::dialect::openai::{ChatClient, ChatRelay, read_request, repair};
 use ai_gateway::dialect::responses::{self, ResponsesProvider};
-use ai_gateway::dialect::{Egress, Ingress, Relay, Report, Stamp};
-use ai_gateway::providers::{Provider, Speaks, by_name};
+use ai_gateway::dialect::{ClientDialect, ProviderDialect, Relay, Stamp, TranslationReport};
+use ai_gateway::providers::{ChatApi, Provider, by_name};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -97,8 +97,8 @@ fn read(out: &[u8]) -> Value {
         .collect()
 }
 
-fn translated(from: &dyn Egress, client: &dyn Ingress, events: &Value) -> Vec<u8> {
-    let (mut from, mut to) = (from.stream("groq"), client.stream());
+fn translated(from: &dyn ProviderDialect, client: &dyn ClientDialect, events: &Value) -> Vec<u8> {
+    let (mut from, mut to) = (from.stream_decoder("groq"), client.stream_encoder());
     let (mut steps, mut out) = (Vec::new(), Vec::new());
     for event in sse::events(&written(events)) {
         from.push(&event, &mut steps);
@@ -110,7 +110,7 @@ fn translated(from: &dyn Egress, client: &dyn Ingress, events: &Value) -> Vec<u8
     out
 }
 
-fn report(body: &[u8], report: &Report) -> Value {
+fn report(body: &[u8], report: &TranslationReport) -> Value {
     json!({
         "body": serde_json::from_slice::<Value>(body).unwrap(),
         "dropped": report.dropped,
@@ -128,7 +128,7 @@ fn responses_requests_become_chat_requests() {
         let to = provider.dialect();
         let (mut request, _) =
             responses::read_request(object, model.into(), provider.name, to, stamp()).unwrap();
-        let done = to.request(&mut request, &NoMemory).unwrap();
+        let done = to.encode_request(&mut request, &NoReasoningCache).unwrap();
         settle(&path, case, &report(&done.body, &done.report));
     }
 }
@@ -154,7 +154,9 @@ fn chat_requests_become_responses_requests() {
         let text = case["in"].to_string();
         let object = Object::from_body(text.as_bytes()).unwrap();
         let mut request = read_request(object, "gpt-5.6".into()).unwrap();
-        let done = ResponsesProvider.request(&mut request, &NoMemory).unwrap();
+        let done = ResponsesProvider
+            .encode_request(&mut request, &NoReasoningCache)
+            .unwrap();
         settle(&path, case, &report(&done.body, &done.report));
     }
 }
@@ -173,14 +175,14 @@ fn chat_requests_are_edited_for_their_provider() {
     for (path, case) in cases("relay", "request_") {
         let text = case["in"].to_string();
         let mut object = Object::from_body(text.as_bytes()).unwrap();
-        let Speaks::Chat(chat) = provider(&case).speaks else {
+        let ChatApi::Chat(chat) = provider(&case).chat_api else {
             panic!("{path:?} names no chat provider")
         };
-        let mut done = Report::default();
+        let mut done = TranslationReport::default();
         let model = case["in"]["model"].as_str().unwrap().to_owned();
-        chat.edit(&mut object, &model, &NoMemory, &mut done)
+        chat.edit(&mut object, &model, &NoReasoningCache, &mut done)
             .unwrap();
-        done.settle();
+        done.dedup();
         let body = serde_json::to_vec(&object).unwrap();
         settle(&path, case, &report(&body, &done));
     }
@@ -190,7 +192,7 @@ fn chat_requests_are_edited_for_their_provider() {
 fn streams_are_repaired_on_their_way() {
     for (path, case) in cases("relay", "stream_") {
         let provider = provider(&case);
-        let Speaks::Chat(chat) = provider.speaks else {
+        let ChatApi::Chat(chat) = provider.chat_api else {
             panic!("{path:?} names no chat provider")
         };
         let mut relay = ChatRelay::new(chat, provider.name, chat_client());
@@ -209,11 +211,11 @@ fn streams_are_repaired_on_their_way() {
 #[test]
 fn whole_answers_are_repaired_on_their_way() {
     for (path, case) in cases("relay", "answer_") {
-        let Speaks::Chat(chat) = provider(&case).speaks else {
+        let ChatApi::Chat(chat) = provider(&case).chat_api else {
             panic!("{path:?} names no chat provider")
         };
         let body = case["in"].to_string();
-        let mended = mend(body.as_bytes(), chat, &chat_client()).unwrap();
+        let mended = repair(body.as_bytes(), chat, &chat_client()).unwrap();
         let out = mended.body.unwrap_or_else(|| body.into_bytes());
         let out: Value = serde_json::from_slice(&out).unwrap();
         settle(&path, case, &out);

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::rig::{Answer, Gateway, config};
 use ai_gateway::codec::sse;
-use ai_gateway::scripted::{self, Request, Script, Scripted};
+use ai_gateway::scripted::{self, ReceivedRequest, Script, Scripted};
 use serde_json::{Value, json};
 
 // ---------------------------------------------------------------- answers
@@ -807,13 +807,13 @@ fn responses_request(given: &Given, model: &str, items: Option<&[Value]>) -> Val
 struct Rig {
     gateway: Gateway,
     next: Arc<Mutex<Option<Script>>>,
-    last: Arc<Mutex<Option<Request>>>,
+    last: Arc<Mutex<Option<ReceivedRequest>>>,
     _server: Scripted,
 }
 
 fn rig() -> Rig {
     let next: Arc<Mutex<Option<Script>>> = Arc::default();
-    let last: Arc<Mutex<Option<Request>>> = Arc::default();
+    let last: Arc<Mutex<Option<ReceivedRequest>>> = Arc::default();
     let (script, kept) = (Arc::clone(&next), Arc::clone(&last));
     let server = Scripted::start(move |request| {
         *kept.lock().unwrap() = Some(request.clone());
@@ -832,7 +832,12 @@ fn rig() -> Rig {
 
 impl Rig {
     /// Asks, and gives the answer and what the provider got.
-    async fn ask(&self, client: Dialect, key: &str, body: &Value) -> (Answer, Option<Request>) {
+    async fn ask(
+        &self,
+        client: Dialect,
+        key: &str,
+        body: &Value,
+    ) -> (Answer, Option<ReceivedRequest>) {
         let path = match client {
             Dialect::Responses => "/v1/responses",
             _ => "/v1/chat/completions",
@@ -868,7 +873,7 @@ const OTHERS_OF_RESPONSES: [&str; 7] = [
     "openai/gpt-5.6",
 ];
 
-fn dialect_of(request: &Request) -> Dialect {
+fn dialect_of(request: &ReceivedRequest) -> Dialect {
     match request.path.as_str() {
         path if path.ends_with("/messages") => Dialect::Messages,
         path if path.ends_with("/responses") => Dialect::Responses,

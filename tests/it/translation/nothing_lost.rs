@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
 use crate::rig::{Gateway, config};
-use ai_gateway::scripted::{self, Request, Scripted};
+use ai_gateway::scripted::{self, ReceivedRequest, Scripted};
 use serde_json::{Value, json};
 
 // ---------------------------------------------------------------- leaves
@@ -818,7 +818,7 @@ impl Compared {
 /// A gateway before providers of which the last request is kept.
 struct Rig {
     gateway: Gateway,
-    last: Arc<Mutex<Option<Request>>>,
+    last: Arc<Mutex<Option<ReceivedRequest>>>,
     _server: Scripted,
 }
 

@@ -3,7 +3,7 @@
 
 use crate::rig::stream_contract;
 use crate::rig::{Answer, Gateway, config};
-use ai_gateway::scripted::{Request, Script, Scripted};
+use ai_gateway::scripted::{ReceivedRequest, Script, Scripted};
 use serde_json::{Value, json};
 
 const THOUGHT: &str = "The user asks \u{201c}why?\u{201d} \u{1f914}\n";
@@ -23,7 +23,7 @@ fn sse(events: &[Value]) -> Script {
 }
 
 /// Messages: thinks, then calls twice; on the second turn it wants the thinking back.
-fn messages(request: &Request) -> Script {
+fn messages(request: &ReceivedRequest) -> Script {
     let body = request.json();
     let turns = body["messages"].as_array().unwrap();
     let thinking = json!([
@@ -116,7 +116,7 @@ struct Demand {
     holds: fn(&Value) -> bool,
 }
 
-fn chat(request: &Request, demand: &Demand) -> Script {
+fn chat(request: &ReceivedRequest, demand: &Demand) -> Script {
     let body = request.json();
     let history = body["messages"].as_array().unwrap();
     let said = history
@@ -189,7 +189,7 @@ fn signed() -> Demand {
 }
 
 /// Responses with functions: the reasoning item must come back before its calls.
-fn responses(request: &Request) -> Script {
+fn responses(request: &ReceivedRequest) -> Script {
     let body = request.json();
     if request.path.ends_with("/chat/completions") {
         return Script::json(
@@ -268,7 +268,7 @@ fn responses(request: &Request) -> Script {
     sse(&events).end()
 }
 
-fn provider(request: &Request) -> Script {
+fn provider(request: &ReceivedRequest) -> Script {
     match request.path.split('/').nth(1).unwrap() {
         "anthropic" => messages(request),
         "deepseek" => chat(request, &reasoning("call_00_4mZ5bQ8Xy2")),

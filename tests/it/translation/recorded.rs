@@ -8,12 +8,12 @@ use crate::rig::stream_contract;
 use ai_gateway::codec::json::Object;
 use ai_gateway::codec::sse::{self, Framer};
 use ai_gateway::dialect::anthropic::MessagesProvider;
-use ai_gateway::dialect::openai::{ChatClient, ChatProvider, ChatRelay, mend, read_error};
+use ai_gateway::dialect::openai::{ChatClient, ChatProvider, ChatRelay, read_error, repair};
 use ai_gateway::dialect::responses::{
     ResponsesClient, ResponsesProvider, ResponsesRelay, read_request,
 };
-use ai_gateway::dialect::{Egress, Ingress, Relay, Stamp};
-use ai_gateway::providers::{Speaks, by_name};
+use ai_gateway::dialect::{ClientDialect, ProviderDialect, Relay, Stamp};
+use ai_gateway::providers::{ChatApi, by_name};
 use bytes::Bytes;
 use jsonschema::Validator;
 use serde_json::{Value, json};
@@ -130,12 +130,12 @@ fn stream(events: &[Value], done: bool) -> Vec<u8> {
 }
 
 fn translate<'p>(
-    egress: &dyn Egress,
-    client: &dyn Ingress,
+    egress: &dyn ProviderDialect,
+    client: &dyn ClientDialect,
     pieces: impl IntoIterator<Item = &'p [u8]>,
 ) -> Vec<u8> {
     let mut framer = Framer::new(1 << 24);
-    let (mut from, mut to) = (egress.stream("groq"), client.stream());
+    let (mut from, mut to) = (egress.stream_decoder("groq"), client.stream_encoder());
     let (mut steps, mut out) = (Vec::new(), Vec::new());
     for piece in pieces {
         let events = framer.push(Bytes::copy_from_slice(piece)).unwrap();
@@ -162,8 +162,8 @@ fn events(bytes: &[u8]) -> Vec<Value> {
 
 /// Whole, byte by byte, with CRLF and in odd pieces: always the same.
 fn same_however_cut(
-    egress: &dyn Egress,
-    client: &dyn Ingress,
+    egress: &dyn ProviderDialect,
+    client: &dyn ClientDialect,
     bytes: &[u8],
     what: &str,
 ) -> Vec<u8> {
@@ -359,8 +359,8 @@ fn recorded_messages_become_valid_completions_and_responses() {
         if !recorded["content"].is_array() {
             continue;
         }
-        let answer = MessagesProvider.answer(&body).unwrap();
-        let out: Value = serde_json::from_str(&chat_client().answer(answer)).unwrap();
+        let answer = MessagesProvider.decode_response(&body).unwrap();
+        let out: Value = serde_json::from_str(&chat_client().encode_response(answer)).unwrap();
         assert_valid(&completion, &out, what);
         let text: String = recorded["content"]
             .as_array()
@@ -376,8 +376,8 @@ fn recorded_messages_become_valid_completions_and_responses() {
             text,
             "{what}"
         );
-        let answer = MessagesProvider.answer(&body).unwrap();
-        let out: Value = serde_json::from_str(&responses_client().answer(answer)).unwrap();
+        let answer = MessagesProvider.decode_response(&body).unwrap();
+        let out: Value = serde_json::from_str(&responses_client().encode_response(answer)).unwrap();
         assert_valid(&response, &out, what);
         compared += 1;
     }
@@ -540,7 +540,7 @@ fn recorded_chunks_are_relayed_with_the_same_content_and_keep_the_contract() {
         ("deepseek/chat", "deepseek"),
         ("openai/chat", "azure"),
     ] {
-        let Speaks::Chat(chat) = by_name(provider).unwrap().speaks else {
+        let ChatApi::Chat(chat) = by_name(provider).unwrap().chat_api else {
             unreachable!()
         };
         for path in files(&folder.join(name), ".chunks.txt") {
@@ -695,9 +695,9 @@ fn recorded_responses_become_valid_chunks_with_the_same_content() {
             assert_eq!(said.error, code, "{what} cut at {n}");
         }
         let answer = ResponsesProvider
-            .answer(last["response"].to_string().as_bytes())
+            .decode_response(last["response"].to_string().as_bytes())
             .unwrap();
-        let answer: Value = serde_json::from_str(&chat_client().answer(answer)).unwrap();
+        let answer: Value = serde_json::from_str(&chat_client().encode_response(answer)).unwrap();
         assert_valid(&whole, &answer, what);
         let message = &answer["choices"][0]["message"];
         assert_eq!(
@@ -722,7 +722,7 @@ fn recorded_whole_answers_are_mended_into_valid_ones() {
         ("deepseek/chat", "deepseek"),
         ("openai/chat", "openai"),
     ] {
-        let Speaks::Chat(chat) = by_name(provider).unwrap().speaks else {
+        let ChatApi::Chat(chat) = by_name(provider).unwrap().chat_api else {
             unreachable!()
         };
         for path in files(&folder.join(name), ".json") {
@@ -732,7 +732,7 @@ fn recorded_whole_answers_are_mended_into_valid_ones() {
             if theirs.get("choices").is_none() {
                 continue;
             }
-            let mended = mend(&body, chat, &chat_client()).unwrap();
+            let mended = repair(&body, chat, &chat_client()).unwrap();
             let ours = mended.body.map_or(theirs.clone(), |body| {
                 serde_json::from_slice::<Value>(&body).unwrap()
             });

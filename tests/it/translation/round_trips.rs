@@ -5,10 +5,10 @@ use crate::rig::stream_contract::{self, Said};
 use ai_gateway::codec::json::Object;
 use ai_gateway::codec::sse;
 use ai_gateway::dialect::anthropic::MessagesProvider;
-use ai_gateway::dialect::hub::NoMemory;
+use ai_gateway::dialect::hub::NoReasoningCache;
 use ai_gateway::dialect::openai::{ChatClient, read_request};
 use ai_gateway::dialect::responses::ResponsesProvider;
-use ai_gateway::dialect::{Egress, Ingress, Stamp};
+use ai_gateway::dialect::{ClientDialect, ProviderDialect, Stamp};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -113,11 +113,17 @@ impl Turn {
     }
 }
 
-fn translated(dialect: &dyn Egress, request: &Value, model: &str) -> Value {
+fn translated(dialect: &dyn ProviderDialect, request: &Value, model: &str) -> Value {
     let text = request.to_string();
     let object = Object::from_body(text.as_bytes()).unwrap();
     let mut request = read_request(object, model.to_owned().into()).unwrap();
-    serde_json::from_slice(&dialect.request(&mut request, &NoMemory).unwrap().body).unwrap()
+    serde_json::from_slice(
+        &dialect
+            .encode_request(&mut request, &NoReasoningCache)
+            .unwrap()
+            .body,
+    )
+    .unwrap()
 }
 
 /// A completion as the same things.
@@ -145,13 +151,13 @@ fn said(completion: &str) -> (Said, Value) {
 }
 
 /// Chunks of a stream of events of this dialect.
-fn streamed(dialect: &dyn Egress, events: &[Value]) -> Vec<u8> {
+fn streamed(dialect: &dyn ProviderDialect, events: &[Value]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for event in events {
         sse::write(&mut bytes, event["type"].as_str(), &event.to_string());
     }
     let client = client();
-    let (mut from, mut to) = (dialect.stream("x"), client.stream());
+    let (mut from, mut to) = (dialect.stream_decoder("x"), client.stream_encoder());
     let (mut steps, mut out) = (Vec::new(), Vec::new());
     for event in sse::events(&bytes) {
         from.push(&event, &mut steps);
@@ -288,8 +294,8 @@ proptest! {
         let reason = if turn.calls.is_empty() { "end_turn" } else { "tool_use" };
         let answer = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "c", "content": blocks,
             "stop_reason": reason, "usage": {"input_tokens": 1, "output_tokens": 3}});
-        let answer = MessagesProvider.answer(answer.to_string().as_bytes()).unwrap();
-        let (whole, message) = said(&client().answer(answer));
+        let answer = MessagesProvider.decode_response(answer.to_string().as_bytes()).unwrap();
+        let (whole, message) = said(&client().encode_response(answer));
         turn.check(&whole);
         if let Some((thought, signature)) = &turn.thinking {
             prop_assert_eq!(&whole.reasoning, thought);
@@ -319,8 +325,8 @@ proptest! {
             .collect();
         let answer = json!({"id": "resp_1", "object": "response", "created_at": 1, "model": "m", "status": "completed",
             "output": items, "usage": {"input_tokens": 1, "output_tokens": 3}});
-        let answer = ResponsesProvider.answer(answer.to_string().as_bytes()).unwrap();
-        turn.check(&said(&client().answer(answer)).0);
+        let answer = ResponsesProvider.decode_response(answer.to_string().as_bytes()).unwrap();
+        turn.check(&said(&client().encode_response(answer)).0);
         let events = as_responses(&turn, size, &order);
         turn.check(&stream_contract::chat(&streamed(&ResponsesProvider, &events)));
     }

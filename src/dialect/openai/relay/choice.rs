@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use super::chunk_view::CallView;
 use super::fix::{CallFix, ChoiceFix, FinishFix};
-use super::probe::ProbeCall;
-use crate::dialect::hub::Finish;
+use crate::dialect::hub::FinishReason;
 use crate::dialect::openai::calls::{Calls, Fragment};
-use crate::dialect::openai::egress::finish;
-use crate::dialect::openai::loose::Content;
+use crate::dialect::openai::encode_request::finish;
+use crate::dialect::openai::lenient::Content;
 use crate::dialect::openai::provider::ChatProvider;
 use crate::dialect::openai::tags::Tags;
 use crate::error::Error;
@@ -52,7 +52,7 @@ impl Choice {
         let called = !self.calls.is_empty();
         let (reason, native) = finish(Some(word), called);
         // A limit or a filter may cut a call before its name.
-        let cut = matches!(reason, Finish::Length | Finish::ContentFilter);
+        let cut = matches!(reason, FinishReason::Length | FinishReason::ContentFilter);
         if self.calls.has_nameless() && !cut {
             return Err(broken(NAMELESS));
         }
@@ -111,7 +111,7 @@ pub(super) fn content(
 /// # Errors
 /// Why it cannot be read, or the answer cannot go on.
 pub(super) fn call_fix(
-    call: &ProbeCall<'_>,
+    call: &CallView<'_>,
     choice: &mut Choice,
     provider: &ChatProvider,
     answer: Option<&str>,

@@ -5,35 +5,35 @@
 //! it kept; where it is not known the stream ends with an error.
 
 mod choice;
+mod chunk_view;
+mod conformance;
 mod fix;
-mod order;
-mod probe;
+mod repair;
 mod usage;
 #[cfg(test)]
 mod usual;
-mod whole;
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::egress::{OUT_OF_RESOURCES, finish, is_fault, out_of_resources};
-use super::hidden::{error_member, failure_event};
-use super::provider::{ChatProvider, WantsBack};
+use super::encode_request::{OUT_OF_RESOURCES, finish, is_fault, out_of_resources};
+use super::error_in_success::{error_member, failure_event};
+use super::provider::{ChatProvider, ReasoningReplay};
 use super::{ChatClient, MAX_NAME, read_error, read_usage};
 use crate::codec::json::{fields, raw};
 use crate::codec::sse::{self, Verdict};
-use crate::dialect::hub::{Keeping, Kept, Usage};
-use crate::dialect::plain::Plain;
+use crate::dialect::delta_template::DeltaTemplate;
+use crate::dialect::hub::{ReasoningCollector, ReasoningState, Usage};
 use crate::dialect::{Relay, place_of};
 use crate::error::Error;
 use choice::{Choice, NAMELESS, call_fix, content};
+use chunk_view::{ChoiceView, ChunkView};
 use fix::{ChoiceFix, FinishFix, Fixes, UsageFix};
-use probe::{Probe, ProbeChoice};
 
-pub use order::in_order;
-pub use whole::mend;
+pub use conformance::conformance;
+pub use repair::repair;
 
 /// The contract of a streamed completion: one identity, a role once, calls with dense indexes that
 /// are opened once, one finish for each choice, the tokens once and last, then `[DONE]`.
@@ -41,7 +41,7 @@ pub struct ChatRelay {
     provider: &'static ChatProvider,
     name: &'static str,
     client: ChatClient,
-    keeps: bool,
+    keeps_reasoning: bool,
     who: Option<Who>,
     /// What a first chunk without choices said beside.
     held: Vec<(String, Box<RawValue>)>,
@@ -50,13 +50,13 @@ pub struct ChatRelay {
     usage_told: bool,
     counted: Option<Usage>,
     /// The last event, where the next may be the same but for its text.
-    plain: Option<Plain>,
+    plain: Option<DeltaTemplate>,
     /// Where the text of an event in order stands in memory: its address and its length.
     text: Option<(usize, usize)>,
     done: bool,
     failed: Option<&'static str>,
     repaired: u64,
-    kept: Keeping,
+    kept: ReasoningCollector,
 }
 
 /// Most members that are kept for a later chunk.
@@ -76,12 +76,13 @@ impl ChatRelay {
     /// `name` is the provider's, for error texts.
     #[must_use]
     pub fn new(provider: &'static ChatProvider, name: &'static str, client: ChatClient) -> Self {
-        let keeps = (provider.wants_back)(&client.model) != WantsBack::Nothing;
+        let keeps_reasoning =
+            (provider.requires_reasoning_replay)(&client.model) != ReasoningReplay::Nothing;
         Self {
             provider,
             name,
             client,
-            keeps,
+            keeps_reasoning,
             who: None,
             held: Vec::new(),
             choices: Vec::new(),
@@ -93,7 +94,7 @@ impl ChatRelay {
             done: false,
             failed: None,
             repaired: 0,
-            kept: Keeping::default(),
+            kept: ReasoningCollector::default(),
         }
     }
 
@@ -113,7 +114,7 @@ impl ChatRelay {
                 }
             };
         }
-        let probe: Probe = match serde_json::from_str(data) {
+        let probe: ChunkView = match serde_json::from_str(data) {
             Ok(probe) => probe,
             Err(error) => {
                 let reason = format!("an event of its stream is no chunk ({})", place_of(&error));
@@ -129,7 +130,7 @@ impl ChatRelay {
         self.chunk(&probe, data)
     }
 
-    fn chunk(&mut self, probe: &Probe<'_>, data: &str) -> Verdict {
+    fn chunk(&mut self, probe: &ChunkView<'_>, data: &str) -> Verdict {
         let choices = probe.choices.as_deref().unwrap_or_default();
         let mut before = match self.tell_ends(choices) {
             Ok(before) => before,
@@ -147,7 +148,7 @@ impl ChatRelay {
     }
 
     /// Tells the ends that were held back of the choices of which a chunk with these says no more.
-    fn tell_ends(&mut self, choices: &[ProbeChoice<'_>]) -> Result<Vec<u8>, Error> {
+    fn tell_ends(&mut self, choices: &[ChoiceView<'_>]) -> Result<Vec<u8>, Error> {
         let goes_on = |index: u64| {
             choices.iter().any(|choice| {
                 let ends = choice
@@ -158,7 +159,7 @@ impl ChatRelay {
             })
         };
         let provider = self.name;
-        let broken = |reason: &str| Error::BadAnswer {
+        let broken = |reason: &str| Error::InvalidUpstreamResponse {
             provider,
             reason: reason.to_owned(),
         };
@@ -211,7 +212,7 @@ impl ChatRelay {
         out
     }
 
-    fn judge(&mut self, probe: &Probe<'_>, data: &str) -> Verdict {
+    fn judge(&mut self, probe: &ChunkView<'_>, data: &str) -> Verdict {
         let usage = probe.usage.filter(|usage| usage.get() != "null");
         self.count(usage);
         let choices = probe.choices.as_deref().unwrap_or_default();
@@ -271,7 +272,7 @@ impl ChatRelay {
     }
 
     /// The text of a chunk in order that says nothing else: one like it changes nothing here.
-    fn plain_text(&self, probe: &Probe<'_>) -> Option<(usize, usize)> {
+    fn plain_text(&self, probe: &ChunkView<'_>) -> Option<(usize, usize)> {
         let [choice] = probe.choices.as_deref()? else {
             return None;
         };
@@ -301,7 +302,7 @@ impl ChatRelay {
             && start + length <= event.len()
             && sse::blocks(event).count() == 1
         {
-            self.plain = Plain::learn(event, start..start + length);
+            self.plain = DeltaTemplate::learn(event, start..start + length);
         }
     }
 
@@ -323,7 +324,7 @@ impl ChatRelay {
     }
 
     /// Whether a choice has ended before this.
-    fn is_over(&self, choice: &ProbeChoice<'_>) -> bool {
+    fn is_over(&self, choice: &ChoiceView<'_>) -> bool {
         let index = choice.index.unwrap_or(0);
         self.choices
             .iter()
@@ -334,15 +335,15 @@ impl ChatRelay {
     /// come.
     fn late(
         &mut self,
-        choices: &[ProbeChoice<'_>],
+        choices: &[ChoiceView<'_>],
         usage: Option<&RawValue>,
         data: &str,
         mut fixes: Fixes,
     ) -> Verdict {
-        if choices.iter().any(ProbeChoice::says_something) || fix::delta_says_more(data) {
+        if choices.iter().any(ChoiceView::says_something) || fix::delta_says_more(data) {
             return self.broken("it goes on after its end".to_owned());
         }
-        let fault = |choice: &ProbeChoice<'_>| choice.finish_reason.get().is_some_and(is_fault);
+        let fault = |choice: &ChoiceView<'_>| choice.finish_reason.get().is_some_and(is_fault);
         if choices.iter().any(fault) {
             return self.broken("it ended with an error".to_owned());
         }
@@ -407,7 +408,7 @@ impl ChatRelay {
     }
 
     /// Sees whose answer it is; whether the chunk says otherwise, or does not say.
-    fn identify(&mut self, probe: &Probe<'_>) -> bool {
+    fn identify(&mut self, probe: &ChunkView<'_>) -> bool {
         let id = probe
             .id
             .get()
@@ -434,7 +435,7 @@ impl ChatRelay {
             return Ok(at);
         }
         if self.choices.len() >= MAX_CHOICES {
-            return Err(Error::BadAnswer {
+            return Err(Error::InvalidUpstreamResponse {
                 provider: self.name,
                 reason: "it has too many choices".to_owned(),
             });
@@ -447,14 +448,14 @@ impl ChatRelay {
     }
 
     /// Sees to a choice; `after` gets what is to be said behind the event.
-    fn choice(&mut self, probe: &ProbeChoice<'_>, after: &mut Vec<u8>) -> Result<ChoiceFix, Error> {
+    fn choice(&mut self, probe: &ChoiceView<'_>, after: &mut Vec<u8>) -> Result<ChoiceFix, Error> {
         let mut fix = ChoiceFix::default();
         let index = probe.index.unwrap_or(0);
         if probe.index.is_none() {
             fix.index = Some(index);
         }
         let at = self.place_of_choice(index)?;
-        let broken = |reason: &str| Error::BadAnswer {
+        let broken = |reason: &str| Error::InvalidUpstreamResponse {
             provider: self.name,
             reason: reason.to_owned(),
         };
@@ -494,14 +495,15 @@ impl ChatRelay {
                 if !thought.is_empty() || (own.is_empty() && !other.is_empty()) {
                     fix.reasoning = Some(format!("{text}{thought}"));
                 }
-                if self.keeps && index == 0 {
+                if self.keeps_reasoning && index == 0 {
                     self.kept.think(text);
                     self.kept.think(&thought);
                 }
                 for call in delta.tool_calls.iter().flatten() {
                     let fixed = call_fix(call, choice, self.provider, answer_id.as_deref())
                         .map_err(&broken)?;
-                    if let (true, Some(extra)) = (self.keeps && index == 0, call.extra_content)
+                    if let (true, Some(extra)) =
+                        (self.keeps_reasoning && index == 0, call.extra_content)
                         && let Some(id) = choice.calls.id_at(call.index)
                     {
                         self.kept.extra(id, extra);
@@ -582,7 +584,7 @@ impl ChatRelay {
             choice.finished = true;
             let called = !choice.calls.is_empty();
             if choice.calls.has_nameless() {
-                return Err(Error::BadAnswer {
+                return Err(Error::InvalidUpstreamResponse {
                     provider: self.name,
                     reason: NAMELESS.to_owned(),
                 });
@@ -613,7 +615,7 @@ impl ChatRelay {
 
     fn broken(&mut self, reason: String) -> Verdict {
         let provider = self.name;
-        self.fail(&Error::BadAnswer { provider, reason })
+        self.fail(&Error::InvalidUpstreamResponse { provider, reason })
     }
 
     fn fail(&mut self, error: &Error) -> Verdict {
@@ -698,9 +700,9 @@ impl Relay for ChatRelay {
         self.repaired
     }
 
-    fn kept(&mut self) -> Option<(Vec<String>, Kept)> {
+    fn kept(&mut self) -> Option<(Vec<String>, ReasoningState)> {
         let finished = self.done && self.failed.is_none();
-        if !self.keeps || !finished {
+        if !self.keeps_reasoning || !finished {
             return None;
         }
         let first = self.choices.iter().find(|choice| choice.index == 0)?;

@@ -2,9 +2,9 @@
 
 #![no_main]
 
-use ai_gateway::dialect::openai::{mend, whole_error};
+use ai_gateway::dialect::openai::{repair, whole_error};
 use ai_gateway::dialect::responses::ResponsesProvider;
-use ai_gateway::dialect::{Egress, models};
+use ai_gateway::dialect::{ProviderDialect, models};
 use ai_gateway::error::Error;
 use ai_gateway_fuzz::mutate::mutate;
 use ai_gateway_fuzz::{CHAT, MESSAGES, chat, chat_client, clients, dialect, told, valid, write};
@@ -15,26 +15,28 @@ fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
 });
 
 fuzz_target!(|body: &[u8]| {
-    let dialects: [&dyn Egress; 4] = [
+    let dialects: [&dyn ProviderDialect; 4] = [
         chat(CHAT[0]),
         chat(CHAT[1]),
         dialect(MESSAGES),
         &ResponsesProvider,
     ];
     for dialect in dialects {
-        if let Ok(answer) = dialect.answer(body) {
+        if let Ok(answer) = dialect.decode_response(body) {
             for (client, judge) in clients() {
-                valid(client.answer(answer.clone()).as_bytes());
+                valid(client.encode_response(answer.clone()).as_bytes());
                 let steps = answer.clone().into_events();
                 assert!(judge(&write(&*client, &steps)), "it is complete");
             }
         }
         for status in [200, 400, 429, 529] {
-            told(&Error::Provider(Box::new(dialect.error(status, body))));
+            told(&Error::Provider(Box::new(
+                dialect.decode_error(status, body),
+            )));
         }
     }
     for provider in CHAT {
-        if let Ok(mended) = mend(body, chat(provider), &chat_client(false))
+        if let Ok(mended) = repair(body, chat(provider), &chat_client(false))
             && let Some(body) = mended.body
         {
             valid(&body);

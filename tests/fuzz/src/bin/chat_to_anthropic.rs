@@ -3,7 +3,7 @@
 #![no_main]
 
 use ai_gateway::codec::json::Object;
-use ai_gateway::dialect::hub::NoMemory;
+use ai_gateway::dialect::hub::NoReasoningCache;
 use ai_gateway::dialect::openai::read_request;
 use ai_gateway_fuzz::mutate::mutate;
 use ai_gateway_fuzz::{MESSAGES, dialect, target, twice};
@@ -16,5 +16,5 @@ fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
 fuzz_target!(|body: &[u8]| twice(|| {
     let object = Object::from_body(body)?;
     let (_, model) = target(&object);
-    dialect(MESSAGES).request(&mut read_request(object, model)?, &NoMemory)
+    dialect(MESSAGES).encode_request(&mut read_request(object, model)?, &NoReasoningCache)
 }));

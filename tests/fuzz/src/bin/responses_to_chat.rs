@@ -3,8 +3,8 @@
 #![no_main]
 
 use ai_gateway::codec::json::Object;
-use ai_gateway::dialect::Ingress;
-use ai_gateway::dialect::hub::{Answer, Finish, NoMemory};
+use ai_gateway::dialect::ClientDialect;
+use ai_gateway::dialect::hub::{FinishReason, NoReasoningCache, Response};
 use ai_gateway::dialect::responses::{own_name, read_request};
 use ai_gateway_fuzz::mutate::mutate;
 use ai_gateway_fuzz::{MESSAGES, dialect, stamp, target, twice, valid};
@@ -22,9 +22,13 @@ fuzz_target!(|body: &[u8]| {
             let provider = forced.unwrap_or(provider);
             let to = dialect(provider);
             let (mut request, client) = read_request(object, model, provider, to, stamp())?;
-            valid(client.answer(Answer::empty(Finish::Length)).as_bytes());
+            valid(
+                client
+                    .encode_response(Response::empty(FinishReason::Length))
+                    .as_bytes(),
+            );
             let mut translated = to
-                .request(&mut request, &NoMemory)
+                .encode_request(&mut request, &NoReasoningCache)
                 .map_err(|error| error.renamed(own_name))?;
             translated.report.rename(own_name);
             Ok(translated)

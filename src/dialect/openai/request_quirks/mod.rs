@@ -1,0 +1,288 @@
+//! A Chat Completions request -> the same request as a provider is known to take it. Pure.
+//!
+//! Nothing is edited that no column of the provider speaks of, and everything that is lost or put
+//! otherwise is reported.
+
+mod content;
+mod ids;
+mod kimi;
+mod members;
+mod messages;
+mod schema;
+mod tools;
+
+use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hasher};
+
+use serde_json::value::RawValue;
+
+use super::provider::{ChatProvider, Effort, Forced, Nulls};
+use crate::codec::json::{self, Object, Raw, fields, put, raw};
+use crate::dialect::TranslationReport;
+use crate::dialect::hub::{ReasoningLookup, is_default};
+use crate::error::Error;
+
+pub(in crate::dialect) use ids::Ids;
+pub use kimi::kimi_schema;
+pub use schema::gemini_schema;
+pub use tools::without_empty_tools;
+
+/// An edit under way.
+struct Edit<'e> {
+    provider: &'e ChatProvider,
+    model: &'e str,
+    memory: &'e dyn ReasoningLookup,
+    report: &'e mut TranslationReport,
+    /// Whether anything was written anew.
+    edited: bool,
+    /// How many bytes the schemas of tools may still write more than once.
+    room: usize,
+    /// A schema as it came, and as it is sent where that is something else.
+    last_schema: Option<(Box<str>, Option<Box<RawValue>>)>,
+    /// Stands for the messages so far.
+    conversation_hash: DefaultHasher,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Edited {
+    /// Whether anything was written anew; where not, the body can go as it came.
+    pub anew: bool,
+    /// Stands for the conversation, where its answer wants something back.
+    pub conversation_hash: u64,
+}
+
+impl ChatProvider {
+    /// Edits a request for `model`. `memory` knows what clients did not keep of earlier answers.
+    ///
+    /// # Errors
+    /// Names the field that this provider cannot be given.
+    pub fn edit(
+        &self,
+        request: &mut Object<'_>,
+        model: &str,
+        memory: &dyn ReasoningLookup,
+        report: &mut TranslationReport,
+    ) -> Result<Edited, Error> {
+        let mut edit = Edit {
+            provider: self,
+            model,
+            memory,
+            report,
+            edited: false,
+            room: 0,
+            last_schema: None,
+            conversation_hash: DefaultHasher::new(),
+        };
+        edit.nulls(request);
+        edit.one_answer(request)?;
+        edit.rename(request);
+        edit.leave_out(request);
+        edit.effort(request)?;
+        edit.response_format(request)?;
+        edit.tool_choice(request);
+        edit.tools(request)?;
+        edit.messages(request)?;
+        Ok(Edited {
+            anew: edit.edited,
+            conversation_hash: edit.conversation_hash.finish(),
+        })
+    }
+}
+
+impl<'a> Edit<'_> {
+    fn one_answer(&mut self, request: &mut Object<'a>) -> Result<(), Error> {
+        if !self.provider.one_answer {
+            return Ok(());
+        }
+        let had = request.fields.iter().any(|field| field.name == "n");
+        match request.read::<u64>("", "n")? {
+            None | Some(1) => {}
+            Some(_) => {
+                return Err(Error::unsupported_value(
+                    "n",
+                    "this provider gives one answer.",
+                ));
+            }
+        }
+        self.edited |= had;
+        Ok(())
+    }
+
+    fn rename(&mut self, request: &mut Object<'a>) {
+        for (from, to) in (self.provider.renames)(self.model) {
+            let Some(at) = request.fields.iter().position(|field| field.name == *from) else {
+                continue;
+            };
+            self.edited = true;
+            let is_null = |field: &json::Field<'_>| field.value.get() == "null";
+            let field = request.fields.remove(at);
+            let other = request.fields.iter().position(|field| field.name == *to);
+            if is_null(&field) {
+                continue;
+            }
+            match other {
+                // Said twice, the newer name of the limit counts; else the provider's own.
+                Some(other) => {
+                    let Some(own) = request.fields.get_mut(other) else {
+                        continue;
+                    };
+                    let wins = *from == "max_completion_tokens" || is_null(own);
+                    if wins {
+                        self.report.changed.push((*from).to_owned());
+                    }
+                    if !is_null(own) && own.value.get() != field.value.get() {
+                        let lost = if wins { to } else { from };
+                        self.report.dropped.push((*lost).to_owned());
+                    }
+                    if wins {
+                        own.value = field.value;
+                    }
+                    continue;
+                }
+                None => request.fields.insert(
+                    at,
+                    json::Field {
+                        name: Cow::Borrowed(to),
+                        value: field.value,
+                    },
+                ),
+            }
+            self.report.changed.push((*from).to_owned());
+        }
+    }
+
+    fn leave_out(&mut self, request: &mut Object<'a>) {
+        // The tokens come all the same: of these nothing is lost that would have to be reported.
+        if self.provider.counts_always
+            && let Some(options) = request.take("stream_options")
+        {
+            self.edited = true;
+            if let Ok(mut options) = json::object(&options, &"stream_options") {
+                options.take("include_usage");
+                self.report.left_out(&options, "stream_options");
+            }
+        }
+        for name in (self.provider.refuses)(self.model) {
+            let Some(at) = request.fields.iter().position(|field| field.name == *name) else {
+                continue;
+            };
+            let field = request.fields.remove(at);
+            self.edited = true;
+            if !is_default(name, &field.value) {
+                self.report.dropped.push((*name).to_owned());
+            }
+        }
+    }
+
+    fn effort(&mut self, request: &mut Object<'a>) -> Result<(), Error> {
+        const NAME: &str = "reasoning_effort";
+        let Some(value) = request.get(NAME) else {
+            return Ok(());
+        };
+        if !value.get().starts_with('"') {
+            return Ok(());
+        }
+        let word = json::text(value, &NAME)?.into_owned();
+        if self.provider.thinking_switch && word == "none" {
+            request.take(NAME);
+            request.take("thinking");
+            let off = fields!({"type": "disabled"});
+            request.push("thinking", Cow::Owned(raw(&off)));
+            self.change(NAME);
+            return Ok(());
+        }
+        match (self.provider.effort)(self.model, &word) {
+            Effort::Keep => {}
+            Effort::Say(other) => {
+                put(request, NAME, raw(other));
+                self.change(NAME);
+            }
+            Effort::Leave => {
+                request.take(NAME);
+                self.edited = true;
+                self.report.dropped.push(NAME.to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a schema cannot be given, a JSON object is asked for and the schema written out.
+    fn response_format(&mut self, request: &mut Object<'a>) -> Result<(), Error> {
+        const NAME: &str = "response_format";
+        let Some(format) = request.get(NAME) else {
+            return Ok(());
+        };
+        if self.provider.json_schema || !format.get().contains("\"json_schema\"") {
+            return Ok(());
+        }
+        let mut format = json::object(format, &NAME)?;
+        let Some(wrapper) = format.take("json_schema") else {
+            return Ok(());
+        };
+        let mut wrapper = json::object(&wrapper, &"response_format.json_schema")?;
+        let text = match wrapper.take("schema") {
+            Some(schema) => format!(
+                "Reply with a single JSON object and nothing else. It must follow this JSON Schema: {}",
+                schema.get()
+            ),
+            None => "Reply with a single JSON object and nothing else.".to_owned(),
+        };
+        put(request, NAME, raw(&fields!({"type": "json_object"})));
+        self.change(NAME);
+        let Some(messages) = request.get("messages") else {
+            return Ok(());
+        };
+        let mut list = json::array(messages, &"messages")?;
+        let leading = |message: &&Raw<'_>| {
+            json::object(message, &"messages").is_ok_and(|message| {
+                message
+                    .get("role")
+                    .is_some_and(|role| matches!(role.get(), "\"system\"" | "\"developer\""))
+            })
+        };
+        // Behind the instructions, so that what comes before stays the same from turn to turn.
+        let at = list.iter().take_while(leading).count();
+        let message = fields!({"role": "system", "content": text});
+        list.insert(at, Cow::Owned(raw(&message)));
+        put(request, "messages", raw(&list));
+        Ok(())
+    }
+
+    fn tool_choice(&mut self, request: &mut Object<'a>) {
+        const NAME: &str = "tool_choice";
+        let Some(choice) = request.get(NAME) else {
+            return;
+        };
+        let required = choice.get() == "\"required\"";
+        let named = choice.get().starts_with('{');
+        let word = match (self.provider.forced_choice)(self.model) {
+            Forced::Word(word) if required => word,
+            Forced::Refused if required || named => "auto",
+            Forced::RefusedThinking if (required || named) && !thinking_is_off(request) => "auto",
+            _ => return,
+        };
+        put(request, NAME, raw(word));
+        self.change(NAME);
+    }
+
+    fn nulls(&mut self, request: &mut Object<'a>) {
+        if self.provider.nulls == Nulls::Refused {
+            let count = request.fields.len();
+            request.fields.retain(|field| field.value.get() != "null");
+            self.edited |= request.fields.len() != count;
+        }
+    }
+
+    fn change(&mut self, name: &str) {
+        self.edited = true;
+        self.report.changed.push(name.to_owned());
+    }
+}
+
+/// Whether a request says that the model shall not think.
+fn thinking_is_off(request: &Object<'_>) -> bool {
+    request
+        .get("thinking")
+        .is_some_and(|thinking| thinking.get().contains("\"disabled\""))
+}

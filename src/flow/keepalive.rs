@@ -1,0 +1,200 @@
+//! The first-event gate, and what keeps a stream from looking dead.
+//!
+//! The status of a stream is decided by its first event, so that an error which comes first is one
+//! of HTTP. But nothing between may wait for it for ever: after one keepalive interval the status
+//! is 200, comments follow, and what goes wrong from then on is an event of the stream.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use tokio::time::{Instant, timeout};
+
+use super::inbound::InboundRequest;
+use super::prepared::{PreparedCall, ResponseMode};
+use super::{AppState, CallError, GatewayBody, GatewayResponse};
+use crate::error::Error;
+use crate::idle_timer::IdleTimer;
+use crate::shutdown::{Shutdown, Stage};
+use crate::telemetry::{Metrics, RequestRecord};
+
+/// A comment, which clients pass over: WHATWG HTML, section 9.2.6.
+const KEEPALIVE: &[u8] = b": keepalive\n\n";
+
+type BoxedCall = Pin<Box<dyn Future<Output = Result<GatewayResponse, CallError>>>>;
+
+type BoxedEvents = Pin<Box<dyn Stream<Item = Bytes>>>;
+
+/// Carries out a plan: gives a whole answer when it is there, a stream when its first event is
+/// there or after one keepalive interval.
+///
+/// # Errors
+/// Why there is no answer.
+pub(super) async fn with_keepalive(
+    plan: PreparedCall,
+    state: Rc<AppState>,
+    inbound: InboundRequest,
+) -> Result<GatewayResponse, CallError> {
+    inbound
+        .record
+        .target(&plan.model, plan.provider, plan.stream);
+    let keepalive = state.config.keepalive;
+    if !plan.stream {
+        // On the heap: it is large, and what holds it is moved.
+        return Box::pin(plan.execute(&state, &inbound)).await;
+    }
+    let provider = plan.provider;
+    let told = plan.translation_headers();
+    let failing = LateFailure {
+        provider: provider.name,
+        answer: plan.answer.clone(),
+        metrics: Arc::clone(&state.metrics),
+        record: Rc::clone(&inbound.record),
+        shutdown: state.shutdown.clone(),
+    };
+    let mut call: BoxedCall = Box::pin(async move { plan.execute(&state, &inbound).await });
+    let patience = if keepalive.is_zero() {
+        Duration::MAX
+    } else {
+        keepalive
+    };
+    match timeout(patience, call.as_mut()).await {
+        Ok(answered) => {
+            let mut reply = answered?;
+            if let GatewayBody::Events(events) = reply.content {
+                let alive =
+                    KeepAliveStream::new(EventSource::Events(events), keepalive, Instant::now());
+                reply.content = GatewayBody::Events(Box::pin(alive));
+            }
+            Ok(reply)
+        }
+        Err(_) => {
+            let from = EventSource::Call(call, Box::new(failing));
+            // The first comment is due with the status.
+            let alive = KeepAliveStream::new(from, keepalive, Instant::now() - keepalive);
+            Ok(GatewayResponse {
+                provider,
+                attempts: 1,
+                headers: told,
+                content: GatewayBody::Events(Box::pin(alive)),
+            })
+        }
+    }
+}
+
+/// How a stream fails whose answer never came.
+struct LateFailure {
+    provider: &'static str,
+    answer: ResponseMode,
+    metrics: Arc<Metrics>,
+    record: Rc<RequestRecord>,
+    shutdown: Shutdown,
+}
+
+impl LateFailure {
+    fn event(&self, error: &Error) -> Bytes {
+        self.record.failed(error.class());
+        self.metrics.broken(self.provider, error.class());
+        log::warn!(
+            "{}: a stream failed before its first event: {error}",
+            self.provider
+        );
+        Bytes::from(self.answer.failure(self.provider, error))
+    }
+}
+
+/// Where the events come from.
+enum EventSource {
+    /// A call whose answer is not there yet.
+    Call(BoxedCall, Box<LateFailure>),
+    /// Its events.
+    Events(BoxedEvents),
+    /// Nothing more comes.
+    Over,
+}
+
+/// A stream in which a comment follows each interval of silence. Its items end where events end,
+/// so that a comment never falls into one.
+struct KeepAliveStream {
+    from: EventSource,
+    /// Zero: no comments.
+    interval: Duration,
+    /// When something was last sent.
+    last: Instant,
+    idle_timer: IdleTimer,
+}
+
+impl KeepAliveStream {
+    fn new(from: EventSource, interval: Duration, last: Instant) -> Self {
+        Self {
+            from,
+            interval,
+            last,
+            idle_timer: IdleTimer::default(),
+        }
+    }
+
+    /// Something to send, or the end.
+    fn next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            match &mut self.from {
+                EventSource::Over => return Poll::Ready(None),
+                EventSource::Events(events) => return events.as_mut().poll_next(cx),
+                EventSource::Call(call, failing) => {
+                    let error = match call.as_mut().poll(cx) {
+                        Poll::Ready(Ok(GatewayResponse {
+                            content: GatewayBody::Events(events),
+                            ..
+                        })) => {
+                            self.from = EventSource::Events(events);
+                            continue;
+                        }
+                        Poll::Ready(Ok(GatewayResponse {
+                            content: GatewayBody::Json(_),
+                            ..
+                        })) => Error::InvalidUpstreamResponse {
+                            provider: failing.provider,
+                            reason: "it is one object, where a stream was asked for".to_owned(),
+                        },
+                        Poll::Ready(Err(refused)) => refused.error,
+                        Poll::Pending if failing.shutdown.is_at(Stage::Ending) => {
+                            Error::ShuttingDown
+                        }
+                        Poll::Pending => return Poll::Pending,
+                    };
+                    let event = failing.event(&error);
+                    self.from = EventSource::Over;
+                    return Poll::Ready(Some(event));
+                }
+            }
+        }
+    }
+
+    fn is_silent(&mut self, cx: &mut Context<'_>) -> bool {
+        !self.interval.is_zero() && self.idle_timer.is_due(self.last + self.interval, cx)
+    }
+}
+
+impl Stream for KeepAliveStream {
+    type Item = Bytes;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let this = self.get_mut();
+        match this.next(cx) {
+            Poll::Ready(Some(bytes)) => {
+                this.last = Instant::now();
+                Poll::Ready(Some(bytes))
+            }
+            Poll::Pending if this.is_silent(cx) => {
+                this.last = Instant::now();
+                Poll::Ready(Some(Bytes::from_static(KEEPALIVE)))
+            }
+            other => other,
+        }
+    }
+}

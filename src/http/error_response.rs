@@ -1,0 +1,115 @@
+//! Errors on the wire: the one place where they become an answer.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, ResponseError};
+
+use super::response;
+use crate::dialect::openai::envelope;
+use crate::error::Error;
+use crate::flow::CallError;
+use crate::telemetry::RequestRecord;
+
+/// An error on its way to the client.
+#[derive(Debug, derive_more::Display)]
+#[display("{}", _0.error)]
+pub struct ErrorResponse(CallError);
+
+impl ErrorResponse {
+    /// The reason, for counting.
+    pub(super) fn class(&self) -> &'static str {
+        self.0.error.class()
+    }
+
+    /// Says in the log what the gateway or a provider is at fault for, and in which request.
+    pub(super) fn log(&self, record: &RequestRecord) {
+        let (error, status) = (&self.0.error, self.status_code());
+        if !status.is_server_error() {
+            return;
+        }
+        // That a circuit is open was said when it opened.
+        let level = match error {
+            Error::CircuitOpen { .. } => log::Level::Debug,
+            _ => log::Level::Warn,
+        };
+        let code = error.code().unwrap_or("-");
+        let label = record.label();
+        log::log!(level, "{} {code}: {error} ({label})", status.as_u16());
+    }
+}
+
+impl<E: Into<CallError>> From<E> for ErrorResponse {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl ResponseError for ErrorResponse {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.error.status()).unwrap_or(StatusCode::BAD_GATEWAY)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let CallError {
+            error,
+            provider,
+            attempts,
+            headers,
+        } = &self.0;
+        let status = self.status_code();
+        let mut builder = response::json(status);
+        response::headers(&mut builder, headers);
+        if let Some(provider) = provider {
+            response::ours(&mut builder, provider.name, *attempts);
+        }
+        match error {
+            Error::MissingApiKey
+            | Error::KeyElsewhere { .. }
+            | Error::WrongKey
+            | Error::ProviderKeySent { .. } => {
+                builder.insert_header(("www-authenticate", "Bearer"));
+            }
+            Error::MethodNotAllowed { allow, .. } => {
+                builder.insert_header(("allow", *allow));
+            }
+            Error::Overloaded { retry_after, .. } | Error::CircuitOpen { retry_after, .. } => {
+                let seconds = retry_after.as_secs_f64().ceil().max(1.0);
+                builder.insert_header(("retry-after", seconds.to_string()));
+            }
+            Error::TooManyOpenFiles => {
+                builder.insert_header(("retry-after", "1"));
+            }
+            // Another replica, or the next one here, takes it; what is left of a body is not read.
+            Error::ShuttingDown | Error::BodyMemoryExhausted => {
+                builder.insert_header(("retry-after", "1"));
+                builder.force_close();
+            }
+            // What is left of the body is not read.
+            Error::TooLarge { .. }
+            | Error::IncompleteBody
+            | Error::HeaderTimeout
+            | Error::Malformed { .. } => {
+                builder.force_close();
+            }
+            Error::InvalidJson { .. }
+            | Error::InvalidType { .. }
+            | Error::Missing { .. }
+            | Error::InvalidValue { .. }
+            | Error::UnsupportedParameter { .. }
+            | Error::UnsupportedValue { .. }
+            | Error::ForeignKey { .. }
+            | Error::ProviderKeyMissing { .. }
+            | Error::ProviderNotConfigured { .. }
+            | Error::UnknownPath { .. }
+            | Error::UnsupportedMediaType
+            | Error::BodyTooComplex { .. }
+            | Error::UnsupportedEncoding
+            | Error::Unreachable { .. }
+            | Error::InvalidUpstreamResponse { .. }
+            | Error::Truncated
+            | Error::TimedOut { .. }
+            | Error::CredentialRejected { .. }
+            | Error::Provider(_) => {}
+        }
+        builder.body(envelope(error))
+    }
+}

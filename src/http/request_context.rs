@@ -1,0 +1,229 @@
+//! Opens the record of a request when its head is there, and closes it with the last byte of its
+//! answer.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use actix_http::ConnectionType;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode, Version};
+use actix_web::{HttpMessage, HttpRequest};
+use bytes::Bytes;
+
+use super::caller::state;
+use super::connection::{Connection, RequestInProgress};
+use super::error_response::ErrorResponse;
+use super::request_head::{self, HeadFacts};
+use super::response::no_sniff;
+use super::routes::{self, Route};
+use crate::access::{self, AccessLevel, AuthOutcome};
+use crate::error::Error;
+use crate::shutdown::Stage;
+use crate::telemetry::{RequestArrival, RequestRecord};
+
+/// What is held for a request from its head to the end of its answer.
+pub struct RequestContext {
+    /// Its record.
+    pub record: Rc<RequestRecord>,
+    /// Its place on its connection.
+    pub under_way: RequestInProgress,
+    /// What serves it.
+    route: Option<&'static Route>,
+    /// What its head says of it.
+    pub told: HeadFacts,
+    /// As what it was let in, or why it was not.
+    pub entry: Result<AuthOutcome, Error>,
+}
+
+/// The record of this request.
+pub(super) fn of(request: &HttpRequest) -> Rc<RequestContext> {
+    request
+        .extensions()
+        .get::<Rc<RequestContext>>()
+        .cloned()
+        .expect("every request is opened before its handler is called")
+}
+
+/// The head of a request is there.
+pub(super) fn open(request: &ServiceRequest) -> Rc<RequestContext> {
+    let http = request.request();
+    let state = state(http);
+    let route = routes::find(request.match_info().as_str(), state.config.serve_docs);
+    let audience = route.map_or(AccessLevel::Everyone, |route| route.audience);
+    let (head, told) = request_head::read(http.headers());
+    let arrival = RequestArrival {
+        method: method(http.method()),
+        path: http.path(),
+        endpoint: route.map_or("", |route| route.path),
+        id: head.id,
+        traceparent: head.traceparent,
+        is_probe: route.is_some_and(|route| route.is_probe),
+    };
+    let last = http.head().connection_type() == ConnectionType::Close;
+    let open = Rc::new(RequestContext {
+        record: RequestRecord::open(&state.metrics, &arrival),
+        under_way: connection(http).begin(told.length, last),
+        entry: access::enter(&state.config, audience, head.bearer).map_err(|error| {
+            match (error, head.key_elsewhere) {
+                (Error::MissingApiKey, Some(place)) => Error::KeyElsewhere { place },
+                (error, _) => error,
+            }
+        }),
+        route,
+        told,
+    });
+    request.extensions_mut().insert(Rc::clone(&open));
+    open
+}
+
+/// Why a request does not come to its handler: nobody does whom the table of paths does not let
+/// in, whatever the handler asks for.
+pub(super) fn refused(request: &ServiceRequest, open: &RequestContext) -> Option<ErrorResponse> {
+    if let Some(reason) = open.told.malformed {
+        return Some(ErrorResponse::from(Error::Malformed { reason }));
+    }
+    let route = open.route?;
+    // What the path does not take at all is said to everyone.
+    if !route.takes(request.method().as_str()) {
+        return Some(ErrorResponse::from(Error::MethodNotAllowed {
+            method: request.method().to_string(),
+            path: request.path().to_owned(),
+            allow: route.allow,
+        }));
+    }
+    let error = open.entry.as_ref().err()?;
+    Some(ErrorResponse::from(error.clone()))
+}
+
+fn connection(request: &HttpRequest) -> Rc<Connection> {
+    let connection = request.conn_data::<Rc<Connection>>();
+    connection.cloned().unwrap_or_default()
+}
+
+/// Whether the client had said that the request before this was its last. Nothing may come of it.
+pub(super) fn is_too_late(request: &ServiceRequest) -> bool {
+    connection(request.request()).is_overrun()
+}
+
+/// The error of a request that is still under way when the time for that is over.
+pub(super) fn ended(open: &RequestContext) -> actix_web::Error {
+    let failure = ErrorResponse::from(Error::ShuttingDown);
+    open.record.answered(Error::ShuttingDown.status());
+    open.record.failed(failure.class());
+    open.record.complete();
+    failure.into()
+}
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The head of the answer is there.
+pub(super) fn close(
+    answer: ServiceResponse<BoxBody>,
+    open: Rc<RequestContext>,
+) -> ServiceResponse<BoxBody> {
+    let mut answer = answer;
+    let record = &open.record;
+    record.answered(answer.status().as_u16());
+    if let Some(failure) = answer
+        .response()
+        .error()
+        .and_then(|error| error.as_error::<ErrorResponse>())
+    {
+        record.failed(failure.class());
+        failure.log(record);
+    }
+    if let Ok(id) = HeaderValue::from_maybe_shared(record.id_bytes().clone()) {
+        answer.headers_mut().insert(REQUEST_ID.clone(), id);
+    }
+    let (name, value) = no_sniff();
+    if !answer.headers().contains_key(&name) {
+        answer.headers_mut().insert(name, value);
+    }
+    if state(answer.request()).shutdown.is_at(Stage::Stopping) {
+        let head = answer.response_mut().head_mut();
+        head.set_connection_type(ConnectionType::Close);
+    }
+    if answer.request().version() < Version::HTTP_11 {
+        // RFC 9112, section 6.1: such a client knows no chunks, so the end of the connection ends the body.
+        let sized = matches!(
+            answer.response().body().size(),
+            BodySize::Sized(_) | BodySize::None
+        );
+        let head = answer.response_mut().head_mut();
+        if !sized {
+            head.no_chunking(true);
+            head.set_connection_type(ConnectionType::Close);
+        }
+    }
+    if answer.response().head().connection_type() == ConnectionType::Close {
+        open.under_way.is_last();
+    }
+    let bodyless = answer.request().method() == Method::HEAD
+        || answer.status() == StatusCode::NO_CONTENT
+        || matches!(
+            answer.response().body().size(),
+            BodySize::None | BodySize::Sized(0)
+        );
+    if bodyless {
+        record.complete();
+    }
+    answer.map_body(|_, body| BoxBody::new(RecordedBody { body, open }))
+}
+
+fn method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::HEAD => "HEAD",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        Method::PATCH => "PATCH",
+        // Anyone may send any word.
+        _ => "other",
+    }
+}
+
+/// A body that tells how it is taken.
+struct RecordedBody {
+    body: BoxBody,
+    open: Rc<RequestContext>,
+}
+
+impl MessageBody for RecordedBody {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let this = self.get_mut();
+        let polled = this.body.as_pin_mut().poll_next(cx);
+        match &polled {
+            Poll::Ready(None) => this.open.record.complete(),
+            Poll::Ready(Some(Ok(bytes))) => this.open.record.sent(bytes.len()),
+            _ => {}
+        }
+        polled
+    }
+
+    /// Taken as a whole, it would be gone before a byte of it is written.
+    fn try_into_bytes(self) -> Result<Bytes, Self> {
+        Err(self)
+    }
+}
+
+impl Drop for RecordedBody {
+    fn drop(&mut self) {
+        if self.open.under_way.has_stalled() {
+            self.open.record.stalled();
+        }
+    }
+}

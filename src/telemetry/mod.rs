@@ -1,0 +1,587 @@
+//! What the gateway did: counters and their text for Prometheus, the record of each request, and
+//! the spans that are made of it.
+
+mod access_log;
+mod id;
+mod params;
+mod record;
+mod spans;
+
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+use tokio::sync::mpsc;
+
+pub use id::seed;
+pub use record::{CLIENT_CLOSED_REASON, CLIENT_CLOSED_REQUEST, RequestArrival, RequestRecord};
+pub use spans::{Span, export};
+
+use crate::config::{AccessLog, Config, LogFormat};
+use crate::dialect::TranslationReport;
+use crate::dialect::hub::Usage;
+use access_log::{FieldValue, LogLine};
+use params::param;
+use spans::Trace;
+
+/// Under which the log knows the lines of requests.
+pub const ACCESS: &str = "access";
+
+/// How often it is said at most that clients speak something else than HTTP/1.1.
+const SELDOM: Duration = Duration::from_secs(60);
+
+/// Spans that may wait to be sent; more are let go and counted.
+const MAX_SPANS: usize = 4096;
+
+/// Counts what the gateway did. Shared by all threads; each counter is an atomic of its own.
+pub struct Metrics {
+    registry: Registry,
+    /// How the providers are doing is not for everyone.
+    doing_registry: Registry,
+    /// Requests of clients under way.
+    in_flight: Gauge,
+    requests: Family<RequestLabels, Counter>,
+    durations: Family<RouteLabels, Histogram, Buckets>,
+    firsts: Family<RouteLabels, Histogram, Buckets>,
+    errors: Family<ErrorLabels, Counter>,
+    attempts: Family<AttemptLabels, Counter>,
+    retries_denied: Family<ProviderLabels, Counter>,
+    tokens: Family<TokenLabels, Counter>,
+    doing: LatestLoads,
+    spans_lost: Counter,
+    /// When it was last said that a client spoke something else.
+    told: Mutex<Option<Instant>>,
+    access_log: AccessLog,
+    format: LogFormat,
+    ratio: f64,
+    spans: Option<mpsc::Sender<Span>>,
+    params: Family<ParamLabels, Counter>,
+    repairs: Family<ProviderLabels, Counter>,
+    broken: Family<StreamErrorLabels, Counter>,
+    retried: Family<RecoveryLabels, Counter>,
+}
+
+/// How the providers are doing, as last asked.
+#[derive(Default)]
+struct LatestLoads {
+    in_flight: Family<ProviderLabels, Gauge>,
+    waiting: Family<ProviderLabels, Gauge>,
+    circuit: Family<ProviderLabels, Gauge>,
+}
+
+/// How one provider is doing.
+#[derive(Debug, Clone, Copy)]
+pub struct ProviderLoad {
+    /// Its name.
+    pub provider: &'static str,
+    /// Calls under way.
+    pub in_flight: usize,
+    /// Calls that wait for a slot.
+    pub waiting: usize,
+    /// 0: its circuit is closed; 1: one call is under way to see whether it is back; 2: open.
+    pub circuit: u8,
+}
+
+/// Upper bounds of the histograms, in seconds: from an answer out of a cache to one that a model
+/// thought about for minutes.
+const BOUNDS: [f64; 14] = [
+    0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
+];
+
+#[derive(Clone)]
+struct Buckets;
+
+impl MetricConstructor<Histogram> for Buckets {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new(BOUNDS)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, EncodeLabelSet)]
+struct RequestLabels {
+    endpoint: &'static str,
+    provider: &'static str,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, EncodeLabelSet)]
+struct RouteLabels {
+    endpoint: &'static str,
+    provider: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, EncodeLabelSet)]
+struct ErrorLabels {
+    provider: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, EncodeLabelSet)]
+struct AttemptLabels {
+    provider: &'static str,
+    /// `ok`, or why it failed.
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, EncodeLabelSet)]
+struct TokenLabels {
+    provider: &'static str,
+    /// `prompt`, `cached` (a part of it), `completion` or `reasoning` (a part of that).
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ParamLabels {
+    provider: &'static str,
+    /// `dropped` or `changed`.
+    effect: &'static str,
+    param: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProviderLabels {
+    provider: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StreamErrorLabels {
+    provider: &'static str,
+    code: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RecoveryLabels {
+    provider: &'static str,
+    reason: &'static str,
+}
+
+/// Labels that are looked up for each request are told apart by a few bytes of them: to hash the whole
+/// texts costs more than all the rest of counting.
+macro_rules! few_bytes {
+    ($($labels:ident: $($text:ident),+;)+) => {
+        $(impl Hash for $labels {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                state.write_u64(0 $(* 31 + few(self.$text))+);
+            }
+        })+
+    };
+}
+
+few_bytes! {
+    RouteLabels: endpoint, provider;
+    ErrorLabels: provider, reason;
+    AttemptLabels: provider, outcome;
+    TokenLabels: provider, kind;
+}
+
+impl Hash for RequestLabels {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let status = u64::from(self.status);
+        state.write_u64((few(self.endpoint) * 31 + few(self.provider)) * 1000 + status);
+    }
+}
+
+fn few(text: &str) -> u64 {
+    let byte = |byte: Option<&u8>| byte.map_or(0, |byte| u64::from(*byte));
+    let bytes = text.as_bytes();
+    let length = u64::try_from(bytes.len()).unwrap_or(0);
+    byte(bytes.first()) << 16 | byte(bytes.last()) << 8 | length & 0xff
+}
+
+impl Metrics {
+    /// All counters at 0. With [`Config::traces`] spans come out of the receiver.
+    #[must_use]
+    pub fn new(config: &Config) -> (Self, Option<mpsc::Receiver<Span>>) {
+        let (sender, receiver) = match config.traces {
+            Some(_) => {
+                let (sender, receiver) = mpsc::channel(MAX_SPANS);
+                (Some(sender), Some(receiver))
+            }
+            None => (None, None),
+        };
+        let mut metrics = Self {
+            registry: Registry::with_prefix("gateway"),
+            doing_registry: Registry::with_prefix("gateway"),
+            in_flight: Gauge::default(),
+            requests: Family::default(),
+            durations: Family::new_with_constructor(Buckets),
+            firsts: Family::new_with_constructor(Buckets),
+            errors: Family::default(),
+            attempts: Family::default(),
+            retries_denied: Family::default(),
+            tokens: Family::default(),
+            doing: LatestLoads::default(),
+            spans_lost: Counter::default(),
+            told: Mutex::new(None),
+            access_log: config.access_log,
+            format: config.log_format,
+            ratio: config.traces.as_ref().map_or(0.0, |traces| traces.ratio),
+            spans: sender,
+            params: Family::default(),
+            repairs: Family::default(),
+            broken: Family::default(),
+            retried: Family::default(),
+        };
+        metrics.register_requests();
+        metrics.register_providers();
+        metrics.register_translations();
+        (metrics, receiver)
+    }
+
+    fn register_requests(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "build",
+            "The version that runs",
+            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
+        registry.register(
+            "requests_in_flight",
+            "Requests of clients under way",
+            self.in_flight.clone(),
+        );
+        registry.register(
+            "requests",
+            "Requests of clients, by the status they got; 499: the client left before",
+            self.requests.clone(),
+        );
+        registry.register_with_unit(
+            "request_duration",
+            "From the head of a request to the end of its answer",
+            Unit::Seconds,
+            self.durations.clone(),
+        );
+        registry.register_with_unit(
+            "first_byte",
+            "From the head of a request to the provider's whole answer or its first event",
+            Unit::Seconds,
+            self.firsts.clone(),
+        );
+        registry.register(
+            "errors",
+            "Requests that failed, by the gateway's reason",
+            self.errors.clone(),
+        );
+        registry.register(
+            "tokens",
+            "Tokens that providers counted; cached is a part of prompt, reasoning of completion",
+            self.tokens.clone(),
+        );
+        registry.register(
+            "spans_lost",
+            "Spans that could not be sent to the collector",
+            self.spans_lost.clone(),
+        );
+    }
+
+    fn register_providers(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "attempts",
+            "Attempts at providers, by what became of them",
+            self.attempts.clone(),
+        );
+        registry.register(
+            "retries_denied",
+            "Retries that were not made because the provider's budget for them was spent",
+            self.retries_denied.clone(),
+        );
+        let registry = &mut self.doing_registry;
+        registry.register(
+            "in_flight",
+            "Calls under way to a provider",
+            self.doing.in_flight.clone(),
+        );
+        registry.register(
+            "waiting",
+            "Calls that wait for a slot of a provider",
+            self.doing.waiting.clone(),
+        );
+        registry.register(
+            "circuit",
+            "0 closed; 1 one call sees whether the provider is back; 2 open",
+            self.doing.circuit.clone(),
+        );
+    }
+
+    fn register_translations(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "translation_params",
+            "Parameters of requests that were left out (dropped) or put otherwise (changed)",
+            self.params.clone(),
+        );
+        registry.register(
+            "stream_repairs",
+            "Events of providers' streams that broke the contract and were repaired",
+            self.repairs.clone(),
+        );
+        registry.register(
+            "streams_broken",
+            "Streams that ended with an error event",
+            self.broken.clone(),
+        );
+        registry.register(
+            "second_tries",
+            "Requests sent once more in another form after a refusal whose reason is known",
+            self.retried.clone(),
+        );
+    }
+
+    /// Requests of clients under way.
+    #[must_use]
+    pub fn in_flight(&self) -> i64 {
+        self.in_flight.get()
+    }
+
+    /// Whether a request leaves a line in the log.
+    fn logs(&self, is_probe: bool) -> bool {
+        match self.access_log {
+            AccessLog::Off => false,
+            AccessLog::Calls => !is_probe,
+            AccessLog::All => true,
+        }
+    }
+
+    /// Whether a request leaves a span, where traces are collected.
+    fn traces(&self, is_probe: bool) -> bool {
+        !is_probe || self.access_log == AccessLog::All
+    }
+
+    fn begin_trace(&self, traceparent: Option<&str>) -> Option<Trace> {
+        self.spans.as_ref()?;
+        Trace::begin(traceparent, self.ratio)
+    }
+
+    fn export(&self, span: Span) {
+        if let Some(spans) = &self.spans
+            && spans.try_send(span).is_err()
+        {
+            self.spans_lost.inc();
+        }
+    }
+
+    /// Counts spans that the collector did not take.
+    pub fn spans_lost(&self, spans: usize) {
+        self.spans_lost
+            .inc_by(u64::try_from(spans).unwrap_or(u64::MAX));
+    }
+
+    fn request(
+        &self,
+        endpoint: &'static str,
+        provider: &'static str,
+        status: u16,
+        took: Duration,
+        first: Option<Duration>,
+    ) {
+        let request = RequestLabels {
+            endpoint,
+            provider,
+            status,
+        };
+        self.requests.get_or_create(&request).inc();
+        let route = RouteLabels { endpoint, provider };
+        self.durations
+            .get_or_create(&route)
+            .observe(took.as_secs_f64());
+        if let Some(first) = first {
+            self.firsts
+                .get_or_create(&route)
+                .observe(first.as_secs_f64());
+        }
+    }
+
+    fn error(&self, provider: &'static str, reason: &'static str) {
+        self.errors
+            .get_or_create(&ErrorLabels { provider, reason })
+            .inc();
+    }
+
+    fn tokens(&self, provider: &'static str, usage: &Usage) {
+        for (kind, tokens) in [
+            ("prompt", usage.prompt),
+            ("cached", usage.cached),
+            ("completion", usage.completion),
+            ("reasoning", usage.reasoning),
+        ] {
+            if tokens > 0 {
+                self.tokens
+                    .get_or_create(&TokenLabels { provider, kind })
+                    .inc_by(tokens);
+            }
+        }
+    }
+
+    /// Counts an attempt. `outcome` is `ok` or one of the gateway's own codes.
+    pub fn attempt(&self, provider: &'static str, outcome: &'static str) {
+        self.attempts
+            .get_or_create(&AttemptLabels { provider, outcome })
+            .inc();
+    }
+
+    /// Counts a retry for which there was no budget.
+    pub fn retry_denied(&self, provider: &'static str) {
+        self.retries_denied
+            .get_or_create(&ProviderLabels { provider })
+            .inc();
+    }
+
+    /// Counts what a translation did to a request.
+    pub fn report(&self, provider: &'static str, report: &TranslationReport) {
+        /// Most names of one request that are told apart: they are the client's own words.
+        const MOST: usize = 200;
+        for (effect, names) in [("dropped", &report.dropped), ("changed", &report.changed)] {
+            let mut counts: HashMap<&'static str, u64> = HashMap::new();
+            for (n, name) in names.iter().enumerate() {
+                let param = if n < MOST { param(name) } else { "other" };
+                *counts.entry(param).or_default() += 1;
+            }
+            for (param, count) in counts {
+                let param = ParamLabels {
+                    provider,
+                    effect,
+                    param,
+                };
+                self.params.get_or_create(&param).inc_by(count);
+            }
+        }
+    }
+
+    /// Counts events that were repaired.
+    pub fn repaired(&self, provider: &'static str, events: u64) {
+        if events > 0 {
+            self.repairs
+                .get_or_create(&ProviderLabels { provider })
+                .inc_by(events);
+        }
+    }
+
+    /// Counts a stream that ended with an error. `code` is one of the gateway's own.
+    pub fn broken(&self, provider: &'static str, code: &'static str) {
+        self.broken
+            .get_or_create(&StreamErrorLabels { provider, code })
+            .inc();
+    }
+
+    /// Counts a request that was sent once more in another form.
+    pub fn recovered(&self, provider: &'static str, reason: &'static str) {
+        self.retried
+            .get_or_create(&RecoveryLabels { provider, reason })
+            .inc();
+    }
+
+    /// Counts a request that was refused before its head was there, and leaves its line.
+    pub fn header_timeout(&self, status: u16, reason: &'static str) {
+        let (endpoint, provider) = ("", "");
+        let request = RequestLabels {
+            endpoint,
+            provider,
+            status,
+        };
+        self.requests.get_or_create(&request).inc();
+        self.error(provider, reason);
+        if self.logs(false) {
+            let mut line = LogLine::default();
+            line.push("status", FieldValue::Number(status.into()));
+            line.push("error", FieldValue::Word(reason.into()));
+            self.log(&line);
+        }
+    }
+
+    /// A client spoke something else than HTTP/1.1; said in the log at most once in a while, as anyone can
+    /// do it as often as they like.
+    pub fn unknown_protocol(&self, spoken: &str) {
+        let (status, reason) = (400, "malformed_request");
+        let request = RequestLabels {
+            endpoint: "",
+            provider: "",
+            status,
+        };
+        self.requests.get_or_create(&request).inc();
+        self.error("", reason);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|at| at.elapsed() >= SELDOM) {
+            *told = Some(Instant::now());
+            log::warn!(
+                "a client spoke {spoken} to the port, which speaks HTTP/1.1 without TLS; put a proxy with TLS in front, or use http://"
+            );
+        }
+    }
+
+    fn log(&self, line: &LogLine<'_>) {
+        let mut text = String::with_capacity(256);
+        match self.format {
+            LogFormat::Text => line.text(&mut text),
+            LogFormat::Json => line.json(&mut text),
+        }
+        log::info!(target: ACCESS, "{text}");
+    }
+
+    /// All counters in the `OpenMetrics` text format 1.0, with how the providers are doing now
+    /// where that is given.
+    #[must_use]
+    pub fn text(&self, now: Option<&[ProviderLoad]>) -> String {
+        let doing = &self.doing;
+        for one in now.unwrap_or_default() {
+            let of = ProviderLabels {
+                provider: one.provider,
+            };
+            let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+            doing
+                .in_flight
+                .get_or_create(&of)
+                .set(number(one.in_flight));
+            doing.waiting.get_or_create(&of).set(number(one.waiting));
+            doing.circuit.get_or_create(&of).set(one.circuit.into());
+        }
+        let mut out = String::new();
+        let mut written = encode_registry(&mut out, &self.registry);
+        if now.is_some() {
+            written = written.and_then(|()| encode_registry(&mut out, &self.doing_registry));
+        }
+        if written.is_err() {
+            out.clear();
+        }
+        // Writing to a String cannot fail.
+        let _ = encode_eof(&mut out);
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_done_is_counted() {
+        let (metrics, _) = Metrics::new(&Config::default());
+        let report = TranslationReport {
+            dropped: vec!["seed".to_owned()],
+            changed: vec!["tools[0].function.parameters".to_owned()],
+        };
+        metrics.report("groq", &report);
+        metrics.report("groq", &report);
+        metrics.repaired("xai", 3);
+        metrics.broken("xai", "upstream_stream_truncated");
+        let text = metrics.text(None);
+        for line in [
+            "gateway_translation_params_total{provider=\"groq\",effect=\"dropped\",param=\"seed\"} 2",
+            "gateway_translation_params_total{provider=\"groq\",effect=\"changed\",param=\"tools\"} 2",
+            "gateway_stream_repairs_total{provider=\"xai\"} 3",
+            "gateway_streams_broken_total{provider=\"xai\",code=\"upstream_stream_truncated\"} 1",
+            "# EOF",
+        ] {
+            assert!(text.lines().any(|had| had == line), "{line} in {text}");
+        }
+    }
+}

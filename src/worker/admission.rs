@@ -1,0 +1,459 @@
+//! The limits of one provider: slots for calls under way and a line before them; and what each caller
+//! has of its own there, its circuits and its budget for trying again.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+use super::breaker::{Circuit, CircuitBreakers, Outcome, Ticket};
+use super::retry_budget::RetryBudget;
+use crate::config::{BreakerConfig, Config};
+use crate::fair_share::FairShare;
+use crate::secret::CallerId;
+
+/// When a refused caller may try again.
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Most callers of whom something is remembered. Anyone can make up keys: of more, the one is
+/// forgotten who was seen longest ago.
+const MOST_CALLERS: usize = 1024;
+
+/// How long a caller is remembered who stays away.
+const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// Most callers among whom the free retries are divided.
+const MOST_PARTS: u64 = 10;
+
+/// Admits calls to one provider; shared by its workers on all threads.
+#[derive(Debug)]
+pub struct AdmissionControl {
+    failures: AtomicU64,
+    /// Taken a few times for an attempt, for a few instructions each.
+    inner: Mutex<AdmissionState>,
+    settings: AdmissionLimits,
+    started: Instant,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct AdmissionLimits {
+    retry_percent: u32,
+    retry_floor: u32,
+    breaker: BreakerConfig,
+}
+
+#[derive(Debug)]
+struct AdmissionState {
+    slots: FairShare,
+    places: FairShare,
+    line: WaitQueue,
+    callers: HashMap<CallerId, CallerState>,
+}
+
+/// What a caller has of its own.
+#[derive(Debug)]
+struct CallerState {
+    budget: RetryBudget,
+    breakers: CircuitBreakers,
+    seen: Duration,
+}
+
+/// Those who wait for a slot: each caller's in the order of their coming, and the callers in turn.
+#[derive(Debug, Default)]
+struct WaitQueue {
+    turns: VecDeque<CallerId>,
+    of: HashMap<CallerId, VecDeque<oneshot::Sender<Permit>>>,
+}
+
+/// How a provider is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorkerStatus {
+    /// Calls under way.
+    pub in_flight: usize,
+    /// Calls that wait for a slot.
+    pub waiting: usize,
+    /// Attempts in a row that the provider failed, up to now.
+    pub failures_in_a_row: u64,
+    /// What the circuit lets through that is doing worst, of all callers and models.
+    pub circuit: Circuit,
+}
+
+/// A slot. It is free again when this is dropped, however the call ended.
+#[derive(Debug)]
+pub(super) struct Permit {
+    admission: Arc<AdmissionControl>,
+    caller: CallerId,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.admission.inner().slots.give(self.caller, 1);
+        self.admission.call_in();
+    }
+}
+
+/// A place in the line, given back when this is dropped.
+struct QueuePlace<'g>(&'g AdmissionControl, CallerId);
+
+impl Drop for QueuePlace<'_> {
+    fn drop(&mut self) {
+        self.0.inner().places.give(self.1, 1);
+    }
+}
+
+impl AdmissionControl {
+    /// The limits that the configuration sets each provider.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        Self {
+            failures: AtomicU64::new(0),
+            inner: Mutex::new(AdmissionState {
+                slots: FairShare::new(config.max_in_flight),
+                places: FairShare::new(config.max_waiting),
+                line: WaitQueue::default(),
+                callers: HashMap::new(),
+            }),
+            settings: AdmissionLimits {
+                retry_percent: config.retry_percent,
+                retry_floor: config.retry_floor,
+                breaker: config.breaker,
+            },
+            started: Instant::now(),
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, AdmissionState> {
+        // Nothing that holds it can panic, and its state is whole at every step.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// A call came, which earns its caller a share of a retry.
+    pub(super) fn deposit(&self, caller: CallerId) {
+        let now = self.now();
+        let mut inner = self.inner();
+        let own = inner.own(caller, self.settings, now);
+        own.seen = now;
+        own.budget.deposit();
+    }
+
+    /// Takes a retry from the caller's budget; `false` where none is left.
+    pub(super) fn may_retry(&self, caller: CallerId) -> bool {
+        let now = self.now();
+        let mut inner = self.inner();
+        let callers = u64::try_from(inner.callers.len()).unwrap_or(u64::MAX);
+        let own = inner.own(caller, self.settings, now);
+        own.budget.withdraw(now, callers.min(MOST_PARTS))
+    }
+
+    /// Asks the circuit of a caller and a model; `request` gives the fingerprint of what is asked.
+    ///
+    /// # Errors
+    /// How long it stays open.
+    pub(super) fn admit(
+        &self,
+        caller: CallerId,
+        model: &str,
+        request: impl FnOnce() -> u64,
+    ) -> Result<Ticket, Duration> {
+        match self.inner().callers.get_mut(&caller) {
+            Some(own) => own.breakers.admit(model, request, || self.now()),
+            None => Ok(Ticket::default()),
+        }
+    }
+
+    /// An attempt ended. What the circuit lets through, where that changed.
+    pub(super) fn ended(
+        &self,
+        caller: CallerId,
+        model: &str,
+        ticket: Ticket,
+        outcome: Outcome,
+        request: impl FnOnce() -> u64,
+    ) -> Option<Circuit> {
+        match outcome {
+            Outcome::Failed => _ = self.failures.fetch_add(1, Ordering::Relaxed),
+            Outcome::Answered if self.failures.load(Ordering::Relaxed) != 0 => {
+                self.failures.store(0, Ordering::Relaxed);
+            }
+            Outcome::Answered | Outcome::Unknown => {}
+        }
+        let mut inner = self.inner();
+        let own = inner.callers.get_mut(&caller)?;
+        own.breakers
+            .ended(model, ticket, outcome, request, || self.now())
+    }
+
+    /// A slot, where one is free.
+    pub(super) fn try_enter(self: &Arc<Self>, caller: CallerId) -> Option<Permit> {
+        let taken = self.inner().slots.take(caller, 1);
+        taken.then(|| Permit {
+            admission: Arc::clone(self),
+            caller,
+        })
+    }
+
+    /// A slot: at once where one is free, else in turn. `None` at once where the line is full, and
+    /// at `until`.
+    pub(super) async fn enter(
+        self: &Arc<Self>,
+        caller: CallerId,
+        until: Instant,
+    ) -> Option<Permit> {
+        let (mine, _place) = {
+            let mut inner = self.inner();
+            if inner.slots.take(caller, 1) {
+                return Some(Permit {
+                    admission: Arc::clone(self),
+                    caller,
+                });
+            }
+            if !inner.places.take(caller, 1) {
+                return None;
+            }
+            (inner.line.join(caller), QueuePlace(self, caller))
+        };
+        timeout_at(until, mine).await.ok()?.ok()
+    }
+
+    /// Gives free slots to those who wait.
+    fn call_in(self: &Arc<Self>) {
+        loop {
+            let mut inner = self.inner();
+            let Some((caller, waiter)) = inner.next() else {
+                return;
+            };
+            drop(inner);
+            let permit = Permit {
+                admission: Arc::clone(self),
+                caller,
+            };
+            // Whoever left meanwhile gives the slot back by dropping it, which calls in the next.
+            if waiter.send(permit).is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// The models whose circuits are not closed, sorted.
+    #[must_use]
+    pub fn failing(&self) -> Vec<String> {
+        let now = self.now();
+        let inner = self.inner();
+        let failing = inner.callers.values();
+        let mut names: Vec<String> = failing
+            .flat_map(|own| own.breakers.failing(now))
+            .map(str::to_owned)
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// How the provider is doing.
+    #[must_use]
+    pub fn state(&self) -> WorkerStatus {
+        let now = self.now();
+        let inner = self.inner();
+        let circuits = inner.callers.values().map(|own| own.breakers.worst(now));
+        WorkerStatus {
+            in_flight: inner.slots.taken(),
+            waiting: inner.places.taken(),
+            failures_in_a_row: self.failures.load(Ordering::Relaxed),
+            circuit: circuits.max().unwrap_or(Circuit::Closed),
+        }
+    }
+}
+
+impl AdmissionState {
+    /// What a caller has of its own; new where it was not seen of late.
+    fn own(
+        &mut self,
+        caller: CallerId,
+        settings: AdmissionLimits,
+        now: Duration,
+    ) -> &mut CallerState {
+        if self.callers.len() >= MOST_CALLERS && !self.callers.contains_key(&caller) {
+            self.callers
+                .retain(|_, own| now.saturating_sub(own.seen) < REMEMBERED);
+            let oldest = self.callers.iter().min_by_key(|(_, own)| own.seen);
+            if self.callers.len() >= MOST_CALLERS
+                && let Some(oldest) = oldest.map(|(caller, _)| *caller)
+            {
+                self.callers.remove(&oldest);
+            }
+        }
+        self.callers.entry(caller).or_insert_with(|| CallerState {
+            budget: RetryBudget::new(settings.retry_percent, settings.retry_floor),
+            breakers: CircuitBreakers::new(settings.breaker),
+            seen: now,
+        })
+    }
+
+    /// The next who waits and may have a slot, which is taken for it.
+    fn next(&mut self) -> Option<(CallerId, oneshot::Sender<Permit>)> {
+        for _ in 0..self.line.turns.len() {
+            let caller = self.line.turns.pop_front()?;
+            let Some(waiting) = self.line.of.get_mut(&caller) else {
+                continue;
+            };
+            while waiting.front().is_some_and(oneshot::Sender::is_closed) {
+                waiting.pop_front();
+            }
+            let next = if waiting.is_empty() || !self.slots.take(caller, 1) {
+                None
+            } else {
+                waiting.pop_front()
+            };
+            if waiting.is_empty() {
+                self.line.of.remove(&caller);
+            } else {
+                self.line.turns.push_back(caller);
+            }
+            if let Some(next) = next {
+                return Some((caller, next));
+            }
+        }
+        None
+    }
+}
+
+impl WaitQueue {
+    fn join(&mut self, caller: CallerId) -> oneshot::Receiver<Permit> {
+        let (sender, receiver) = oneshot::channel();
+        let waiting = self.of.entry(caller).or_insert_with(|| {
+            self.turns.push_back(caller);
+            VecDeque::new()
+        });
+        // Of those who left, none stays in the line for long.
+        while waiting.front().is_some_and(oneshot::Sender::is_closed) {
+            waiting.pop_front();
+        }
+        waiting.push_back(sender);
+        receiver
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use futures_util::future::join_all;
+
+    fn admission(slots: usize, places: usize) -> Arc<AdmissionControl> {
+        Arc::new(AdmissionControl::new(&Config {
+            max_in_flight: slots,
+            max_waiting: places,
+            ..Config::default()
+        }))
+    }
+
+    fn me() -> CallerId {
+        CallerId::of("me")
+    }
+
+    #[actix_web::test]
+    async fn callers_who_wait_are_called_in_by_turns() {
+        let admission = admission(2, 100);
+        let later = Instant::now() + Duration::from_secs(60);
+        let mut held: Vec<_> = (0..2).map(|_| admission.try_enter(me()).unwrap()).collect();
+        let mut mine: Vec<_> = (0..20)
+            .map(|_| Box::pin(admission.enter(me(), later)))
+            .collect();
+        for call in &mut mine {
+            assert!(call.as_mut().now_or_never().is_none());
+        }
+        let other = CallerId::of("other");
+        assert!(admission.try_enter(other).is_none());
+        let mut theirs = Box::pin(admission.enter(other, later));
+        assert!(theirs.as_mut().now_or_never().is_none());
+        // The first who waited is called in, and then who has none.
+        held.clear();
+        let mine = mine.iter_mut().map(|call| call.as_mut().now_or_never());
+        let mine: Vec<_> = mine.flatten().flatten().collect();
+        let theirs = theirs.as_mut().now_or_never().flatten();
+        assert!(theirs.is_some(), "one who came last of twenty has its turn");
+        assert_eq!(mine.len(), 1);
+    }
+
+    #[actix_web::test]
+    async fn one_callers_failures_are_no_others() {
+        let admission = admission(10, 10);
+        let (bad, good) = (CallerId::of("bad"), CallerId::of("good"));
+        for _ in 0..1000 {
+            admission.deposit(bad);
+            if let Ok(ticket) = admission.admit(bad, "m", || 0) {
+                admission.ended(bad, "m", ticket, Outcome::Failed, || 0);
+            }
+            while admission.may_retry(bad) {}
+        }
+        assert!(admission.admit(bad, "m", || 0).is_err());
+        assert_eq!(admission.failing(), ["m"]);
+        admission.deposit(good);
+        assert!(admission.admit(good, "m", || 0).is_ok());
+        assert!(admission.may_retry(good));
+    }
+
+    #[test]
+    fn made_up_callers_are_not_remembered_without_end() {
+        let admission = admission(1, 1);
+        for n in 0..3 * MOST_CALLERS {
+            admission.deposit(CallerId::of(&n.to_string()));
+        }
+        assert_eq!(admission.inner().callers.len(), MOST_CALLERS);
+    }
+
+    #[actix_web::test]
+    async fn four_slots_and_eight_places_admit_twelve_of_twenty() {
+        let admission = admission(4, 8);
+        let later = Instant::now() + Duration::from_secs(60);
+        let mut held = Vec::new();
+        for _ in 0..4 {
+            held.push(admission.enter(me(), later).await.unwrap());
+        }
+        let mut calls = Box::pin(join_all(
+            (0..16).map(|_| admission.enter(me(), later).map(|p| p.is_some())),
+        ));
+        assert!(calls.as_mut().now_or_never().is_none());
+        assert_eq!(admission.state().in_flight, 4);
+        assert_eq!(
+            admission.state().waiting,
+            8,
+            "the others were refused at once"
+        );
+        drop(held);
+        let admitted = calls.await;
+        assert_eq!(admitted.iter().filter(|admitted| **admitted).count(), 8);
+        assert_eq!(admission.state().waiting, 0);
+        assert_eq!(admission.state().in_flight, 0);
+    }
+
+    #[actix_web::test]
+    async fn a_caller_who_leaves_the_line_leaves_no_trace() {
+        let admission = admission(1, 1);
+        let later = Instant::now() + Duration::from_secs(60);
+        let held = admission.enter(me(), later).await.unwrap();
+        let mut waiting = Box::pin(admission.enter(me(), later));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        assert_eq!(admission.state().waiting, 1);
+        drop(waiting);
+        assert_eq!(admission.state().waiting, 0);
+        drop(held);
+        assert!(admission.enter(me(), later).await.is_some());
+        assert_eq!(admission.state().in_flight, 0);
+    }
+
+    #[actix_web::test]
+    async fn waiting_ends_with_its_time() {
+        let admission = admission(1, 1);
+        let _held = admission.enter(me(), Instant::now()).await.unwrap();
+        assert!(admission.enter(me(), Instant::now()).await.is_none());
+        assert_eq!(admission.state().waiting, 0);
+    }
+}
