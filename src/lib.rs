@@ -17,7 +17,7 @@
 //! | 9 | [`http`] | routes, extractors, answers, documentation |
 //! | 10 | [`commands`] | what the binary can be told to do |
 //!
-//! `tests/it/house.rs` holds the rows to this.
+//! `tests/it/house/mod.rs` holds the rows to this.
 
 pub mod error;
 pub mod secret;

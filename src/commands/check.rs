@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::net::ToSocketAddrs;
 use std::process::ExitCode;
 
-use super::{UNUSABLE, complain, configuration, say};
+use super::terminal::{UNUSABLE, complain, configuration, say};
 use crate::config::{Config, from_environment};
 use crate::upstream::Tls;
 

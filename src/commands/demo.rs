@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
-use super::{complain, configuration, say};
+use super::terminal::{complain, configuration, say};
 use crate::codec::sse::{self, Framer};
 use crate::config::{BaseUrl, Config, port_from_environment};
 use crate::flow::SharedState;
@@ -80,7 +80,7 @@ async fn demo(asked: &Config) -> Result<(), String> {
         .map_err(|error| error.to_string())
 }
 
-/// The three calls of the README.
+/// The three calls that `docs/quickstart.md` explains.
 fn calls() -> [(&'static str, &'static str, Value); 3] {
     [
         (

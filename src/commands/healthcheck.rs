@@ -5,7 +5,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::{complain, configuration};
+use super::terminal::{complain, configuration};
 use crate::config::from_environment;
 
 /// How long each step may take.

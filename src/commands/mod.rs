@@ -5,11 +5,11 @@ mod demo;
 mod healthcheck;
 mod log;
 mod serve;
+mod terminal;
 
-use std::io::Write;
 use std::process::ExitCode;
 
-use crate::config::{Config, ConfigErrors};
+use terminal::{UNUSABLE, complain, say};
 
 /// How the binary is used.
 const USAGE: &str = "\
@@ -24,9 +24,6 @@ Usage: ai-gateway [COMMAND]
   --help       this text
   --version    the version
 ";
-
-/// Exit code for a configuration or a command line that cannot be used.
-const UNUSABLE: u8 = 2;
 
 /// Carries out the command that the arguments name.
 #[must_use]
@@ -55,23 +52,4 @@ pub fn run(mut arguments: impl Iterator<Item = String>) -> ExitCode {
             ExitCode::from(UNUSABLE)
         }
     }
-}
-
-/// Writes to standard output. That whoever read it has gone is no reason to stop serving.
-fn say(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-}
-
-/// Writes to standard error.
-fn complain(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "ai-gateway: {text}");
-}
-
-/// Reads the configuration; says all that is wrong with it.
-fn configuration(read: fn() -> Result<Config, ConfigErrors>) -> Result<Config, ExitCode> {
-    read().map_err(|mistakes| {
-        complain(&format!("the configuration cannot be used:\n{mistakes}"));
-        ExitCode::from(UNUSABLE)
-    })
 }

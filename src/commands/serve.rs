@@ -9,7 +9,8 @@ use futures_util::FutureExt;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::{complain, configuration, log};
+use super::log;
+use super::terminal::{complain, configuration};
 use crate::config::{Config, from_environment};
 use crate::flow::SharedState;
 use crate::http;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Config, LogFormat, from_lookup};
 
 const EXAMPLE: &str = include_str!("../../.env.example");
-const README: &str = include_str!("../../README.md");
+const PAGE: &str = include_str!("../../docs/configuration.md");
 
 /// Without an endpoint nothing else is read of what belongs to traces.
 const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318");
@@ -148,13 +148,13 @@ fn each_variable_sets_its_own_field_and_no_other() {
 }
 
 #[test]
-fn the_example_and_the_readme_show_the_defaults() {
+fn the_example_and_the_documentation_show_the_defaults() {
     for VariableRow { name, default, .. } in rows() {
         assert_eq!(example(name), Some(default), "{name} in .env.example");
         let cell = format!("| `{name}` | `{default}` |");
         assert!(
-            default.is_empty() || README.contains(&cell),
-            "README.md does not have {cell}"
+            default.is_empty() || PAGE.contains(&cell),
+            "docs/configuration.md does not have {cell}"
         );
     }
 }

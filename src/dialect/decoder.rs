@@ -3,10 +3,12 @@
 
 use serde::de::IgnoredAny;
 
-use super::ProviderDialect;
-use super::hub::{Response, Usage};
+use super::common::conformant::Conformant;
+use super::common::error_in_success::whole_error;
+use super::hub::Response;
 use super::openai::{self, ChatProvider};
 use super::responses::{self, ResponsesProvider};
+use super::traits::ProviderDialect;
 use crate::codec::json;
 use crate::error::ProviderError;
 
@@ -43,13 +45,6 @@ pub enum DecodedBody {
     Conformant(Conformant),
     /// An answer, read.
     Read(Box<Response>),
-}
-
-/// An answer in which nothing is wrong.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Conformant {
-    /// The tokens that the provider counted.
-    pub usage: Option<Usage>,
 }
 
 impl ResponseDecoder {
@@ -90,7 +85,7 @@ impl ResponseDecoder {
         if let Some(conformance) = conformance {
             return DecodedBody::Conformant(conformance);
         }
-        if openai::whole_error(body).is_some() {
+        if whole_error(body).is_some() {
             return DecodedBody::Error(self.decode_error(200, body));
         }
         if let Self::Chat { .. } | Self::Translated(_) = self

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::place_of;
+use super::position_of;
 
 /// A model of a list.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -51,7 +51,7 @@ pub struct Page {
 /// A text where it is no list.
 pub fn read(body: &[u8], owner: &str, prefix: &str, only: Option<&str>) -> Result<Page, String> {
     let list: Value = serde_json::from_slice(body)
-        .map_err(|error| format!("it is no list ({})", place_of(&error)))?;
+        .map_err(|error| format!("it is no list ({})", position_of(&error)))?;
     // `models` is Cohere's own word.
     let rows = ["data", "models"]
         .iter()

@@ -10,7 +10,8 @@ use super::inbound::{
 };
 use super::keepalive::with_keepalive;
 use super::prepared::{PreparedCall, ResponseMode};
-use super::{AppState, CallError, GatewayResponse};
+use super::response::{CallError, GatewayResponse};
+use super::state::AppState;
 use crate::codec::json::{self, Object, Raw};
 use crate::dialect::hub::{ReasoningLookup, Tool};
 use crate::dialect::openai::{ChatClient, older_name, read_request};

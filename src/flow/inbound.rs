@@ -8,7 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{AppState, BodyReservation, CallError};
+use super::body_memory::BodyReservation;
+use super::response::CallError;
+use super::state::AppState;
 use crate::access::Caller;
 use crate::codec::Spliced;
 use crate::codec::json::{self, Object, raw};

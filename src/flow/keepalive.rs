@@ -17,7 +17,8 @@ use tokio::time::{Instant, timeout};
 
 use super::inbound::InboundRequest;
 use super::prepared::{PreparedCall, ResponseMode};
-use super::{AppState, CallError, GatewayBody, GatewayResponse};
+use super::response::{CallError, GatewayBody, GatewayResponse};
+use super::state::AppState;
 use crate::error::Error;
 use crate::idle_timer::IdleTimer;
 use crate::shutdown::{Shutdown, Stage};

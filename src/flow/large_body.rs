@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use memchr::{memchr, memchr2};
 
-use super::{BodyMemory, BodyReservation};
+use super::body_memory::{BodyMemory, BodyReservation};
 use crate::error::Error;
 use crate::offload::{self, LARGE};
 use crate::secret::CallerId;

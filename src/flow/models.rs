@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::inbound::refused;
+use super::models_cache::CachedList;
 use super::redaction;
-use super::{AppState, CallError};
+use super::response::CallError;
+use super::state::AppState;
 use crate::access::Caller;
 use crate::codec::Spliced;
 use crate::dialect::ResponseDecoder;
@@ -33,26 +34,6 @@ pub struct ModelListing {
     pub entries: Vec<Entry>,
     /// Providers that could not be asked.
     pub failed: Vec<&'static str>,
-}
-
-type CachedList = Result<Arc<Vec<Entry>>, CallError>;
-
-/// What the providers listed with the gateway's own keys. Callers with keys of their own never
-/// read it.
-pub struct ModelsCache {
-    keep: Duration,
-    slots: Vec<Mutex<Option<(Instant, CachedList)>>>,
-}
-
-impl ModelsCache {
-    /// `keep` is how long a list is good for.
-    #[must_use]
-    pub fn new(keep: Duration) -> Self {
-        Self {
-            keep,
-            slots: PROVIDERS.iter().map(|_| Mutex::new(None)).collect(),
-        }
-    }
 }
 
 /// Lists the models of one provider, or of all.
@@ -91,9 +72,9 @@ pub async fn models(
     };
     match caller {
         Caller::PassThrough(key) => {
-            let credential_hash = by_key(key.expose());
+            let key_owner = by_key(key.expose());
             for provider in &PROVIDERS {
-                let listed = if credential_hash == Some(provider) {
+                let listed = if key_owner == Some(provider) {
                     live(state, caller, provider, key.clone()).await
                 } else {
                     Ok(bundled(provider))

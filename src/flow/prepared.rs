@@ -7,8 +7,9 @@ use bytes::Bytes;
 
 use super::inbound::{InboundRequest, OutgoingCall, TranslationInput};
 use super::observer::CallObserver;
+use super::response::{CallError, GatewayBody, GatewayResponse};
+use super::state::AppState;
 use super::stream::{RelayedStream, TranslatedStream};
-use super::{AppState, CallError, GatewayBody, GatewayResponse};
 use super::{large_body, redaction};
 use crate::codec::Spliced;
 use crate::dialect::hub::{self, Event, ReasoningState, Usage};

@@ -76,7 +76,7 @@ impl Redactor {
 
     /// Takes everything shaped like a key out of an error.
     pub(super) fn error(&self, error: &mut ProviderError) {
-        crate::dialect::clean(error, &self.key);
+        crate::dialect::redact_error(error, &self.key);
     }
 
     /// Events of a provider without keys, also without one that is spread over those before and these.

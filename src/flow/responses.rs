@@ -9,7 +9,8 @@ use super::inbound::{
 };
 use super::keepalive::with_keepalive;
 use super::prepared::{Alternative, PreparedCall, ResponseMode};
-use super::{AppState, CallError, GatewayResponse};
+use super::response::{CallError, GatewayResponse};
+use super::state::AppState;
 use crate::codec::json::{Object, raw};
 use crate::dialect::TranslationReport;
 use crate::dialect::hub::ReasoningLookup;

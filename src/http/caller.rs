@@ -15,26 +15,12 @@ use super::connection::{BodyLength, RequestInProgress};
 use super::error_response::ErrorResponse;
 use super::request_context::{self, RequestContext};
 use super::request_head::HeadFacts;
+use super::state::{state, text};
 use crate::access::{AuthOutcome, Caller};
 use crate::config::Config;
 use crate::error::Error;
-use crate::flow::{AppState, BodyReservation, InboundRequest};
+use crate::flow::{BodyReservation, InboundRequest};
 use crate::telemetry::RequestRecord;
-
-/// The state of this thread.
-pub(super) fn state(request: &HttpRequest) -> &Rc<AppState> {
-    request
-        .app_data::<Rc<AppState>>()
-        .expect("every app is built with one")
-}
-
-/// A header of the request, where it is text. Requests have few headers: to look through them costs
-/// less than to make a name to look for.
-pub(super) fn text<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r str> {
-    let mut headers = request.headers().iter();
-    let (_, value) = headers.find(|(own, _)| own.as_str() == name)?;
-    value.to_str().ok()
-}
 
 /// A caller who may call.
 pub struct AuthenticatedCaller(pub Caller);

@@ -4,10 +4,11 @@ use std::rc::Rc;
 
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::caller::{JsonRequest, state};
+use super::caller::JsonRequest;
 use super::error_response::ErrorResponse;
-use super::openapi::{ChatCompletion, ChatRequest, Errors};
 use super::response;
+use super::schema::{ChatCompletion, ChatRequest, Errors};
+use super::state::state;
 use crate::flow;
 
 /// Answers a conversation. The model's name decides which provider does.

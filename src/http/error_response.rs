@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 
 use super::response;
-use crate::dialect::openai::envelope;
+use crate::dialect::envelope;
 use crate::error::Error;
 use crate::flow::CallError;
 use crate::telemetry::RequestRecord;

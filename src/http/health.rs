@@ -4,9 +4,9 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
-use super::caller::state;
-use super::openapi::Health;
 use super::response;
+use super::schema::Health;
+use super::state::state;
 use crate::codec::json::raw;
 use crate::shutdown::Stage;
 

@@ -2,9 +2,10 @@
 
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::caller::{MetricsReader, state};
-use super::openapi::ListErrors;
+use super::caller::MetricsReader;
 use super::response::no_sniff;
+use super::schema::ListErrors;
+use super::state::state;
 
 /// Counters in the text format of `OpenMetrics`, for Prometheus: requests, attempts, errors,
 /// tokens, times, and what translations left out or put otherwise.

@@ -4,6 +4,7 @@ mod caller;
 mod chat;
 mod connection;
 mod error_response;
+mod handlers;
 mod health;
 mod metrics;
 mod models;
@@ -14,8 +15,10 @@ mod request_head;
 mod response;
 mod responses;
 mod routes;
+mod schema;
 mod signals;
 mod socket;
+mod state;
 mod ui;
 
 use std::cell::Cell;
@@ -124,7 +127,7 @@ pub fn serve(shared: SharedState, listener: TcpListener) -> io::Result<Server> {
                     Ok(request_context::close(answered.await?, open))
                 })
             })
-            .configure(|app| routes::register(app, config.serve_docs))
+            .configure(|app| handlers::register(app, config.serve_docs))
             .into_factory()
             .map_err(|error: actix_web::Error| error.error_response());
         // Its host is for building URLs, of which there are none.

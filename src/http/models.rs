@@ -2,14 +2,14 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::caller::{AuthenticatedCaller, state};
+use super::caller::AuthenticatedCaller;
 use super::error_response::ErrorResponse;
-use super::openapi::{ListErrors, ModelList};
 use super::response;
+use super::schema::{ListErrors, ModelList};
+use super::state::state;
 use crate::codec::json::raw;
-use crate::dialect::models::Entry;
 use crate::error::Error;
 use crate::flow;
 
@@ -17,12 +17,6 @@ use crate::flow;
 #[derive(Debug, Deserialize)]
 pub struct ModelsQuery {
     provider: Option<String>,
-}
-
-#[derive(Serialize)]
-struct List<'a> {
-    object: &'static str,
-    data: &'a [Entry],
 }
 
 /// Lists the models that can be asked for; every id can be sent back unchanged.
@@ -66,9 +60,9 @@ pub async fn list(
     if !listing.failed.is_empty() {
         builder.insert_header(("x-gateway-models-errors", listing.failed.join(",")));
     }
-    let list = List {
+    let list = ModelList {
         object: "list",
-        data: &listing.entries,
+        data: listing.entries,
     };
     Ok(builder.body(raw(&list).get().to_owned()))
 }

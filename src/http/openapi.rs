@@ -1,7 +1,5 @@
 //! The OpenAPI document: made from the handlers' annotations, served at `/doc`.
 
-mod schema;
-
 use std::sync::LazyLock;
 
 use actix_web::HttpResponse;
@@ -11,10 +9,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use super::response;
-pub use schema::{
-    ChatCompletion, ChatRequest, ErrorEnvelope, Errors, Health, ListErrors, ModelList,
-    ProviderList, ResponseObject, ResponsesRequest,
-};
+use super::schema::ErrorEnvelope;
 
 #[derive(OpenApi)]
 #[openapi(

@@ -1,59 +1,14 @@
 //! `GET /providers`.
 
-use actix_web::{HttpRequest, HttpResponse};
-use serde::Serialize;
-
-use super::caller::{KeyHolder, state};
-use super::openapi::ProviderList;
+use super::caller::KeyHolder;
 use super::response;
+use super::schema::{Endpoints, ProviderEntry, ProviderList, ProviderStatus};
+use super::state::state;
 use crate::flow::AppState;
 use crate::providers::{CATALOGUE_DATE, ChatApi, PROVIDERS, Provider, ResponsesSupport};
 use crate::routing;
 use crate::worker::Circuit;
-
-#[derive(Serialize)]
-struct List {
-    object: &'static str,
-    /// Which keys callers bring: `gateway_keys`, `pass_through` (the provider's) or `demo` (any).
-    mode: &'static str,
-    /// When the bundled list of models was made.
-    catalogue_date: &'static str,
-    data: Vec<Row>,
-}
-
-#[derive(Serialize)]
-struct Row {
-    name: &'static str,
-    title: &'static str,
-    prefix: String,
-    patterns: Vec<String>,
-    /// Whether every other name comes here.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    takes_the_rest: bool,
-    endpoints: Endpoints,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<Status>,
-}
-
-#[derive(Serialize)]
-struct Endpoints {
-    chat_completions: &'static str,
-    responses: &'static str,
-}
-
-/// What only holders of a gateway key see.
-#[derive(Serialize)]
-struct Status {
-    key_configured: bool,
-    base_url: String,
-    base_url_is_example: bool,
-    in_flight: usize,
-    waiting: usize,
-    failures_in_a_row: u64,
-    /// `closed`, `half_open` or `open`.
-    circuit: &'static str,
-    failing_models: Vec<String>,
-}
+use actix_web::{HttpRequest, HttpResponse};
 
 /// Lists the providers: how their models are named and what is relayed or translated.
 ///
@@ -81,7 +36,7 @@ pub async fn list(known: KeyHolder, request: HttpRequest) -> HttpResponse {
         .iter()
         .map(|provider| row(provider, known.0.then_some(state)))
         .collect();
-    response::value(&List {
+    response::value(&ProviderList {
         object: "list",
         mode: match &state.config {
             config if config.demo => "demo",
@@ -93,8 +48,8 @@ pub async fn list(known: KeyHolder, request: HttpRequest) -> HttpResponse {
     })
 }
 
-fn row(provider: &'static Provider, state: Option<&AppState>) -> Row {
-    Row {
+fn row(provider: &'static Provider, state: Option<&AppState>) -> ProviderEntry {
+    ProviderEntry {
         name: provider.name,
         title: provider.title,
         prefix: format!("{}/", provider.name),
@@ -103,7 +58,7 @@ fn row(provider: &'static Provider, state: Option<&AppState>) -> Row {
             .iter()
             .map(|start| format!("{start}*"))
             .collect(),
-        takes_the_rest: routing::fallback() == provider,
+        takes_the_rest: (routing::fallback() == provider).then_some(true),
         endpoints: Endpoints {
             chat_completions: match provider.chat_api {
                 ChatApi::Chat(_) => "native",
@@ -118,12 +73,12 @@ fn row(provider: &'static Provider, state: Option<&AppState>) -> Row {
         status: state.map(|state| {
             let entry = state.config.of(provider);
             let doing = state.worker(provider).state();
-            Status {
+            ProviderStatus {
                 key_configured: entry.key.is_some(),
                 base_url: entry.base.to_string(),
                 base_url_is_example: entry.is_not_configured(),
-                in_flight: doing.in_flight,
-                waiting: doing.waiting,
+                in_flight: doing.in_flight as u64,
+                waiting: doing.waiting as u64,
                 failures_in_a_row: doing.failures_in_a_row,
                 circuit: match doing.circuit {
                     Circuit::Closed => "closed",

@@ -13,12 +13,12 @@ use actix_web::http::{Method, StatusCode, Version};
 use actix_web::{HttpMessage, HttpRequest};
 use bytes::Bytes;
 
-use super::caller::state;
 use super::connection::{Connection, RequestInProgress};
 use super::error_response::ErrorResponse;
 use super::request_head::{self, HeadFacts};
 use super::response::no_sniff;
 use super::routes::{self, Route};
+use super::state::state;
 use crate::access::{self, AccessLevel, AuthOutcome};
 use crate::error::Error;
 use crate::shutdown::Stage;

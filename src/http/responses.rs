@@ -4,10 +4,11 @@ use std::rc::Rc;
 
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::caller::{JsonRequest, state};
+use super::caller::JsonRequest;
 use super::error_response::ErrorResponse;
-use super::openapi::{Errors, ResponseObject, ResponsesRequest};
 use super::response;
+use super::schema::{Errors, ResponseObject, ResponsesRequest};
+use super::state::state;
 use crate::flow;
 
 /// Answers with OpenAI's Responses, on every provider.

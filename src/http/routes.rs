@@ -1,9 +1,7 @@
 //! Every path that is served, with its methods. What is not here is not there.
 
-use actix_web::{HttpRequest, HttpResponse, Resource, web};
+use actix_web::HttpRequest;
 
-use super::error_response::ErrorResponse;
-use super::{chat, health, metrics, models, openapi, providers, responses, ui};
 use crate::access::AccessLevel;
 use crate::error::Error;
 
@@ -20,9 +18,26 @@ pub struct Route {
     /// Whether it only tells how the gateway is doing, and is asked by monitors all the time.
     pub(super) is_probe: bool,
     /// Whether it is a page for people, which `SERVE_DOCS` turns off.
-    page: bool,
-    /// Adds the handler.
-    handler: fn(Resource) -> Resource,
+    pub(super) is_page: bool,
+    /// What answers.
+    pub(super) endpoint: Endpoint,
+}
+
+/// What a path does; `handlers` has the function of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    ChatCompletions,
+    Responses,
+    Models,
+    Providers,
+    Metrics,
+    Health,
+    Ready,
+    OpenApi,
+    StartPage,
+    StaticFile,
+    SwaggerRedirect,
+    SwaggerFile,
 }
 
 impl Route {
@@ -42,86 +57,66 @@ const GET: &str = "GET, HEAD";
 const POST: &str = "POST";
 
 /// A path that answers everyone.
-const fn open(path: &'static str, handler: fn(Resource) -> Resource) -> Route {
+const fn open(path: &'static str, endpoint: Endpoint) -> Route {
     Route {
         path,
         allow: GET,
         audience: AccessLevel::Everyone,
         is_probe: false,
-        page: false,
-        handler,
+        is_page: false,
+        endpoint,
     }
 }
 
 /// A path for monitors, which answers everyone.
-const fn probe(path: &'static str, handler: fn(Resource) -> Resource) -> Route {
+const fn probe(path: &'static str, endpoint: Endpoint) -> Route {
     Route {
         is_probe: true,
-        ..open(path, handler)
+        ..open(path, endpoint)
     }
 }
 
 /// A page for people.
-const fn page(path: &'static str, handler: fn(Resource) -> Resource) -> Route {
+const fn page(path: &'static str, endpoint: Endpoint) -> Route {
     Route {
-        page: true,
-        ..open(path, handler)
+        is_page: true,
+        ..open(path, endpoint)
     }
 }
 
 /// A path for callers with a key.
-const fn keyed(
-    path: &'static str,
-    allow: &'static str,
-    handler: fn(Resource) -> Resource,
-) -> Route {
+const fn keyed(path: &'static str, allow: &'static str, endpoint: Endpoint) -> Route {
     Route {
         allow,
         audience: AccessLevel::Callers,
-        ..open(path, handler)
+        ..open(path, endpoint)
     }
 }
 
 /// A path for who reads the counters.
-const fn watched(path: &'static str, handler: fn(Resource) -> Resource) -> Route {
+const fn watched(path: &'static str, endpoint: Endpoint) -> Route {
     Route {
         audience: AccessLevel::Watchers,
-        ..probe(path, handler)
+        ..probe(path, endpoint)
     }
 }
 
 /// All paths, those that are asked for most first. What a caller without a key may ask is said here and nowhere else.
 pub const ROUTES: [Route; 13] = [
-    keyed("/v1/chat/completions", POST, |resource| {
-        resource.to(chat::create)
-    }),
-    keyed("/v1/responses", POST, |resource| {
-        resource.to(responses::create)
-    }),
-    page("/", |resource| resource.to(ui::index)),
-    page("/static/{file}", |resource| resource.to(ui::file)),
-    probe("/healthz", |resource| resource.to(health::check)),
-    probe("/readyz", |resource| resource.to(health::ready)),
-    page("/doc", |resource| resource.to(openapi::serve)),
-    page("/docs", |resource| resource.to(ui::to_swagger)),
-    page("/swagger-ui", |resource| resource.to(ui::to_swagger)),
-    page("/swagger-ui/{file:.*}", |resource| resource.to(ui::swagger)),
-    open("/providers", |resource| resource.to(providers::list)),
-    watched("/metrics", |resource| resource.to(metrics::text)),
-    keyed("/v1/models", GET, |resource| resource.to(models::list)),
+    keyed("/v1/chat/completions", POST, Endpoint::ChatCompletions),
+    keyed("/v1/responses", POST, Endpoint::Responses),
+    page("/", Endpoint::StartPage),
+    page("/static/{file}", Endpoint::StaticFile),
+    probe("/healthz", Endpoint::Health),
+    probe("/readyz", Endpoint::Ready),
+    page("/doc", Endpoint::OpenApi),
+    page("/docs", Endpoint::SwaggerRedirect),
+    page("/swagger-ui", Endpoint::SwaggerRedirect),
+    page("/swagger-ui/{file:.*}", Endpoint::SwaggerFile),
+    open("/providers", Endpoint::Providers),
+    watched("/metrics", Endpoint::Metrics),
+    keyed("/v1/models", GET, Endpoint::Models),
 ];
-
-/// Registers all paths; those for people where `pages` says so. Methods and keys are looked at before,
-/// see [`find`].
-pub(super) fn register(config: &mut web::ServiceConfig, pages: bool) {
-    for route in ROUTES.into_iter().filter(|route| pages || !route.page) {
-        config.service((route.handler)(web::resource(route.path)));
-    }
-    config.default_service(web::to(|request: HttpRequest| {
-        let failure = ErrorResponse::from(unknown(&request));
-        async move { Err::<HttpResponse, _>(failure) }
-    }));
-}
 
 /// The row of the table that serves a path; nothing where none does. `path` is as the framework
 /// reads it; `pages` says whether those for people are served.
@@ -134,7 +129,7 @@ pub(super) fn find(path: &str, pages: bool) -> Option<&'static Route> {
             pattern.contains(':') || !file.is_empty() && !file.contains('/')
         }),
     };
-    let mut served = TABLE.iter().filter(|route| pages || !route.page);
+    let mut served = TABLE.iter().filter(|route| pages || !route.is_page);
     served.find(serves)
 }
 

@@ -10,6 +10,8 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::{IntoResponses, ToSchema};
 
+use crate::dialect::models::Entry;
+
 /// An error, in OpenAI's envelope. All four members are always present.
 #[derive(ToSchema, Serialize)]
 #[schema(example = json!({"error": {"message": "Missing required parameter: 'model'.", "type": "invalid_request_error", "param": "model", "code": "missing_required_parameter"}}))]
@@ -325,12 +327,13 @@ pub struct ResponseObject {
 }
 
 /// Models.
-#[derive(ToSchema)]
+#[derive(ToSchema, Serialize)]
 pub struct ModelList {
     /// `list`.
-    object: String,
+    pub object: &'static str,
     /// The models.
-    data: Vec<Model>,
+    #[schema(value_type = Vec<Model>)]
+    pub data: Vec<Entry>,
 }
 
 /// A model.
@@ -355,69 +358,71 @@ pub struct Model {
 }
 
 /// Providers.
-#[derive(ToSchema)]
+#[derive(ToSchema, Serialize)]
 pub struct ProviderList {
     /// `list`.
-    object: String,
+    pub object: &'static str,
     /// Which keys callers bring: `gateway_keys`, `pass_through` (the provider's) or `demo` (any).
-    mode: String,
+    pub mode: &'static str,
     /// When the bundled list of models was made, which `GET /v1/models` shows as `source: catalogue`.
-    catalogue_date: String,
+    pub catalogue_date: &'static str,
     /// The providers.
-    data: Vec<ProviderEntry>,
+    pub data: Vec<ProviderEntry>,
 }
 
 /// A provider.
-#[derive(ToSchema)]
+#[derive(ToSchema, Serialize)]
 pub struct ProviderEntry {
     /// Its name.
-    name: String,
+    pub name: &'static str,
     /// Its name for people.
-    title: String,
+    pub title: &'static str,
     /// What forces it before a model's name.
     #[schema(example = "groq/")]
-    prefix: String,
+    pub prefix: String,
     /// Names of models that come here without the prefix.
     #[schema(example = json!(["claude*"]))]
-    patterns: Vec<String>,
+    pub patterns: Vec<String>,
     /// Whether every other name comes here; only where it does.
-    takes_the_rest: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub takes_the_rest: Option<bool>,
     /// What is relayed (`native`) and what is translated.
-    endpoints: Endpoints,
+    pub endpoints: Endpoints,
     /// How it is configured and doing; only for holders of a gateway key.
-    status: Option<ProviderStatus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<ProviderStatus>,
 }
 
 /// What is relayed and what is translated.
-#[derive(ToSchema)]
+#[derive(ToSchema, Serialize)]
 pub struct Endpoints {
     /// `/v1/chat/completions`.
-    chat_completions: String,
+    pub chat_completions: &'static str,
     /// `/v1/responses`.
-    responses: String,
+    pub responses: &'static str,
 }
 
 /// How a provider is configured and doing.
-#[derive(ToSchema)]
+#[derive(ToSchema, Serialize)]
 pub struct ProviderStatus {
     /// Whether the gateway has a key for it.
-    key_configured: bool,
+    pub key_configured: bool,
     /// Where it is reached.
-    base_url: String,
+    pub base_url: String,
     /// Whether that is still the example that has to be replaced.
-    base_url_is_example: bool,
+    pub base_url_is_example: bool,
     /// Calls under way.
-    in_flight: u64,
+    pub in_flight: u64,
     /// Calls that wait for a slot.
-    waiting: u64,
+    pub waiting: u64,
     /// Attempts in a row that it failed, up to now.
-    failures_in_a_row: u64,
+    pub failures_in_a_row: u64,
     /// Of the model that is doing worst: `closed`; `open` while it is left alone because too many
     /// attempts fail; `half_open` while one call sees whether it is back.
     #[schema(example = "closed")]
-    circuit: String,
+    pub circuit: &'static str,
     /// The models whose circuits are not closed; an empty name is the list of models.
-    failing_models: Vec<String>,
+    pub failing_models: Vec<String>,
 }
 
 /// That the process answers.

@@ -22,7 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::connection::{ClientTimeouts, Connection, Leftover};
-use crate::dialect::openai::envelope;
+use crate::dialect::envelope;
 use crate::error::Error;
 use crate::idle_timer::IdleTimer;
 use crate::telemetry::Metrics;

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use super::Provider;
+use super::row::Provider;
 
 /// A model of the catalogue.
 #[derive(Debug, Clone, Deserialize)]

@@ -3,9 +3,11 @@
 //! An entry stands here because the provider is known to refuse or misread something: the comment
 //! says how it shows. What is merely undocumented is not here; the provider's own error speaks.
 
-use super::{ResponsesRequired, members};
+use super::members;
+use super::row::ResponsesRequired;
+use crate::dialect::CallIds;
 use crate::dialect::openai::{
-    CallIds, ChatProvider, Effort, Forced, Names, Nulls, ReasoningReplay, Silence, gemini_schema,
+    ChatProvider, Effort, Forced, Names, Nulls, ReasoningReplay, Silence, gemini_schema,
     kimi_schema,
 };
 

@@ -1,6 +1,7 @@
-//! The providers, in the order of the README: `../../README.md`, `.env.example` and these rows agree.
+//! The providers, in the order of the documentation: `docs/providers.md`, `.env.example` and these rows agree.
 
-use super::{Auth, ChatApi, Provider, ResponsesRequired, ResponsesSupport, chat};
+use super::chat;
+use super::row::{Auth, ChatApi, Provider, ResponsesRequired, ResponsesSupport};
 use crate::dialect::anthropic::MessagesProvider;
 
 /// What the gateway calls itself where a provider does not insist on another name.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::openai::{arguments, said};
 use super::server::{ReceivedRequest, Script};
-use super::{pieces, text_for, tokens};
+use super::text::{pieces, text_for, tokens};
 use crate::providers::{by_name, catalogue};
 
 /// An error in Anthropic's shape.

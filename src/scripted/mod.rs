@@ -4,6 +4,7 @@
 mod anthropic;
 mod openai;
 mod server;
+mod text;
 
 use serde_json::Value;
 
@@ -91,28 +92,4 @@ fn has_key(provider: &Provider, request: &ReceivedRequest) -> bool {
         Auth::XApiKey => request.header("x-api-key").is_some(),
         Auth::ApiKey => request.header("api-key").is_some(),
     }
-}
-
-/// What every scripted model has to say: a CSV parser to whoever asks for one, else a greeting.
-fn text_for(asked: &str) -> String {
-    if asked.contains("CSV") {
-        "Here is one that knows quoted fields:\n\n```rust\nfn parse_csv_line(line: &str) -> Vec<String> {\n    \
-         let (mut fields, mut field, mut quoted) = (Vec::new(), String::new(), false);\n    \
-         for c in line.chars() {\n        match c {\n            '\"' => quoted = !quoted,\n            \
-         ',' if !quoted => fields.push(std::mem::take(&mut field)),\n            c => field.push(c),\n        \
-         }\n    }\n    fields.push(field);\n    fields\n}\n```\n"
-            .to_owned()
-    } else {
-        format!("Hello! I am a scripted model, and you said: “{asked}”")
-    }
-}
-
-/// A text in the pieces in which a model would write it.
-fn pieces(text: &str) -> Vec<&str> {
-    text.split_inclusive(' ').collect()
-}
-
-/// Tokens, as far as a script counts them.
-fn tokens(text: &str) -> usize {
-    text.split_whitespace().count().max(1)
 }

@@ -8,7 +8,7 @@
 use serde_json::{Value, json};
 
 use super::server::Script;
-use super::{pieces, text_for, tokens};
+use super::text::{pieces, text_for, tokens};
 use crate::providers::{Provider, catalogue};
 
 const CREATED: u64 = 1_700_000_000;

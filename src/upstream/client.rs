@@ -21,7 +21,7 @@ use super::tls::Tls;
 use super::without_date_task::without_date_task;
 use crate::codec::Spliced;
 use crate::config::{Config, ProviderConfig};
-use crate::dialect::{ResponseDecoder, clean};
+use crate::dialect::{ResponseDecoder, redact_error};
 use crate::error::{Error, Phase};
 use crate::providers::{Auth, ChatApi, Provider};
 use crate::secret::{CallerId, Secret};
@@ -360,7 +360,7 @@ impl Client {
             }
         };
         let mut error = outgoing.decoder.decode_error(status, &body);
-        clean(&mut error, outgoing.key);
+        redact_error(&mut error, outgoing.key);
         for (name, value) in &error.more {
             if after.is_none() && name == "details" {
                 after = delay_in(value);

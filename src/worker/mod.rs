@@ -27,7 +27,7 @@ pub use events::UpstreamEvents;
 
 use crate::codec::Spliced;
 use crate::config::{Config, ProviderConfig};
-use crate::dialect::{DecodedBody, ResponseDecoder, clean};
+use crate::dialect::{DecodedBody, ResponseDecoder, redact_error};
 use crate::error::{Error, ProviderError};
 use crate::offload;
 use crate::providers::Provider;
@@ -395,7 +395,7 @@ impl Worker {
             DecodedBody::Error(error) => Err(hidden(error, &call.key)),
             // It was begun, and so billed.
             DecodedBody::Broken(mut error) => {
-                clean(&mut error, &call.key);
+                redact_error(&mut error, &call.key);
                 Err(AttemptError::new(
                     Error::Provider(Box::new(error)),
                     Retry::Never,
@@ -489,7 +489,7 @@ fn upstream_id(headers: &Headers) -> Option<&str> {
 
 /// An error that came with a good status, before anything was passed on.
 fn hidden(mut error: ProviderError, key: &Secret) -> AttemptError {
-    clean(&mut error, key);
+    redact_error(&mut error, key);
     let spent = error.code.as_deref() == Some("insufficient_quota");
     let transient = matches!(error.status, 408 | 429 | 500 | 502 | 503 | 504) && !spent;
     let retry = if transient {

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::wire::{Block, Source};
 use crate::codec::json::{self, Object, Raw, fields};
-use crate::dialect::TranslationReport;
+use crate::dialect::common::report::TranslationReport;
 use crate::dialect::hub::{Part, Place};
 use crate::error::Error;
 
@@ -46,11 +46,11 @@ pub(super) fn text_block<'a>(
         if !text.is_empty() {
             report.dropped.push(CONTENT.to_owned());
         }
-        report.left_out(&other, CONTENT);
+        report.drop_members(&other, CONTENT);
         return None;
     }
     let cache_control = marker(&mut other, report);
-    report.left_out(&other, CONTENT);
+    report.drop_members(&other, CONTENT);
     Some(Block::Text {
         text,
         cache_control,
@@ -108,7 +108,7 @@ fn user_part<'a>(
             image: more,
             other,
         } => {
-            report.left_out(&more, "messages.content.image_url");
+            report.drop_members(&more, "messages.content.image_url");
             if detail.is_some_and(|detail| detail != "auto") {
                 report.dropped.push(format!("{CONTENT}.image_url.detail"));
             }
@@ -154,7 +154,7 @@ fn image<'a>(
     report: &mut TranslationReport,
 ) -> Result<Block<'a>, Error> {
     data.cache_control = marker(&mut other, report);
-    report.left_out(&other, CONTENT);
+    report.drop_members(&other, CONTENT);
     if url.starts_with("https://") {
         return Ok(Block::Image {
             source: Source::Url { url },
@@ -281,7 +281,7 @@ fn file_block<'a>(
             "Anthropic does not know OpenAI's files; send the content as file_data.",
         ));
     }
-    report.left_out(&file, "messages.content.file");
+    report.drop_members(&file, "messages.content.file");
     let (url, data) = match (url, data) {
         (Some(url), Some(_)) => {
             report.dropped.push(FILE_DATA.to_owned());
@@ -292,7 +292,7 @@ fn file_block<'a>(
     };
     if let Some(url) = url {
         let cache_control = marker(&mut other, report);
-        report.left_out(&other, CONTENT);
+        report.drop_members(&other, CONTENT);
         return Ok(Block::Document {
             source: Source::Url { url },
             title,
@@ -317,7 +317,7 @@ fn file_block<'a>(
         }
         let source = plain_text(payload, param)?;
         let cache_control = marker(&mut other, report);
-        report.left_out(&other, CONTENT);
+        report.drop_members(&other, CONTENT);
         return Ok(Block::Document {
             source,
             title,

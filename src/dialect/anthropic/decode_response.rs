@@ -4,14 +4,14 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::DETAIL_FORMAT;
 use super::wire::{
     AnswerBlock, BLOCKS, Citation, Iteration, StopDetails, WireUsage, is_of_server_tool,
     read_loosely,
 };
 use crate::codec::json::raw;
+use crate::dialect::common::provider_error::position_of;
+use crate::dialect::common::reasoning_format;
 use crate::dialect::hub::{FinishReason, Piece, ReasoningDetail, Response, ToolCall, Usage};
-use crate::dialect::place_of;
 
 #[derive(Deserialize)]
 struct Kind {
@@ -41,7 +41,7 @@ const DECLINED: &str = "The model declined to answer.";
 
 pub(super) fn answer(body: &[u8]) -> Result<Response, String> {
     let message: Message = serde_json::from_slice(body)
-        .map_err(|error| format!("it is no message ({})", place_of(&error)))?;
+        .map_err(|error| format!("it is no message ({})", position_of(&error)))?;
     if message.stop_reason.is_none() {
         return Err("it does not say why it ended".to_owned());
     }
@@ -65,14 +65,14 @@ pub(super) fn answer(body: &[u8]) -> Result<Response, String> {
     let mut strange = 0_usize;
     for (index, block) in message.content.iter().enumerate() {
         let kind: Kind = serde_json::from_str(block.get())
-            .map_err(|error| format!("a content block has no type ({})", place_of(&error)))?;
+            .map_err(|error| format!("a content block has no type ({})", position_of(&error)))?;
         if !BLOCKS.contains(&kind.kind.as_str()) {
             canonical.saw(&kind.kind);
             strange += usize::from(!is_of_server_tool(&kind.kind));
             continue;
         }
         let block: AnswerBlock = serde_json::from_str(block.get())
-            .map_err(|error| format!("a content block cannot be read ({})", place_of(&error)))?;
+            .map_err(|error| format!("a content block cannot be read ({})", position_of(&error)))?;
         canonical.saw(&block.kind);
         let index = index as u64;
         match block.kind.as_str() {
@@ -97,7 +97,7 @@ pub(super) fn answer(body: &[u8]) -> Result<Response, String> {
                     text: Some(text),
                     signature: block.signature,
                     data: None,
-                    format: Some(DETAIL_FORMAT.to_owned()),
+                    format: Some(reasoning_format::ANTHROPIC.to_owned()),
                     id: None,
                     index,
                 });
@@ -190,7 +190,7 @@ pub(super) fn redacted(data: String, index: u64) -> ReasoningDetail {
         text: None,
         signature: None,
         data: Some(data),
-        format: Some(DETAIL_FORMAT.to_owned()),
+        format: Some(reasoning_format::ANTHROPIC.to_owned()),
         id: None,
         index,
     }

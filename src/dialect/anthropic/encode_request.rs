@@ -12,8 +12,9 @@ use super::thinking::{plan_thinking, read_effort};
 use super::tools::tools;
 use super::wire::{Block, Body, Metadata, OutputConfig, OutputFormat};
 use crate::codec::json::{self, Object, Raw, raw};
+use crate::dialect::common::report::TranslationReport;
 use crate::dialect::hub::{Request, ToolChoice as Choice, is_default};
-use crate::dialect::{EncodedRequest, TranslationReport};
+use crate::dialect::traits::EncodedRequest;
 use crate::error::Error;
 
 /// Anthropic's own parameters, which a client may send along.
@@ -339,7 +340,7 @@ fn output_format(
             ));
         }
     };
-    report.left_out(&format, AT);
+    report.drop_members(&format, AT);
     Ok(written)
 }
 
@@ -369,7 +370,7 @@ fn json_schema(
     let description: Option<String> = wrapper.read(PREFIX, "description")?;
     // The provider always holds itself to a schema.
     wrapper.take("strict");
-    report.left_out(&wrapper, AT);
+    report.drop_members(&wrapper, AT);
     let Some(mut accepted) = schema::accepted(value, budget) else {
         report.changed.push("response_format".to_owned());
         let about = description

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use crate::dialect::client_status;
-use crate::dialect::openai::read_error;
+use crate::dialect::common::error_body::read_error;
+use crate::dialect::common::provider_error::client_status;
 use crate::error::ProviderError;
 
 #[derive(Deserialize)]

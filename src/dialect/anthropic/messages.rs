@@ -8,7 +8,7 @@ use super::family::Family;
 use super::replay::{thinking_blocks, verbatim_blocks};
 use super::wire::{Block, ResultContent, Speaker, Turn};
 use crate::codec::json::Object;
-use crate::dialect::TranslationReport;
+use crate::dialect::common::report::TranslationReport;
 use crate::dialect::hub::{Message, Place, RequestToolCall, Role};
 use crate::error::Error;
 
@@ -97,7 +97,7 @@ impl<'a> Writer<'a> {
         if blocks.is_empty() {
             report.dropped.push("messages.content".to_owned());
         }
-        report.left_out(&other, "messages");
+        report.drop_members(&other, "messages");
     }
 
     fn push(&mut self, role: Speaker, mut blocks: Vec<Block<'a>>) {
@@ -195,8 +195,8 @@ impl<'a> Writer<'a> {
             for (k, call) in message.tool_calls.iter().enumerate() {
                 self.calls.add(call, call_param(call, at, k), true);
                 let report = &mut self.out.report;
-                report.left_out(&call.other, "messages.tool_calls");
-                report.left_out(&call.function, call.function_at());
+                report.drop_members(&call.other, "messages.tool_calls");
+                report.drop_members(&call.function, call.function_at());
             }
             if message.refusal.is_some() {
                 self.out.report.dropped.push("messages.refusal".to_owned());
@@ -256,8 +256,8 @@ impl<'a> Writer<'a> {
             report.changed.push("messages.tool_calls.id".to_owned());
         }
         let cache_control = call.other.take("cache_control");
-        report.left_out(&call.other, "messages.tool_calls");
-        report.left_out(&call.function, call.function_at());
+        report.drop_members(&call.other, "messages.tool_calls");
+        report.drop_members(&call.function, call.function_at());
         Block::ToolUse {
             id,
             name: call.name,
@@ -296,7 +296,7 @@ impl<'a> Writer<'a> {
         if message.name.is_some() && !older {
             report.dropped.push("messages.name".to_owned());
         }
-        report.left_out(&message.other, "messages");
+        report.drop_members(&message.other, "messages");
         let mut inner = TranslationReport::default();
         let mut blocks = parts(message.content, at, &mut inner)?;
         if at.0 == "input" {

@@ -18,15 +18,12 @@ mod wire;
 use crate::codec::json::Object;
 use crate::codec::sse;
 use crate::dialect::hub::{ReasoningLookup, Request, Response, Tool};
-use crate::dialect::{EncodedRequest, ProviderDialect, RecoveredRequest, StreamDecoder};
+use crate::dialect::traits::{EncodedRequest, ProviderDialect, RecoveredRequest, StreamDecoder};
 use crate::error::{Error, ProviderError};
 
 /// Messages as a provider speaks it.
 #[derive(Debug)]
 pub struct MessagesProvider;
-
-/// The `format` of reasoning details that came from this dialect.
-const DETAIL_FORMAT: &str = "anthropic-claude-v1";
 
 impl ProviderDialect for MessagesProvider {
     fn encode_request(

@@ -5,14 +5,15 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::DETAIL_FORMAT;
 use super::decode_response::compact;
 use super::wire::{AnswerBlock, Block};
 use crate::codec::json::{self, Object, Raw, fields, put, raw};
+use crate::dialect::common::reasoning_format;
+use crate::dialect::common::report::TranslationReport;
 use crate::dialect::hub::{
     Message, Part, Place, ReasoningDetail, ReasoningLookup, ReasoningState, RequestToolCall, Role,
 };
-use crate::dialect::{RecoveredRequest, TranslationReport};
+use crate::dialect::traits::RecoveredRequest;
 use crate::error::{Error, ProviderError};
 
 /// Members in which a client takes thinking along.
@@ -97,7 +98,8 @@ fn holds_nothing(kept: &ReasoningState) -> bool {
 fn is_ours(detail: &ReasoningDetail) -> bool {
     match detail.format.as_deref() {
         Some(format) => {
-            format == DETAIL_FORMAT && (detail.signature.is_some() || detail.data.is_some())
+            format == reasoning_format::ANTHROPIC
+                && (detail.signature.is_some() || detail.data.is_some())
         }
         None => detail.signature.is_some(),
     }
@@ -250,7 +252,7 @@ pub(super) fn verbatim_blocks<'a>(
     if !say_the_same(&blocks, message.content.iter(), message.tool_calls.iter()) {
         return Ok(None);
     }
-    report.left_out(&fields, "messages.provider_specific_fields");
+    report.drop_members(&fields, "messages.provider_specific_fields");
     // What these say, the blocks say as well.
     for name in ["annotations"].iter().chain(&TAKEN_ALONG) {
         message.other.take(name);

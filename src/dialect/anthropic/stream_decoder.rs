@@ -9,14 +9,15 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::decode_response::{REFUSAL, annotation, compact, declined, finish, redacted, usage};
+use super::error;
 use super::rebuild::{Piece, Rebuild};
 use super::wire::{AnswerBlock, BLOCKS, Citation, WireUsage, is_of_server_tool, read_loosely};
-use super::{DETAIL_FORMAT, error};
 use crate::codec::json::Text;
 use crate::codec::sse;
-use crate::dialect::StreamDecoder;
-use crate::dialect::delta_template::DeltaTemplate;
+use crate::dialect::common::delta_template::DeltaTemplate;
+use crate::dialect::common::reasoning_format;
 use crate::dialect::hub::{Event, FinishReason, ReasoningDetail};
+use crate::dialect::traits::StreamDecoder;
 use crate::error::Error;
 
 /// Anthropic Messages 2023-06-01, any stream event.
@@ -433,7 +434,7 @@ fn thought(index: u64, text: Option<String>, signature: Option<String>) -> Reaso
         text,
         signature,
         data: None,
-        format: Some(DETAIL_FORMAT.to_owned()),
+        format: Some(reasoning_format::ANTHROPIC.to_owned()),
         id: None,
         index,
     }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::family::{Family, Thinks};
 use crate::codec::json::{self, Object, Raw, raw};
-use crate::dialect::TranslationReport;
+use crate::dialect::common::report::TranslationReport;
 use crate::error::Error;
 
 /// Tokens for thinking by effort, on families with a budget.
@@ -66,7 +66,7 @@ pub(super) fn read_effort(
             if summary.is_some_and(|summary| summary != "auto") {
                 report.changed.push(format!("{name}.summary"));
             }
-            report.left_out(&object, name);
+            report.drop_members(&object, name);
             let by_budget = budget.map(|n| match n {
                 0..=2048 => "low",
                 2049..=8192 => "medium",

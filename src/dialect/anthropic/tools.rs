@@ -10,7 +10,7 @@ use super::messages::Conversation;
 use super::schema::{self, Budget};
 use super::wire::ToolChoice;
 use crate::codec::json::{self, Object, Raw, raw};
-use crate::dialect::TranslationReport;
+use crate::dialect::common::report::TranslationReport;
 use crate::dialect::hub::{Request, Tool, ToolChoice as Choice};
 use crate::error::Error;
 
@@ -198,8 +198,8 @@ fn write_tool<'a>(
             out.push(name, value);
         }
     }
-    report.left_out(&other, &format!("tools[{i}]"));
-    report.left_out(&function, &at);
+    report.drop_members(&other, &format!("tools[{i}]"));
+    report.drop_members(&function, &at);
     Ok(Cow::Owned(raw(&out)))
 }
 
@@ -282,7 +282,7 @@ fn web_search<'a>(
         }
     }
     tools.push(Cow::Owned(raw(&tool)));
-    report.left_out(&options, AT);
+    report.drop_members(&options, AT);
     Ok(())
 }
 

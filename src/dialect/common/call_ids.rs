@@ -7,7 +7,16 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
-use crate::dialect::openai::provider::CallIds;
+/// Which ids of tool calls a provider takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallIds {
+    /// Any.
+    Any,
+    /// Those of at most so many characters.
+    UpTo(usize),
+    /// Those of exactly nine letters and digits.
+    Nine,
+}
 
 /// The ids of one conversation.
 #[derive(Default)]
@@ -88,7 +97,7 @@ fn nine(id: &str, nth: usize) -> String {
 }
 
 /// Whether a list of messages names a call by an id of more than `most` characters; reads no JSON.
-pub(super) fn has_long(messages: &str, most: usize) -> bool {
+pub(in crate::dialect) fn has_long(messages: &str, most: usize) -> bool {
     static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"tool_call_id\""));
     NAME.find_iter(messages.as_bytes()).any(|at| {
         let value = messages

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use crate::codec::json::{Object, fields, raw};
-use crate::dialect::provider_error;
+use crate::dialect::common::provider_error::provider_error;
 use crate::error::{Error, ProviderError};
 
 /// Phrases by which providers say that the conversation is too long, in lower case.

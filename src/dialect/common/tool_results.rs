@@ -87,7 +87,7 @@ pub(in crate::dialect) fn results_of_calls(messages: &mut [Message<'_>]) {
 
 /// Puts what a result holds beside text into a user's message behind the results of its turn: a
 /// result has text only.
-pub(super) fn text_only<'a>(request: &mut Request<'a>) {
+pub(in crate::dialect) fn text_only<'a>(request: &mut Request<'a>) {
     if !request.messages.iter().any(has_more) {
         return;
     }

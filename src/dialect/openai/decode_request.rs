@@ -1,5 +1,7 @@
 //! Chat Completions request -> hub request. Pure.
 
+use crate::dialect::common::report::name_members;
+use crate::dialect::common::tool_choice::read_word;
 use std::borrow::Cow;
 
 use crate::codec::json::{self, Object, Raw};
@@ -29,7 +31,7 @@ pub fn read_request<'a>(mut body: Object<'a>, model: Cow<'a, str>) -> Result<Req
         Some(raw) => {
             let mut options = json::object(&raw, &"stream_options")?;
             let usage = options.read("stream_options.", "include_usage")?;
-            left_out(&options, "stream_options", &mut dropped);
+            name_members(&options, "stream_options", &mut dropped);
             usage.unwrap_or(false)
         }
         None => false,
@@ -343,16 +345,7 @@ pub fn read_tool_choice<'a>(
 ) -> Result<ToolChoice<'a>, Error> {
     const AT: &str = "tool_choice";
     if raw.get().starts_with('"') {
-        let word = json::text(raw, &AT)?;
-        return match &*word {
-            "auto" => Ok(ToolChoice::Auto),
-            "none" => Ok(ToolChoice::None),
-            "required" => Ok(ToolChoice::Required),
-            other => Err(Error::invalid(
-                AT,
-                format!("'{other}' is none of auto, none, required."),
-            )),
-        };
+        return read_word(raw);
     }
     let mut choice =
         json::object(raw, &AT).map_err(|_| Error::wrong_type(AT, "a string or an object"))?;
@@ -368,8 +361,8 @@ pub fn read_tool_choice<'a>(
             let name = function
                 .take("name")
                 .ok_or_else(|| missing("function.name"))?;
-            left_out(&choice, AT, dropped);
-            left_out(&function, "tool_choice.function", dropped);
+            name_members(&choice, AT, dropped);
+            name_members(&function, "tool_choice.function", dropped);
             Ok(ToolChoice::Function(json::text(
                 &name,
                 &"tool_choice.function.name",
@@ -384,8 +377,8 @@ pub fn read_tool_choice<'a>(
             let tools = allowed
                 .take("tools")
                 .ok_or_else(|| missing("allowed_tools.tools"))?;
-            left_out(&choice, AT, dropped);
-            left_out(&allowed, "tool_choice.allowed_tools", dropped);
+            name_members(&choice, AT, dropped);
+            name_members(&allowed, "tool_choice.allowed_tools", dropped);
             let mut names = Vec::new();
             for (i, raw) in json::array(&tools, &"tool_choice.allowed_tools.tools")?
                 .iter()
@@ -429,7 +422,7 @@ fn read_function_call<'a>(
     let name = choice.take("name").ok_or_else(|| Error::Missing {
         param: "function_call.name".to_owned(),
     })?;
-    left_out(&choice, "function_call", dropped);
+    name_members(&choice, "function_call", dropped);
     Ok(ToolChoice::Function(json::text(
         &name,
         &"function_call.name",
@@ -452,13 +445,4 @@ pub fn older_name(name: &str) -> String {
         return "functions".to_owned();
     }
     name.to_owned()
-}
-
-/// Names the members of an object that mean nothing here.
-pub fn left_out(object: &Object<'_>, path: &str, dropped: &mut Vec<String>) {
-    let said = object
-        .fields
-        .iter()
-        .filter(|field| field.value.get() != "null");
-    dropped.extend(said.map(|field| format!("{path}.{}", field.name)));
 }

@@ -3,8 +3,9 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{ChatClient, without_fence};
+use super::client::ChatClient;
 use crate::codec::json::{self, Object, fields};
+use crate::dialect::common::fence::without_fence;
 use crate::dialect::hub::{FinishReason, ReasoningDetail, Response, ToolCall, Usage};
 
 /// `usage` of a completion or of the last chunk.
@@ -179,7 +180,7 @@ pub(super) fn finish_name(finish: FinishReason, as_function: bool) -> &'static s
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dialect::Stamp;
+    use crate::dialect::common::stamp::Stamp;
     use serde_json::Value;
 
     fn client() -> ChatClient {

@@ -2,10 +2,7 @@
 
 use serde_json::Value;
 
-use super::{encode_request, error_in_success, read_error, stream_decoder};
-use crate::dialect::hub::{ReasoningLookup, Request, Response};
-use crate::dialect::{EncodedRequest, ProviderDialect, StreamDecoder};
-use crate::error::{Error, ProviderError};
+use crate::dialect::common::call_ids::CallIds;
 
 /// Chat Completions as a provider speaks it.
 ///
@@ -148,17 +145,6 @@ pub enum Effort {
     Leave,
 }
 
-/// Which ids of tool calls a provider takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CallIds {
-    /// Any.
-    Any,
-    /// Those of at most so many characters.
-    UpTo(usize),
-    /// Those of exactly nine letters and digits.
-    Nine,
-}
-
 /// What of its reasoning a model wants back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReasoningReplay {
@@ -211,39 +197,5 @@ impl ChatProvider {
         } else {
             "max_completion_tokens"
         }
-    }
-}
-
-impl ProviderDialect for ChatProvider {
-    fn encode_request(
-        &self,
-        request: &mut Request<'_>,
-        memory: &dyn ReasoningLookup,
-    ) -> Result<EncodedRequest, Error> {
-        encode_request::request(request, self, memory)
-    }
-
-    fn decode_response(&self, body: &[u8]) -> Result<Response, String> {
-        encode_request::answer(body, self)
-    }
-
-    fn requires_reasoning_replay(&self, model: &str) -> bool {
-        (self.requires_reasoning_replay)(model) != ReasoningReplay::Nothing
-    }
-
-    fn stream_decoder(&self, provider: &'static str) -> Box<dyn StreamDecoder> {
-        Box::new(stream_decoder::FromChat::new(provider, self))
-    }
-
-    fn decode_error(&self, status: u16, body: &[u8]) -> ProviderError {
-        read_error(status, body)
-    }
-
-    fn decode_stream_error(&self, events: &[u8]) -> Option<ProviderError> {
-        error_in_success::chat_error(events)
-    }
-
-    fn decode_broken_off(&self, body: &[u8]) -> Option<ProviderError> {
-        error_in_success::choice_error(body)
     }
 }

@@ -4,16 +4,20 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::calls::{Calls, Fragment, Told};
-use super::encode_request::{OUT_OF_RESOURCES, finish, is_fault, out_of_resources};
+use super::decode_response::MAX_NAME;
+use super::decode_response::{OUT_OF_RESOURCES, finish, is_fault, out_of_resources};
 use super::lenient::{Content, Function};
 use super::provider::ChatProvider;
 use super::tags::Tags;
-use super::{MAX_NAME, error_member, read_error, read_usage};
+use super::usage::read_usage;
 use crate::codec::json::Text;
 use crate::codec::sse;
-use crate::dialect::delta_template::DeltaTemplate;
+use crate::dialect::common::delta_template::DeltaTemplate;
+use crate::dialect::common::error_body::read_error;
+use crate::dialect::common::error_in_success::error_member;
+use crate::dialect::common::provider_error::position_of;
 use crate::dialect::hub::{Event, FinishReason, Usage};
-use crate::dialect::{StreamDecoder, place_of};
+use crate::dialect::traits::StreamDecoder;
 use crate::error::Error;
 
 /// `chat.completion.chunk`, as far as it means something elsewhere.
@@ -381,7 +385,10 @@ impl StreamDecoder for FromChat {
         let chunk: Chunk<'_> = match serde_json::from_str(&event.data) {
             Ok(chunk) => chunk,
             Err(error) => {
-                let reason = format!("an event of its stream is no chunk ({})", place_of(&error));
+                let reason = format!(
+                    "an event of its stream is no chunk ({})",
+                    position_of(&error)
+                );
                 return self.broken(&reason, out);
             }
         };

@@ -6,14 +6,15 @@ use memchr::memmem;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::client::ChatClient;
+use super::decode_response::MAX_NAME;
 use super::encode_response::{WireUsage, finish_name, usage};
 use super::error_in_success::failure_event;
-use super::fence::Fence;
-use super::{ChatClient, MAX_NAME};
 use crate::codec::json::{self, fields, raw};
 use crate::codec::sse;
-use crate::dialect::StreamEncoder;
+use crate::dialect::common::fence::Fence;
 use crate::dialect::hub::{Event, FinishReason, ReasoningDetail, Usage};
+use crate::dialect::traits::StreamEncoder;
 use crate::error::Error;
 
 /// Writes the chunks of one stream.
@@ -253,8 +254,8 @@ impl StreamEncoder for ToChat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dialect::Stamp;
-    use crate::dialect::openai::envelope;
+    use crate::dialect::common::error_body::envelope;
+    use crate::dialect::common::stamp::Stamp;
 
     fn client(include_usage: bool) -> ChatClient {
         ChatClient {

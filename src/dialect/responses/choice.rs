@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use super::tools::{Tools, function_name, is_hosted, text};
 use crate::codec::json::{self, Object, Raw};
+use crate::dialect::common::report::name_members;
+use crate::dialect::common::tool_choice::read_word;
 use crate::dialect::hub::ToolChoice;
-use crate::dialect::openai::left_out;
 use crate::error::Error;
 
 /// Reads `tool_choice` beside the tools that the provider is given; what of it is left out is named
@@ -57,7 +58,7 @@ fn read<'a>(
     dropped: &mut Vec<String>,
 ) -> Result<ToolChoice<'a>, Error> {
     if choice.get().starts_with('"') {
-        return crate::dialect::openai::read_tool_choice(choice, dropped);
+        return read_word(choice);
     }
     let mut object = json::object(choice, &"tool_choice")
         .map_err(|_| Error::wrong_type("tool_choice", "a string or an object"))?;
@@ -66,7 +67,7 @@ fn read<'a>(
         Some("function" | "custom") => {
             let name = text(&mut object, "tool_choice", "name")?;
             let namespace: Option<String> = object.read("tool_choice.", "namespace")?;
-            left_out(&object, "tool_choice", dropped);
+            name_members(&object, "tool_choice", dropped);
             Ok(ToolChoice::Function(match namespace {
                 Some(namespace) => Cow::Owned(function_name(Some(&namespace), &name)),
                 None => name,
@@ -97,7 +98,7 @@ fn allowed<'a>(
     let list = object.take("tools").ok_or_else(|| Error::Missing {
         param: "tool_choice.tools".to_owned(),
     })?;
-    left_out(object, "tool_choice", dropped);
+    name_members(object, "tool_choice", dropped);
     let mut names = Vec::new();
     let mut lacking = None;
     for (i, raw) in json::array(&list, &"tool_choice.tools")?.iter().enumerate() {

@@ -5,15 +5,17 @@ use std::borrow::Cow;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::ResponsesClient;
 use super::choice::read_tool_choice;
+use super::client::ResponsesClient;
 use super::items::read_input;
 use super::tools::{Tools, read_tools};
 use super::wire::Echo;
 use crate::codec::json::{self, Object, Raw, raw};
+use crate::dialect::common::report::TranslationReport;
+use crate::dialect::common::report::name_members;
+use crate::dialect::common::stamp::Stamp;
 use crate::dialect::hub::{Message, Part, Place, Request, Role};
-use crate::dialect::openai::left_out;
-use crate::dialect::{ProviderDialect, Stamp, TranslationReport};
+use crate::dialect::traits::ProviderDialect;
 use crate::error::Error;
 
 /// Parameters that need something the gateway does not have; refused unless null.
@@ -62,7 +64,7 @@ pub fn read_request<'a>(
     let stream = body.read("", "stream")?.unwrap_or(false);
     if let Some(options) = body.take("stream_options") {
         let options = json::object(&options, &"stream_options")?;
-        left_out(&options, "stream_options", &mut dropped);
+        name_members(&options, "stream_options", &mut dropped);
     }
     if body.read::<bool>("", "store")? == Some(true) {
         dropped.push("store".to_owned());
@@ -343,7 +345,7 @@ fn read_text<'a>(
             format_echo = format;
         }
         verbosity = text.take("verbosity");
-        left_out(&text, "text", dropped);
+        name_members(&text, "text", dropped);
     }
     echo.push("format", format_echo);
     if let Some(verbosity) = verbosity {
@@ -370,6 +372,6 @@ fn read_reasoning<'a>(
     if let Some(effort) = &effort {
         fields.push("reasoning_effort", Cow::Owned(raw(effort)));
     }
-    left_out(&reasoning, "reasoning", dropped);
+    name_members(&reasoning, "reasoning", dropped);
     Ok((effort, summary.or(older)))
 }

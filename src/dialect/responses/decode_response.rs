@@ -6,9 +6,10 @@ use serde_json::value::RawValue;
 
 use super::items::is_of_hosted_tool;
 use crate::codec::json::{Object, fields, raw};
+use crate::dialect::common::error_in_success::error_member;
+use crate::dialect::common::provider_error::position_of;
+use crate::dialect::common::reasoning_format;
 use crate::dialect::hub::{FinishReason, Piece, ReasoningDetail, Response, ToolCall, Usage};
-use crate::dialect::openai::error_member;
-use crate::dialect::{RESPONSES_FORMAT, place_of};
 use crate::error::ProviderError;
 
 /// `response`, as far as it means something elsewhere.
@@ -134,7 +135,7 @@ impl Item {
             text: None,
             signature: None,
             data: Some(self.encrypted_content.clone()?),
-            format: Some(RESPONSES_FORMAT.to_owned()),
+            format: Some(reasoning_format::RESPONSES.to_owned()),
             id: self.id.clone(),
             index,
         })
@@ -201,7 +202,7 @@ pub(super) fn nested_annotation(flat: &RawValue) -> Option<Box<RawValue>> {
 /// Reads a whole response.
 pub(super) fn answer(body: &[u8]) -> Result<Response, String> {
     let response: WireResponse = serde_json::from_slice(body)
-        .map_err(|error| format!("it is no response ({})", place_of(&error)))?;
+        .map_err(|error| format!("it is no response ({})", position_of(&error)))?;
     if response.status.as_deref() == Some("failed") {
         #[derive(Deserialize)]
         struct Failure {

@@ -5,12 +5,17 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use crate::codec::json::{self, Object, Raw, fields, put, raw};
+use crate::dialect::common::call_ids::CallIds;
+use crate::dialect::common::call_ids::Ids;
+use crate::dialect::common::reasoning_format;
+use crate::dialect::common::report::TranslationReport;
+use crate::dialect::common::tool_results::results_of_calls;
 use crate::dialect::hub::{
     Message, Part, Piece, ReasoningDetail, ReasoningLookup, Request, RequestToolCall, Role, Tool,
     ToolChoice, is_default,
 };
-use crate::dialect::openai::{CallIds, Ids, results_of_calls};
-use crate::dialect::{EncodedRequest, RESPONSES_FORMAT, RecoveredRequest, TranslationReport};
+use crate::dialect::traits::EncodedRequest;
+use crate::dialect::traits::RecoveredRequest;
 use crate::error::{Error, ProviderError};
 
 /// Parameters that Responses does not have.
@@ -176,7 +181,7 @@ fn flat_format<'a>(format: &Raw<'a>, report: &mut TranslationReport) -> Result<R
     let mut flat = Object::default();
     flat.push("type", Cow::Owned(raw("json_schema")));
     nested.take("type");
-    report.left_out(&nested, AT);
+    report.drop_members(&nested, AT);
     let inner = json::object(&schema, &"response_format.json_schema")?;
     flat.fields.extend(inner.fields);
     Ok(Cow::Owned(raw(&flat)))
@@ -192,22 +197,22 @@ fn left_out(message: &Message<'_>) -> Vec<String> {
     let mut other = message.other.clone();
     // Reasoning for taking back is looked at where it is written.
     other.take("reasoning_details");
-    out.left_out(&other, "messages");
+    out.drop_members(&other, "messages");
     for part in &message.content {
         match part {
             Part::Image { image, other, .. } => {
-                out.left_out(image, "messages.content.image_url");
-                out.left_out(other, CONTENT);
+                out.drop_members(image, "messages.content.image_url");
+                out.drop_members(other, CONTENT);
             }
             Part::Text { other, .. } | Part::File { other, .. } | Part::Refusal { other, .. } => {
-                out.left_out(other, CONTENT);
+                out.drop_members(other, CONTENT);
             }
             Part::Other { .. } => {}
         }
     }
     for call in &message.tool_calls {
-        out.left_out(&call.other, "messages.tool_calls");
-        out.left_out(&call.function, call.function_at());
+        out.drop_members(&call.other, "messages.tool_calls");
+        out.drop_members(&call.function, call.function_at());
     }
     if message.name.is_some() {
         out.dropped.push("messages.name".to_owned());
@@ -228,8 +233,8 @@ fn left_out_of_tool(tool: &Tool<'_>, i: usize, report: &mut TranslationReport) {
         function, other, ..
     } = tool
     {
-        report.left_out(other, &format!("tools[{i}]"));
-        report.left_out(function, &format!("tools[{i}].function"));
+        report.drop_members(other, &format!("tools[{i}]"));
+        report.drop_members(function, &format!("tools[{i}].function"));
     }
 }
 
@@ -283,7 +288,7 @@ fn assistant(
         .and_then(|call| memory.recall(&call.id, 0))
         .unwrap_or_default();
     let ours = |detail: &ReasoningDetail| {
-        detail.format.as_deref() == Some(RESPONSES_FORMAT) && detail.data.is_some()
+        detail.format.as_deref() == Some(reasoning_format::RESPONSES) && detail.data.is_some()
     };
     let mut details: Vec<ReasoningDetail> = match message.other.get("reasoning_details") {
         None => Vec::new(),

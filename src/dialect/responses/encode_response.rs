@@ -5,14 +5,16 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::client::ResponsesClient;
 use super::tools::Own;
+use super::wire::SEALED;
 use super::wire::{
     Choice, Failure, Incomplete, Item, Metadata, Number, Part, Reasoning, WireResponse, WireUsage,
 };
-use super::{ResponsesClient, SEALED};
 use crate::codec::json::{Object, fields, raw};
+use crate::dialect::common::fence::without_fence;
+use crate::dialect::common::reasoning_format;
 use crate::dialect::hub::{FinishReason, Piece, ReasoningDetail, Response, Usage};
-use crate::dialect::openai::{GEMINI_FORMAT, REASONING_FORMAT, without_fence};
 use crate::error::Error;
 
 /// Counters behind the ids of one response.
@@ -171,7 +173,7 @@ pub(super) fn plain_detail(text: String) -> ReasoningDetail {
         text: Some(text),
         signature: None,
         data: None,
-        format: Some(REASONING_FORMAT.to_owned()),
+        format: Some(reasoning_format::PLAIN.to_owned()),
         id: None,
         index: 0,
     }
@@ -184,7 +186,7 @@ pub(super) fn call_detail(call: &str, extra: &RawValue) -> ReasoningDetail {
         text: None,
         signature: None,
         data: Some(extra.get().to_owned()),
-        format: Some(GEMINI_FORMAT.to_owned()),
+        format: Some(reasoning_format::GEMINI.to_owned()),
         id: Some(call.to_owned()),
         index: 0,
     }

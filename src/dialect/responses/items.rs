@@ -6,12 +6,12 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::value::RawValue;
 
-use super::SEALED;
 use super::parts::{Content, join_texts, note_rest, read_content};
 use super::tools::function_name;
 use super::turn_order::{conformance, without_empty};
+use super::wire::SEALED;
 use crate::codec::json::{self, Object, Raw, fields, raw};
-use crate::dialect::TranslationReport;
+use crate::dialect::common::report::TranslationReport;
 use crate::dialect::hub::{Message, Part, Place, RequestToolCall, Role};
 use crate::error::Error;
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::codec::json::{self, Object, Raw};
-use crate::dialect::TranslationReport;
+use crate::dialect::common::report::TranslationReport;
 use crate::dialect::hub::{Message, Part};
 use crate::error::Error;
 

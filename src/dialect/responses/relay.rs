@@ -15,9 +15,10 @@ use serde_json::value::RawValue;
 use super::encode_response::{error_fields, failure_code};
 use crate::codec::json::{self, Object, Raw, Word, fields, put, raw};
 use crate::codec::sse::{self, Verdict};
+use crate::dialect::common::error_in_success::whole_error;
+use crate::dialect::common::provider_error::position_of;
 use crate::dialect::hub::{ReasoningState, Usage};
-use crate::dialect::openai::whole_error;
-use crate::dialect::{Relay, place_of};
+use crate::dialect::traits::Relay;
 use crate::error::Error;
 
 /// Longest id of an item, in bytes: it is repeated in each of its events.
@@ -155,7 +156,10 @@ impl ResponsesRelay {
             // In another shape: what it is, is for the client to see.
             Err(error) if error.is_data() && data.starts_with('{') => return Verdict::Same,
             Err(error) => {
-                let reason = format!("an event of its stream is no JSON ({})", place_of(&error));
+                let reason = format!(
+                    "an event of its stream is no JSON ({})",
+                    position_of(&error)
+                );
                 let provider = self.provider;
                 return self.fail(&Error::InvalidUpstreamResponse { provider, reason });
             }

@@ -10,9 +10,10 @@ use super::decode_response::{
 };
 use super::items::is_of_hosted_tool;
 use crate::codec::sse;
+use crate::dialect::common::error_body::read_error;
+use crate::dialect::common::provider_error::position_of;
 use crate::dialect::hub::{Event, FinishReason, Usage};
-use crate::dialect::openai::read_error;
-use crate::dialect::{StreamDecoder, place_of};
+use crate::dialect::traits::StreamDecoder;
 use crate::error::Error;
 
 #[derive(Deserialize)]
@@ -318,7 +319,10 @@ impl StreamDecoder for FromResponses {
         let mut wire: Wire = match serde_json::from_str(data) {
             Ok(wire) => wire,
             Err(error) => {
-                let reason = format!("an event of its stream is no event ({})", place_of(&error));
+                let reason = format!(
+                    "an event of its stream is no event ({})",
+                    position_of(&error)
+                );
                 return self.broken(&reason, out);
             }
         };

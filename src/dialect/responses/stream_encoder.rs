@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::ResponsesClient;
+use super::client::ResponsesClient;
 use super::encode_response::{
     Ids, State, call_detail, call_item, error_fields, failure_code, flat_annotation, outcome,
     plain_detail, response, seal,
@@ -11,9 +11,9 @@ use super::encode_response::{
 use super::wire::{Failure, Item, Part};
 use crate::codec::json::fields;
 use crate::codec::sse;
-use crate::dialect::StreamEncoder;
+use crate::dialect::common::fence::Fence;
 use crate::dialect::hub::{Event, FinishReason, ReasoningDetail, Usage};
-use crate::dialect::openai::Fence;
+use crate::dialect::traits::StreamEncoder;
 use crate::error::Error;
 
 /// How often what is kept is told once more at the end: its text, its part, its item, the response.

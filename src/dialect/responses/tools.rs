@@ -8,8 +8,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use serde_json::value::RawValue;
 
 use crate::codec::json::{self, Object, Raw, fields, raw};
-use crate::dialect::ProviderDialect;
 use crate::dialect::hub::Tool;
+use crate::dialect::traits::ProviderDialect;
 use crate::error::Error;
 
 /// Longest name of a function that every provider takes.

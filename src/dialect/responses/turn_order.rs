@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::dialect::TranslationReport;
+use crate::dialect::common::report::TranslationReport;
 use crate::dialect::hub::{Message, Role};
 
 /// Puts the results of calls right behind what the assistant said in a row, whatever stands between

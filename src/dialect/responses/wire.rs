@@ -5,6 +5,9 @@ use serde_json::value::RawValue;
 
 use crate::dialect::hub::Usage;
 
+/// How the gateway's own `encrypted_content` begins.
+pub(super) const SEALED: &str = "gw1.";
+
 /// What a response repeats of its request, defaults filled in.
 #[derive(Debug, Clone)]
 pub(super) struct Echo {

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use ai_gateway::codec::json::{self, Object};
 use ai_gateway::codec::sse::{self, Framer};
+use ai_gateway::dialect::envelope;
 use ai_gateway::dialect::hub::{Contract, Event};
-use ai_gateway::dialect::openai::{ChatClient, ChatProvider, envelope};
+use ai_gateway::dialect::openai::{ChatClient, ChatProvider};
 use ai_gateway::dialect::{
     ClientDialect, EncodedRequest, ProviderDialect, Relay, Stamp, responses,
 };

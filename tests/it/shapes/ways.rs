@@ -125,7 +125,7 @@ fn one(input: &Input) -> &[u8] {
 fn written(done: Result<(usize, TranslationReport), Error>) -> usize {
     match done {
         Ok((bytes, _)) => bytes,
-        Err(error) => openai::envelope(&error).len(),
+        Err(error) => ai_gateway::dialect::envelope(&error).len(),
     }
 }
 
@@ -374,7 +374,7 @@ fn whole(of: &str, plain: fn() -> super::Shape, from: &'static dyn ProviderDiale
         }),
         way(format!("error of {of}"), plain(), move |input| {
             let error = from.decode_error(400, one(input));
-            openai::envelope(&Error::Provider(Box::new(error))).len()
+            ai_gateway::dialect::envelope(&Error::Provider(Box::new(error))).len()
         }),
     ]
 }

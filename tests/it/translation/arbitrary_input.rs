@@ -6,13 +6,12 @@ use ai_gateway::codec::json::Object;
 use ai_gateway::codec::sse::{self, Framer};
 use ai_gateway::dialect::anthropic::MessagesProvider;
 use ai_gateway::dialect::hub::NoReasoningCache;
-use ai_gateway::dialect::openai::{
-    self, ChatClient, ChatProvider, ChatRelay, envelope, read_error, whole_error,
-};
+use ai_gateway::dialect::openai::{self, ChatClient, ChatProvider, ChatRelay};
 use ai_gateway::dialect::responses::{self, ResponsesClient, ResponsesRelay};
 use ai_gateway::dialect::{
     ClientDialect, ProviderDialect, Relay, Stamp, TranslationReport, models,
 };
+use ai_gateway::dialect::{envelope, read_error, whole_error};
 use ai_gateway::error::Error;
 use ai_gateway::providers::{ChatApi, PROVIDERS};
 use bytes::Bytes;

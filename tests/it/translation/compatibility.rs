@@ -1,4 +1,4 @@
-//! The README's table of what survives where, made by translating one request for each cell.
+//! The documentation's table of what survives where, made by translating one request for each cell.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -314,14 +314,14 @@ fn table() -> String {
     out
 }
 
-const BEGIN: &str = "<!-- what survives where: made by tests/survives.rs -->\n";
+const BEGIN: &str = "<!-- what survives where: made by tests/it/translation/compatibility.rs -->\n";
 const END: &str = "<!-- end of what survives where -->\n";
 
 #[test]
-fn the_table_in_the_readme_is_what_the_code_does() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let readme = fs::read_to_string(&path).unwrap();
-    let (head, rest) = readme.split_once(BEGIN).expect("the README has the table");
+fn the_table_in_the_page_is_what_the_code_does() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/compatibility.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let (head, rest) = page.split_once(BEGIN).expect("the page has the table");
     let (had, tail) = rest.split_once(END).expect("the table has an end");
     let table = format!("\n{}\n", table());
     if std::env::var_os("UPDATE_GOLDEN").is_some() {

@@ -8,7 +8,8 @@ use crate::rig::stream_contract;
 use ai_gateway::codec::json::Object;
 use ai_gateway::codec::sse::{self, Framer};
 use ai_gateway::dialect::anthropic::MessagesProvider;
-use ai_gateway::dialect::openai::{ChatClient, ChatProvider, ChatRelay, read_error, repair};
+use ai_gateway::dialect::openai::{ChatClient, ChatProvider, ChatRelay, repair};
+use ai_gateway::dialect::read_error;
 use ai_gateway::dialect::responses::{
     ResponsesClient, ResponsesProvider, ResponsesRelay, read_request,
 };

@@ -8,7 +8,7 @@ use super::chunk_view::CallView;
 use super::fix::{CallFix, ChoiceFix, FinishFix};
 use crate::dialect::hub::FinishReason;
 use crate::dialect::openai::calls::{Calls, Fragment};
-use crate::dialect::openai::encode_request::finish;
+use crate::dialect::openai::decode_response::finish;
 use crate::dialect::openai::lenient::Content;
 use crate::dialect::openai::provider::ChatProvider;
 use crate::dialect::openai::tags::Tags;

@@ -4,10 +4,10 @@
 //! than that does is held by a property test.
 
 use crate::codec::scan::Scan;
-use crate::dialect::Conformant;
-use crate::dialect::openai::encode_request::finish;
+use crate::dialect::common::conformant::Conformant;
+use crate::dialect::openai::decode_response::finish;
 use crate::dialect::openai::provider::ChatProvider;
-use crate::dialect::openai::{UsageDetails, WireUsage};
+use crate::dialect::openai::usage::{UsageDetails, WireUsage};
 
 /// A completion that goes through as it is; `None` where that is not known.
 #[must_use]
@@ -194,9 +194,11 @@ fn tokens(scan: &mut Scan<'_>, into: &mut Option<u64>) -> Option<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dialect::Stamp;
+    use crate::dialect::common::error_in_success::whole_error;
+    use crate::dialect::common::stamp::Stamp;
     use crate::dialect::hub::Usage;
-    use crate::dialect::openai::{ChatClient, repair, whole_error};
+    use crate::dialect::openai::ChatClient;
+    use crate::dialect::openai::repair;
     use proptest::prelude::*;
 
     const USUAL: &str = r#"{"id":"chatcmpl-1","object":"chat.completion","created":1700000000,"model":"gpt-4o-mini",

@@ -18,15 +18,20 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::encode_request::{OUT_OF_RESOURCES, finish, is_fault, out_of_resources};
-use super::error_in_success::{error_member, failure_event};
+use super::client::ChatClient;
+use super::decode_response::MAX_NAME;
+use super::decode_response::{OUT_OF_RESOURCES, finish, is_fault, out_of_resources};
+use super::error_in_success::failure_event;
 use super::provider::{ChatProvider, ReasoningReplay};
-use super::{ChatClient, MAX_NAME, read_error, read_usage};
+use super::usage::read_usage;
 use crate::codec::json::{fields, raw};
 use crate::codec::sse::{self, Verdict};
-use crate::dialect::delta_template::DeltaTemplate;
+use crate::dialect::common::delta_template::DeltaTemplate;
+use crate::dialect::common::error_body::read_error;
+use crate::dialect::common::error_in_success::error_member;
+use crate::dialect::common::provider_error::position_of;
 use crate::dialect::hub::{ReasoningCollector, ReasoningState, Usage};
-use crate::dialect::{Relay, place_of};
+use crate::dialect::traits::Relay;
 use crate::error::Error;
 use choice::{Choice, NAMELESS, call_fix, content};
 use chunk_view::{ChoiceView, ChunkView};
@@ -117,7 +122,10 @@ impl ChatRelay {
         let probe: ChunkView = match serde_json::from_str(data) {
             Ok(probe) => probe,
             Err(error) => {
-                let reason = format!("an event of its stream is no chunk ({})", place_of(&error));
+                let reason = format!(
+                    "an event of its stream is no chunk ({})",
+                    position_of(&error)
+                );
                 return self.broken(reason);
             }
         };

@@ -9,11 +9,12 @@ use super::usage;
 use crate::codec::json::{self, Object, Raw, fields, put, raw};
 use crate::dialect::hub::{FinishReason, ReasoningState, Usage};
 use crate::dialect::openai::calls::is_position;
-use crate::dialect::openai::encode_request::{OUT_OF_RESOURCES, finish, is_fault};
+use crate::dialect::openai::client::ChatClient;
+use crate::dialect::openai::decode_response::{OUT_OF_RESOURCES, finish, is_fault};
 use crate::dialect::openai::lenient::{Content, call_id};
 use crate::dialect::openai::provider::{ChatProvider, ReasoningReplay};
 use crate::dialect::openai::tags::Tags;
-use crate::dialect::openai::{ChatClient, read_usage};
+use crate::dialect::openai::usage::read_usage;
 
 /// What became of a whole completion.
 pub struct RepairedBody {

@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::super::check_usage;
+use super::super::usage::check_usage;
 use crate::codec::json::{self, Object, put, raw};
 
 /// The count with what is wrong in it corrected: reasoning counts as completion, the total is the

@@ -1,8 +1,9 @@
 //! Tests of what the relay learns from one chunk for the next.
 
-use super::{ChatRelay, Relay};
-use crate::dialect::Stamp;
+use super::ChatRelay;
+use crate::dialect::common::stamp::Stamp;
 use crate::dialect::openai::{ChatClient, ChatProvider};
+use crate::dialect::traits::Relay;
 use bytes::Bytes;
 use proptest::prelude::*;
 

@@ -8,14 +8,18 @@ use memchr::memmem;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::ids::{Ids, has_long};
 use super::{Edit, thinking_is_off};
 use crate::codec::json::{self, Object, Raw, fields, put, raw};
+use crate::dialect::common::call_ids::CallIds;
+use crate::dialect::common::call_ids::Ids;
+use crate::dialect::common::call_ids::has_long;
+use crate::dialect::common::reasoning_format;
 use crate::dialect::hub::{ReasoningDetail, ReasoningState};
-use crate::dialect::openai::provider::{
-    CallIds, ChatProvider, Names, Nulls, ReasoningReplay, Silence,
-};
-use crate::dialect::openai::{GEMINI_FORMAT, REASONING_FORMAT};
+use crate::dialect::openai::provider::ChatProvider;
+use crate::dialect::openai::provider::Names;
+use crate::dialect::openai::provider::Nulls;
+use crate::dialect::openai::provider::ReasoningReplay;
+use crate::dialect::openai::provider::Silence;
 use crate::error::Error;
 
 /// What Google takes for a thought signature that a history of another model does not have.
@@ -308,7 +312,7 @@ fn extras_of(message: &Object<'_>, kept: Option<ReasoningState>) -> HashMap<Stri
     let mut extras: HashMap<String, Box<RawValue>> = kept.into_iter().collect();
     let signed = details(message)
         .into_iter()
-        .filter(|detail| detail.format.as_deref() == Some(GEMINI_FORMAT))
+        .filter(|detail| detail.format.as_deref() == Some(reasoning_format::GEMINI))
         .filter_map(|detail| Some((detail.id?, detail.data?)));
     // Of two with one id the first counts.
     for (id, signature) in signed.rev() {
@@ -340,7 +344,7 @@ fn text_of_details(message: &Object<'_>) -> Option<String> {
             detail
                 .format
                 .as_deref()
-                .is_none_or(|format| format == REASONING_FORMAT)
+                .is_none_or(|format| format == reasoning_format::PLAIN)
         })
         .filter_map(|detail| detail.text)
         .collect();
@@ -351,7 +355,7 @@ fn text_of_details(message: &Object<'_>) -> Option<String> {
 fn has_foreign_details(message: &Object<'_>) -> bool {
     details(message)
         .iter()
-        .any(|detail| detail.format.as_deref() != Some(GEMINI_FORMAT))
+        .any(|detail| detail.format.as_deref() != Some(reasoning_format::GEMINI))
 }
 
 /// The id of the first call of a message.

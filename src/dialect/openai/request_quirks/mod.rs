@@ -4,7 +4,6 @@
 //! otherwise is reported.
 
 mod content;
-mod ids;
 mod kimi;
 mod members;
 mod messages;
@@ -18,11 +17,10 @@ use serde_json::value::RawValue;
 
 use super::provider::{ChatProvider, Effort, Forced, Nulls};
 use crate::codec::json::{self, Object, Raw, fields, put, raw};
-use crate::dialect::TranslationReport;
+use crate::dialect::common::report::TranslationReport;
 use crate::dialect::hub::{ReasoningLookup, is_default};
 use crate::error::Error;
 
-pub(in crate::dialect) use ids::Ids;
 pub use kimi::kimi_schema;
 pub use schema::gemini_schema;
 pub use tools::without_empty_tools;
@@ -160,7 +158,7 @@ impl<'a> Edit<'_> {
             self.edited = true;
             if let Ok(mut options) = json::object(&options, &"stream_options") {
                 options.take("include_usage");
-                self.report.left_out(&options, "stream_options");
+                self.report.drop_members(&options, "stream_options");
             }
         }
         for name in (self.provider.refuses)(self.model) {

@@ -2,8 +2,9 @@
 
 #![no_main]
 
-use ai_gateway::dialect::openai::{repair, whole_error};
+use ai_gateway::dialect::openai::repair;
 use ai_gateway::dialect::responses::ResponsesProvider;
+use ai_gateway::dialect::whole_error;
 use ai_gateway::dialect::{ProviderDialect, models};
 use ai_gateway::error::Error;
 use ai_gateway_fuzz::mutate::mutate;

@@ -1,0 +1,257 @@
+//! Decodes a whole Chat Completions answer of a provider into the hub's response. Pure.
+
+use serde_json::value::RawValue;
+
+use super::calls::is_position;
+use super::lenient::{Content, Function, call_id};
+use super::provider::ChatProvider;
+use super::tags::Tags;
+use super::usage::read_usage;
+use crate::dialect::common::provider_error::{position_of, provider_error};
+use crate::dialect::hub::{FinishReason, Response, ToolCall};
+use crate::error::Error;
+
+/// Longest id or model of an answer, in bytes: they are repeated in each chunk.
+pub(super) const MAX_NAME: usize = 1024;
+
+/// Chat Completions, the parts of `chat.completion` that mean something elsewhere.
+#[derive(serde::Deserialize)]
+struct Completion<'a> {
+    #[serde(default)]
+    id: Option<String>,
+    #[serde(default)]
+    model: Option<String>,
+    #[serde(default)]
+    created: Option<serde_json::Number>,
+    #[serde(default)]
+    service_tier: Option<String>,
+    #[serde(borrow)]
+    choices: Vec<Choice<'a>>,
+    #[serde(default)]
+    usage: Option<Box<RawValue>>,
+}
+
+#[derive(serde::Deserialize)]
+struct Choice<'a> {
+    #[serde(borrow, default)]
+    message: Option<Said<'a>>,
+    #[serde(default)]
+    finish_reason: Option<String>,
+    #[serde(default)]
+    logprobs: Option<Box<RawValue>>,
+}
+
+#[derive(Default, serde::Deserialize)]
+struct Said<'a> {
+    #[serde(borrow, default)]
+    content: Option<Content<'a>>,
+    #[serde(default)]
+    reasoning_content: Option<String>,
+    #[serde(default)]
+    reasoning: Option<String>,
+    #[serde(default)]
+    refusal: Option<String>,
+    #[serde(default)]
+    annotations: Option<Vec<Box<RawValue>>>,
+    #[serde(default)]
+    tool_calls: Option<Vec<Called>>,
+}
+
+#[derive(serde::Deserialize)]
+struct Called {
+    #[serde(default)]
+    id: Option<String>,
+    function: Function,
+    #[serde(default)]
+    extra_content: Option<Box<RawValue>>,
+}
+
+/// DeepSeek's word for an answer that it had to break off.
+pub(super) const OUT_OF_RESOURCES: &str = "insufficient_system_resource";
+
+/// The error that an answer is which was broken off before anything was said.
+pub(super) fn out_of_resources() -> Error {
+    let text = "the provider is out of resources";
+    Error::Provider(Box::new(provider_error(503, text.to_owned())))
+}
+
+/// What a word for the end of an answer means that is none of OpenAI's; `None` where the answer
+/// broke off by a fault of its provider or its model. What nobody knows is no usual end.
+fn foreign(word: &str) -> Option<FinishReason> {
+    const CUT: [&str; 6] = [
+        "length",
+        "max_tokens",
+        "max_output",
+        "token_limit",
+        "context_window",
+        "error_limit",
+    ];
+    const FAULTS: [&str; 8] = [
+        "error",
+        "malformed",
+        "fail",
+        "cancel",
+        "abort",
+        "timeout",
+        "unexpected",
+        "too_many",
+    ];
+    let word = word.to_ascii_lowercase();
+    let has = |parts: &[&str]| parts.iter().any(|part| word.contains(part));
+    match word.as_str() {
+        "" | "stop" | "stop_sequence" | "end_turn" | "end" | "eos" | "eos_token" | "complete"
+        | "completed" | "done" | "finished" => Some(FinishReason::Stop),
+        "tool_calls" | "tool_call" | "tool_use" | "function_call" | "function_calls" => {
+            Some(FinishReason::ToolCalls)
+        }
+        OUT_OF_RESOURCES => Some(FinishReason::Length),
+        _ if has(&CUT) => Some(FinishReason::Length),
+        _ if has(&FAULTS) && !word.contains("toxic") => None,
+        _ => Some(FinishReason::ContentFilter),
+    }
+}
+
+/// Whether an answer that ends with this word broke off by a fault.
+pub(super) fn is_fault(word: &str) -> bool {
+    foreign(word).is_none()
+}
+
+/// Reads `finish_reason`; the second value is the provider's word where ours says less. Whoever
+/// reads it asks [`is_fault`] first.
+pub(super) fn finish(reason: Option<&str>, called: bool) -> (FinishReason, Option<String>) {
+    match reason {
+        // Some providers end a turn of calls with the word for an ordinary end.
+        Some("stop" | "") | None if called => (FinishReason::ToolCalls, None),
+        // A client would wait for a call that it was not told.
+        Some(word @ "tool_calls") if !called => (FinishReason::Stop, Some(word.to_owned())),
+        Some("tool_calls" | "function_call") => (FinishReason::ToolCalls, None),
+        Some("stop" | "") | None => (FinishReason::Stop, None),
+        Some("length") => (FinishReason::Length, None),
+        Some("content_filter") => (FinishReason::ContentFilter, None),
+        Some(word) => {
+            let meant = match foreign(word) {
+                Some(FinishReason::Stop) if called => FinishReason::ToolCalls,
+                Some(FinishReason::ToolCalls) if !called => FinishReason::Stop,
+                Some(meant) => meant,
+                None => FinishReason::ContentFilter,
+            };
+            (meant, Some(word.to_owned()))
+        }
+    }
+}
+
+/// Reads a whole completion of a provider.
+pub(super) fn answer(body: &[u8], provider: &ChatProvider) -> Result<Response, String> {
+    let completion: Completion = serde_json::from_slice(body)
+        .map_err(|error| format!("it is no completion ({})", position_of(&error)))?;
+    let Some(choice) = completion.choices.into_iter().next() else {
+        return Err("its list of choices is empty".to_owned());
+    };
+    if choice.finish_reason.as_deref().is_some_and(is_fault) {
+        return Err("it ended with an error".to_owned());
+    }
+    let cut = matches!(
+        finish(choice.finish_reason.as_deref(), false).0,
+        FinishReason::Length | FinishReason::ContentFilter
+    );
+    // Of what was withheld or cut before its first word some providers write no message.
+    let said = match choice.message {
+        Some(said) => said,
+        None if cut => Said::default(),
+        None => return Err("its choice has no message".to_owned()),
+    };
+    let id = completion.id.filter(|id| !id.is_empty());
+    let mut tool_calls = Vec::new();
+    for (i, call) in said.tool_calls.unwrap_or_default().into_iter().enumerate() {
+        let arguments = call
+            .function
+            .arguments()
+            .ok_or("the arguments of a call cannot be read")?;
+        tool_calls.push(ToolCall {
+            id: call
+                .id
+                .filter(|id| !id.is_empty() && *id != "null")
+                .filter(|id| !(provider.positional_ids && is_position(id)))
+                .unwrap_or_else(|| call_id(id.as_deref(), i)),
+            extra: call.extra_content.filter(|raw| raw.get() != "null"),
+            name: call.function.name.ok_or("a call in it has no name")?,
+            arguments: if arguments.trim().is_empty() {
+                "{}".to_owned()
+            } else {
+                arguments
+            },
+        });
+    }
+    let content = said.content.map(Content::split).map(|(text, thought)| {
+        if !provider.reasoning_tags {
+            return (text, thought);
+        }
+        let (text, tagged) = Tags::split(&text);
+        (text, thought + &tagged)
+    });
+    let thought = content.as_ref().map(|(_, thought)| thought.clone());
+    let (finish, native_finish) = finish(choice.finish_reason.as_deref(), !tool_calls.is_empty());
+    Ok(Response {
+        id,
+        model: completion.model.filter(|model| !model.is_empty()),
+        created: completion.created.and_then(|at| at.as_u64()),
+        text: content.map(|(text, _)| text),
+        reasoning: [said.reasoning_content, said.reasoning, thought]
+            .into_iter()
+            .flatten()
+            .find(|text| !text.is_empty()),
+        refusal: said.refusal.filter(|text| !text.is_empty()),
+        annotations: said.annotations.unwrap_or_default(),
+        logprobs: choice.logprobs.filter(|raw| raw.get() != "null"),
+        tool_calls,
+        native_finish,
+        usage: completion.usage.as_deref().and_then(read_usage),
+        service_tier: completion.service_tier,
+        ..Response::empty(finish)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_word_of_ours_says_is_no_usual_end() {
+        for (word, called, name) in [
+            ("content_filter: RECITATION", false, "content_filter"),
+            ("content_filter: OTHER", true, "content_filter"),
+            ("SAFETY", true, "content_filter"),
+            ("made_up", false, "content_filter"),
+            ("MAX_TOKENS", false, "length"),
+            ("model_length", true, "length"),
+            ("STOP", true, "tool_calls"),
+            ("end_turn", false, "stop"),
+            ("TOOL_CALL", true, "tool_calls"),
+        ] {
+            let (reason, native) = finish(Some(word), called);
+            assert_eq!((reason.name(), native.as_deref()), (name, Some(word)));
+            assert!(!is_fault(word), "{word}");
+        }
+        for word in [
+            "error",
+            "ERROR",
+            "function_call_filter: MALFORMED_FUNCTION_CALL",
+            "cancelled",
+            "UNEXPECTED_TOOL_CALL",
+        ] {
+            assert!(is_fault(word), "{word}");
+        }
+        for word in [
+            "",
+            "stop",
+            "length",
+            "tool_calls",
+            "function_call",
+            "content_filter",
+            "ERROR_TOXIC",
+            "ERROR_LIMIT",
+        ] {
+            assert!(!is_fault(word), "{word}");
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! The lists of models that providers gave with the gateway's own keys.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::response::CallError;
+use crate::dialect::models::Entry;
+use crate::providers::PROVIDERS;
+
+pub(super) type CachedList = Result<Arc<Vec<Entry>>, CallError>;
+
+/// What the providers listed with the gateway's own keys. Callers with keys of their own never
+/// read it.
+pub struct ModelsCache {
+    pub(super) keep: Duration,
+    pub(super) slots: Vec<Mutex<Option<(Instant, CachedList)>>>,
+}
+
+impl ModelsCache {
+    /// `keep` is how long a list is good for.
+    #[must_use]
+    pub fn new(keep: Duration) -> Self {
+        Self {
+            keep,
+            slots: PROVIDERS.iter().map(|_| Mutex::new(None)).collect(),
+        }
+    }
+}

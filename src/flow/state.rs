@@ -1,0 +1,148 @@
+//! What the requests of a server thread find: its workers, and what all threads share.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::body_memory::BodyMemory;
+use super::models_cache::ModelsCache;
+use crate::config::Config;
+use crate::providers::{PROVIDERS, Provider};
+use crate::shutdown::Shutdown;
+use crate::store::ReasoningCache;
+use crate::telemetry::{Metrics, ProviderLoad, Span};
+use crate::upstream::Tls;
+use crate::worker::{AdmissionControl, Circuit, WorkerHandle};
+
+/// What the server's threads share.
+#[derive(Clone)]
+pub struct SharedState {
+    config: Arc<Config>,
+    tls: Tls,
+    admissions: Arc<Vec<Arc<AdmissionControl>>>,
+    models: Arc<ModelsCache>,
+    metrics: Arc<Metrics>,
+    store: Arc<ReasoningCache>,
+    bodies: Arc<BodyMemory>,
+    shutdown: Shutdown,
+}
+
+impl SharedState {
+    /// Prepares the limits of every provider. With [`Config::traces`] spans come out of the
+    /// receiver.
+    #[must_use]
+    pub fn new(config: Config, tls: Tls) -> (Self, Option<mpsc::Receiver<Span>>) {
+        let admissions = PROVIDERS
+            .iter()
+            .map(|_| Arc::new(AdmissionControl::new(&config)))
+            .collect();
+        let (metrics, spans) = Metrics::new(&config);
+        let shared = Self {
+            models: Arc::new(ModelsCache::new(config.models_cache)),
+            metrics: Arc::new(metrics),
+            store: Arc::new(ReasoningCache::new(config.reasoning_memory)),
+            bodies: BodyMemory::new(config.body_memory),
+            config: Arc::new(config),
+            tls,
+            admissions: Arc::new(admissions),
+            shutdown: Shutdown::new(),
+        };
+        (shared, spans)
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// The TLS settings towards others.
+    #[must_use]
+    pub fn tls(&self) -> &Tls {
+        &self.tls
+    }
+
+    /// How far the server is on its way to stopping.
+    #[must_use]
+    pub fn shutdown(&self) -> &Shutdown {
+        &self.shutdown
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+}
+
+/// What a request finds: the workers of its thread, registered from the table.
+pub struct AppState {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// How far the server is on its way to stopping.
+    pub shutdown: Shutdown,
+    /// What the bodies of requests may take.
+    pub bodies: Arc<BodyMemory>,
+    handles: Vec<WorkerHandle>,
+    pub(super) models: Arc<ModelsCache>,
+    pub(super) store: Arc<ReasoningCache>,
+}
+
+impl AppState {
+    /// Starts this thread's workers.
+    ///
+    /// # Errors
+    /// A text where a configured host cannot be connected to at all.
+    pub fn start(shared: &SharedState) -> Result<Self, String> {
+        let handles = shared
+            .config
+            .providers
+            .iter()
+            .zip(shared.admissions.iter())
+            .map(|(entry, admission)| {
+                let (admission, metrics) = (Arc::clone(admission), Arc::clone(&shared.metrics));
+                WorkerHandle::start(entry, &shared.config, &shared.tls, admission, metrics)
+                    .map_err(|wrong| format!("{}: {wrong}", entry.provider.base_url_env))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            config: Arc::clone(&shared.config),
+            handles,
+            models: Arc::clone(&shared.models),
+            metrics: Arc::clone(&shared.metrics),
+            store: Arc::clone(&shared.store),
+            shutdown: shared.shutdown.clone(),
+            bodies: Arc::clone(&shared.bodies),
+        })
+    }
+
+    /// How the providers are doing, seen from all threads.
+    #[must_use]
+    pub fn now(&self) -> Vec<ProviderLoad> {
+        let now = |handle: &WorkerHandle| {
+            let state = handle.state();
+            ProviderLoad {
+                provider: handle.provider().name,
+                in_flight: state.in_flight,
+                waiting: state.waiting,
+                circuit: match state.circuit {
+                    Circuit::Closed => 0,
+                    Circuit::HalfOpen => 1,
+                    Circuit::Open => 2,
+                },
+            }
+        };
+        self.handles.iter().map(now).collect()
+    }
+
+    /// This thread's worker of `provider`.
+    #[must_use]
+    pub fn worker(&self, provider: &Provider) -> &WorkerHandle {
+        self.handles
+            .iter()
+            .find(|handle| handle.provider() == provider)
+            .expect("there is one for each row of the table")
+    }
+}
