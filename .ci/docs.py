@@ -139,7 +139,7 @@ def environment(url, binary, folder):
     return {
         "PATH": f"{folder}/bin:{os.environ['PATH']}", "HOME": str(folder), "CURL_HOME": str(folder),
         "NO_PROXY": "*", "no_proxy": "*", "HOST": "127.0.0.1", "PORT": str(urllib.parse.urlsplit(url).port),
-    } | dict.fromkeys([*keys, "GATEWAY_KEY"], "some-key")
+    } | dict.fromkeys([*keys, "TEAM_KEY"], "some-key")
 
 
 def run(path, line, mark, code, url, env, folder):
