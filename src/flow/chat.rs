@@ -6,113 +6,222 @@ use std::sync::Arc;
 use memchr::memmem;
 
 use super::inbound::{
-    InboundRequest, TranslationInput, relayed, rewritten, stamp, target, wants_stream,
+    InboundRequest, Routed, TranslationInput, relayed, rewritten, stamp, wants_stream,
 };
-use super::keepalive::with_keepalive;
-use super::prepared::{PreparedCall, ResponseMode};
-use super::response::{CallError, GatewayResponse};
+use super::prepared::PreparedCall;
+use super::respond::ResponseMode;
+use super::response::GatewayResponse;
 use super::state::AppState;
+use super::targets;
 use crate::codec::json::{self, Object, Raw};
 use crate::dialect::hub::{ReasoningLookup, Tool};
-use crate::dialect::openai::{ChatClient, older_name, read_request};
+use crate::dialect::openai::{ChatClient, ChatProvider, older_name, read_request};
 use crate::dialect::responses::ResponsesProvider;
 use crate::dialect::{ProviderDialect, TranslationReport};
 use crate::error::Error;
-use crate::providers::{ChatApi, ResponsesRequired};
-use crate::routing::Target;
+use crate::providers::{ChatApi, ClientApi, Mode, ResponsesRequired, mode};
+use crate::upstream::CallError;
 
 /// Answers a Chat Completions request.
 ///
 /// # Errors
-/// Why there is no answer.
+/// Why there is no response.
 pub async fn chat(
     state: Rc<AppState>,
     inbound: InboundRequest,
 ) -> Result<GatewayResponse, CallError> {
-    let plan = PreparedCall::of(&inbound, &state, plan).await?;
-    with_keepalive(plan, state, inbound).await
+    targets::answer(state, inbound, prepare).await
 }
 
-fn plan(asked: &TranslationInput) -> Result<PreparedCall, Error> {
-    let mut object = Object::from_body(&asked.body)?;
-    let (model, target) = target(&object)?;
+/// What every mode needs of a request.
+struct ChatCall {
+    routed: Routed,
+    stream: bool,
+    client: ChatClient,
+    client_name: fn(&str) -> String,
+}
+
+fn prepare(input: &TranslationInput) -> Result<PreparedCall, Error> {
+    let object = Object::from_body(&input.body)?;
+    let routed = input.route(&object)?;
     let stream = wants_stream(&object)?;
     check_messages(&object)?;
-    let provider = target.provider;
-    let client_name = own_name(&object);
+    let provider = routed.target.provider;
     let client = ChatClient {
         stamp: stamp(),
-        model: target.model.to_string(),
+        model: routed.target.model.to_string(),
         include_usage: stream && wants_usage(&object)?,
         functions: object.get("functions").is_some() && object.get("tools").is_none(),
         json_object: object
             .get("response_format")
             .is_some_and(|format| format.get().contains("\"json_object\"")),
     };
-    let memory = asked.memory(provider);
-    if let Some(plan) = bridged(&object, (&model, &target), stream, &client, &memory) {
-        return plan;
-    }
-    let (body, report, answer, conversation_hash) = match provider.chat_api {
-        ChatApi::Chat(chat) if chat.functions || !client.functions => {
-            let mut report = TranslationReport::default();
-            let edited = chat.edit(&mut object, &target.model, &memory, &mut report)?;
-            let body = if edited.anew {
-                rewritten(&object, &target.model)
-            } else {
-                relayed(&asked.body, &object, &model, &target.model)
-            };
-            report.dedup();
-            let client = Arc::new(client);
-            (
-                body,
-                report,
-                ResponseMode::Chat { chat, client },
-                edited.conversation_hash,
-            )
-        }
-        ChatApi::Chat(_) | ChatApi::Other { .. } => {
-            let from = provider.dialect();
-            let keeps_reasoning = from.requires_reasoning_replay(&target.model);
-            let halves = object.make_whole();
-            let mut request = read_request(object, target.model)?;
-            request.changed.extend(halves);
-            let mut translated = from
-                .encode_request(&mut request, &memory)
-                .map_err(|error| error.renamed(client_name))?;
-            translated.report.rename(client_name);
-            let body = translated.body.into();
-            let answer = ResponseMode::Translated {
-                from,
-                client: Arc::new(client),
-                keeps_reasoning,
-            };
-            (
-                body,
-                translated.report,
-                answer,
-                translated.conversation_hash,
-            )
-        }
+    let call = ChatCall {
+        client_name: client_name(&object),
+        routed,
+        stream,
+        client,
     };
-    Ok(PreparedCall {
+    let memory = input.reasoning(provider);
+    let mode = mode(
+        ClientApi::ChatCompletions,
         provider,
+        &call.routed.target.model,
+    );
+    if let Mode::Bridge(when) = mode
+        && let Some(bridged) = bridge(&object, when, &call, &memory)
+    {
+        return bridged;
+    }
+    match provider.chat_api {
+        ChatApi::Chat(chat) if chat.functions || !call.client.functions => {
+            relay(input, object, call, chat, &memory)
+        }
+        ChatApi::Chat(_) | ChatApi::Other { .. } => translate(object, call, &memory),
+    }
+}
+
+/// A call that passes the body on, changed only where the provider is known to refuse it.
+fn relay(
+    input: &TranslationInput,
+    mut object: Object<'_>,
+    call: ChatCall,
+    chat: &'static ChatProvider,
+    memory: &dyn ReasoningLookup,
+) -> Result<PreparedCall, Error> {
+    let Routed {
         model,
-        path: provider.chat_path(),
+        target,
+        has_next,
+    } = call.routed;
+    let mut report = TranslationReport::default();
+    let edited = chat.edit(&mut object, &target.model, memory, &mut report)?;
+    let body = if edited.anew {
+        rewritten(&object, &target.model)
+    } else {
+        relayed(&input.body, &object, &model, &target.model)
+    };
+    report.dedup();
+    Ok(PreparedCall {
+        provider: target.provider,
+        model,
+        has_next,
+        path: target.provider.chat_path(),
         body,
         headers: Vec::new(),
-        stream,
+        stream: call.stream,
         report,
-        answer,
-        conversation_hash,
-        recovers: Some(provider.dialect()),
-        client_name: Some(client_name),
+        mode: ResponseMode::Chat {
+            chat,
+            client: Arc::new(call.client),
+        },
+        conversation_hash: edited.conversation_hash,
+        recovers: Some(target.provider.dialect()),
+        client_name: Some(call.client_name),
         alternative: None,
     })
 }
 
-/// What the client calls a field: who says `functions` is told of these, not of tools.
-fn own_name(object: &Object<'_>) -> fn(&str) -> String {
+/// A call in the provider's own dialect.
+fn translate(
+    mut object: Object<'_>,
+    call: ChatCall,
+    memory: &dyn ReasoningLookup,
+) -> Result<PreparedCall, Error> {
+    let Routed {
+        model,
+        target,
+        has_next,
+    } = call.routed;
+    let provider = target.provider;
+    let from = provider.dialect();
+    let keeps_reasoning = from.requires_reasoning_replay(&target.model);
+    let halves = object.make_whole();
+    let mut request = read_request(object, target.model)?;
+    request.changed.extend(halves);
+    let mut encoded = from
+        .encode_request(&mut request, memory)
+        .map_err(|error| error.renamed(call.client_name))?;
+    encoded.report.rename(call.client_name);
+    Ok(PreparedCall {
+        provider,
+        model,
+        has_next,
+        path: provider.chat_path(),
+        body: encoded.body.into(),
+        headers: Vec::new(),
+        stream: call.stream,
+        report: encoded.report,
+        mode: ResponseMode::Translated {
+            from,
+            client: Arc::new(call.client),
+            keeps_reasoning,
+        },
+        conversation_hash: encoded.conversation_hash,
+        recovers: Some(from),
+        client_name: Some(call.client_name),
+        alternative: None,
+    })
+}
+
+/// A call to the provider's Responses API, for a model that takes functions together with reasoning
+/// only there; `None` for a request that Chat Completions can serve.
+fn bridge(
+    object: &Object<'_>,
+    when: ResponsesRequired,
+    call: &ChatCall,
+    memory: &dyn ReasoningLookup,
+) -> Option<Result<PreparedCall, Error>> {
+    let effort = object.get("reasoning_effort").map(|effort| effort.get());
+    let needed = match when {
+        ResponsesRequired::Never => false,
+        ResponsesRequired::WhenReasoning => effort.is_some_and(|effort| effort != "\"none\""),
+        ResponsesRequired::UnlessOff => effort != Some("\"none\""),
+    };
+    let offers = object.get("tools").or_else(|| object.get("functions"));
+    if !needed || offers.is_none_or(|tools| tools.get() == "[]") {
+        return None;
+    }
+    let target = &call.routed.target;
+    // A request that cannot be read is relayed, so that the provider says what is wrong with it.
+    let mut whole = object.clone();
+    let halves = whole.make_whole();
+    let mut request = read_request(whole, target.model.clone()).ok()?;
+    request.changed.extend(halves);
+    let is_function = |tool: &Tool<'_>| matches!(tool, Tool::Function { .. });
+    if !request.tools.iter().all(is_function) {
+        return None;
+    }
+    let encoded = ResponsesProvider
+        .encode_request(&mut request, memory)
+        .map_err(|error| error.renamed(call.client_name));
+    Some(encoded.map(|mut encoded| {
+        encoded.report.rename(call.client_name);
+        PreparedCall {
+            provider: target.provider,
+            model: Arc::clone(&call.routed.model),
+            has_next: call.routed.has_next,
+            path: "/responses",
+            body: encoded.body.into(),
+            headers: Vec::new(),
+            stream: call.stream,
+            report: encoded.report,
+            mode: ResponseMode::Translated {
+                from: &ResponsesProvider,
+                client: Arc::new(call.client.clone()),
+                keeps_reasoning: true,
+            },
+            conversation_hash: 0,
+            recovers: Some(&ResponsesProvider),
+            client_name: Some(call.client_name),
+            alternative: None,
+        }
+    }))
+}
+
+/// Turns the hub's name of a field into the client's: a client that sends `functions` reads about
+/// functions, not about tools.
+fn client_name(object: &Object<'_>) -> fn(&str) -> String {
     if object.get("functions").is_none() || object.get("tools").is_some() {
         str::to_owned
     } else if object.get("parallel_tool_calls").is_some() {
@@ -125,64 +234,7 @@ fn own_name(object: &Object<'_>) -> fn(&str) -> String {
     }
 }
 
-/// A plan for what the model takes as Responses only: functions together with reasoning.
-fn bridged(
-    object: &Object<'_>,
-    (asked, target): (&Arc<str>, &Target<'static>),
-    stream: bool,
-    client: &ChatClient,
-    memory: &dyn ReasoningLookup,
-) -> Option<Result<PreparedCall, Error>> {
-    let effort = object.get("reasoning_effort").map(|effort| effort.get());
-    let needed = match (target.provider.responses_required)(&target.model) {
-        ResponsesRequired::Never => false,
-        ResponsesRequired::WhenReasoning => effort.is_some_and(|effort| effort != "\"none\""),
-        ResponsesRequired::UnlessOff => effort != Some("\"none\""),
-    };
-    let offers = object.get("tools").or_else(|| object.get("functions"));
-    if !needed || offers.is_none_or(|tools| tools.get() == "[]") {
-        return None;
-    }
-    // What cannot be read is relayed, so that the provider says what is wrong with it.
-    let mut whole = object.clone();
-    let halves = whole.make_whole();
-    let mut request = read_request(whole, target.model.clone()).ok()?;
-    request.changed.extend(halves);
-    let functions = |tool: &Tool<'_>| matches!(tool, Tool::Function { .. });
-    if !request.tools.iter().all(functions) {
-        return None;
-    }
-    let client_name = own_name(object);
-    Some(
-        ResponsesProvider
-            .encode_request(&mut request, memory)
-            .map_err(|error| error.renamed(client_name))
-            .map(|mut translated| {
-                translated.report.rename(client_name);
-                translated
-            })
-            .map(|translated| PreparedCall {
-                provider: target.provider,
-                model: Arc::clone(asked),
-                path: "/responses",
-                body: translated.body.into(),
-                headers: Vec::new(),
-                stream,
-                report: translated.report,
-                answer: ResponseMode::Translated {
-                    from: &ResponsesProvider,
-                    client: Arc::new(client.clone()),
-                    keeps_reasoning: true,
-                },
-                conversation_hash: 0,
-                recovers: Some(&ResponsesProvider),
-                client_name: Some(client_name),
-                alternative: None,
-            }),
-    )
-}
-
-/// A relayed body is not taken apart; that it has messages is seen without.
+/// Checks that a request has messages, without parsing them: a relayed body is not parsed further.
 fn check_messages(object: &Object<'_>) -> Result<(), Error> {
     let Some(messages) = object.get("messages") else {
         if object.get("input").is_some() {

@@ -9,40 +9,20 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::body_memory::BodyReservation;
-use super::response::CallError;
 use super::state::AppState;
 use crate::access::Caller;
 use crate::codec::Spliced;
 use crate::codec::json::{self, Object, raw};
 use crate::config::Config;
 use crate::dialect::hub::ReasoningLookup;
-use crate::dialect::{ResponseDecoder, Stamp, TranslationReport};
+use crate::dialect::{Stamp, TranslationReport};
 use crate::error::{Error, Phase};
 use crate::providers::{ALWAYS_FORWARDED, Provider};
-use crate::routing::{Target, mistyped, route};
-use crate::secret::{CallerId, Secret};
+use crate::routing::{RoutingPolicy, Target, mistyped};
+use crate::secret::CallerId;
 use crate::store::ReasoningCache;
 use crate::telemetry::{RequestRecord, seed};
-use crate::upstream::{Deadline, Method};
-use crate::worker::{UpstreamError, UpstreamRequest, UpstreamResponse};
-
-/// What is sent to a provider.
-pub(super) struct OutgoingCall<'p> {
-    /// The path after the base URL.
-    pub path: &'static str,
-    /// The model, as the client named it.
-    pub model: &'p Arc<str>,
-    /// The provider's request.
-    pub body: Spliced,
-    /// Headers that go with it.
-    pub headers: Vec<(&'static str, String)>,
-    /// Whether a stream is asked for.
-    pub stream: bool,
-    /// How the answer is read.
-    pub decoder: ResponseDecoder,
-    /// Attempts that were made at another form of it.
-    pub prior_attempts: u32,
-}
+use crate::upstream::{CallError, Deadline};
 
 /// Gives a header of a request.
 pub type Header = Rc<dyn Fn(&str) -> Option<String>>;
@@ -64,35 +44,55 @@ pub struct InboundRequest {
     pub record: Rc<RequestRecord>,
 }
 
-/// What of a request its translation needs, on whatever thread that runs.
+/// What the preparation of a call reads, on whatever thread it runs.
 #[derive(Clone)]
 pub(super) struct TranslationInput {
-    /// Its body.
+    /// The client's body.
     pub body: Bytes,
+    /// Which of the targets the call is prepared for, counted from 0.
+    pub position: usize,
     store: Arc<ReasoningCache>,
     caller: CallerId,
+    routing: Arc<dyn RoutingPolicy>,
+}
+
+/// The target that a call is prepared for.
+pub(super) struct Routed {
+    /// The model, as the client named it.
+    pub model: Arc<str>,
+    /// The target.
+    pub target: Target<'static>,
+    /// Whether another target follows.
+    pub has_next: bool,
 }
 
 impl TranslationInput {
-    /// What the gateway remembers of a provider's answers to this caller.
-    pub(super) fn memory(&self, provider: &'static Provider) -> impl ReasoningLookup {
+    /// The reasoning that the gateway remembers of a provider's responses to this caller.
+    pub(super) fn reasoning(&self, provider: &'static Provider) -> impl ReasoningLookup {
         let credential_hash = || self.store.credential_hash(provider.name, self.caller);
         self.store.of(credential_hash)
     }
-}
 
-/// Routes a request by its `model`.
-pub(super) fn target(object: &Object<'_>) -> Result<(Arc<str>, Target<'static>), Error> {
-    let model = object.get("model").ok_or_else(|| Error::Missing {
-        param: "model".to_owned(),
-    })?;
-    let model: Arc<str> = json::text(model, &"model")?.into();
-    let target = route(&model)?;
-    let target = Target {
-        provider: target.provider,
-        model: target.model.into_owned().into(),
-    };
-    Ok((model, target))
+    /// The target for the request's `model`.
+    pub(super) fn route(&self, object: &Object<'_>) -> Result<Routed, Error> {
+        let model = object.get("model").ok_or_else(|| Error::Missing {
+            param: "model".to_owned(),
+        })?;
+        let model: Arc<str> = json::text(model, &"model")?.into();
+        let mut targets = self
+            .routing
+            .resolve(&model)?
+            .into_iter()
+            .skip(self.position);
+        let target = targets.next().ok_or_else(|| {
+            Error::invalid("model", format!("there is no provider for '{model}'."))
+        })?;
+        Ok(Routed {
+            model,
+            target,
+            has_next: targets.next().is_some(),
+        })
+    }
 }
 
 /// Whether a stream is asked for.
@@ -168,12 +168,14 @@ impl InboundRequest {
         if strict { report.refuse() } else { Ok(()) }
     }
 
-    /// What its translation needs.
-    pub(super) fn asked(&self, state: &AppState) -> TranslationInput {
+    /// What the preparation of a call for the target at `position` reads.
+    pub(super) fn translation_input(&self, state: &AppState, position: usize) -> TranslationInput {
         TranslationInput {
             body: self.body.clone(),
+            position,
             store: Arc::clone(&state.store),
             caller: self.caller.id(),
+            routing: Arc::clone(&state.routing),
         }
     }
 
@@ -187,44 +189,8 @@ impl InboundRequest {
         sent.map(|name| (*name).to_owned())
     }
 
-    /// Calls the provider.
-    pub(super) async fn call(
-        &self,
-        state: &AppState,
-        provider: &'static Provider,
-        sent: OutgoingCall<'_>,
-    ) -> Result<(UpstreamResponse, Secret), CallError> {
-        let OutgoingCall {
-            path,
-            model,
-            body,
-            headers,
-            stream,
-            decoder,
-            prior_attempts,
-        } = sent;
-        let key = self.caller.key_for(&state.config, provider)?;
-        let call = UpstreamRequest {
-            method: Method::Post,
-            path: Cow::Borrowed(path),
-            model: Arc::clone(model),
-            body,
-            key: key.clone(),
-            caller: self.caller.id(),
-            stream,
-            headers: self.forwarded(provider, headers),
-            deadline: self.deadline(&state.config, stream),
-            record: Some(Rc::clone(&self.record)),
-            decoder,
-            prior_attempts,
-        };
-        match state.worker(provider).call(&call).await {
-            Ok(reply) => Ok((reply, key)),
-            Err(failed) => Err(refused(failed, provider, &self.caller, model)),
-        }
-    }
-
-    fn deadline(&self, config: &Config, stream: bool) -> Deadline {
+    /// When the response, or the first event of a stream, must be there.
+    pub(super) fn deadline(&self, config: &Config, stream: bool) -> Deadline {
         let (phase, after) = if stream {
             (Phase::FirstEvent, config.first_event_timeout())
         } else {
@@ -239,7 +205,7 @@ impl InboundRequest {
 
     /// Headers of the client that the provider is given, and the plan's own. Of a header that both
     /// have the values are a list.
-    fn forwarded(
+    pub(super) fn forwarded(
         &self,
         provider: &Provider,
         mut own: Vec<(&'static str, String)>,
@@ -274,27 +240,26 @@ impl InboundRequest {
     }
 }
 
-/// A failed call in the caller's terms.
-pub(super) fn refused(
-    failed: UpstreamError,
+/// Puts a provider's error in terms of the caller: whose key it is about, and which prefix was meant.
+pub(super) fn for_caller(
+    mut failed: CallError,
     provider: &'static Provider,
     caller: &Caller,
     model: &str,
 ) -> CallError {
-    let mut error = failed.error;
-    if let (Caller::GatewayKey(_), Error::Provider(theirs)) = (caller, &error)
+    if let (Caller::GatewayKey(_), Error::Provider(theirs)) = (caller, &failed.error)
         && matches!(theirs.status, 401 | 403)
     {
-        // The caller's key was right; it must not be told to throw it away.
+        // The caller's key was right; the caller must not be told to throw it away.
         log::error!("{} rejected {}: {theirs}", provider.name, provider.key_env);
         let provider = provider.name;
-        error = Error::CredentialRejected { provider };
+        failed.error = Error::CredentialRejected { provider };
     }
-    if let Error::Provider(theirs) = &mut error
+    if let Error::Provider(theirs) = &mut failed.error
         && theirs.status == 404
     {
         if theirs.code.is_none() {
-            // Nothing says that it is about the model: the address may be wrong.
+            // The error does not name the model: the address may be wrong.
             theirs.message = format!("'{}' answered 404: {}", provider.name, theirs.message);
         }
         if let Some(meant) = mistyped(model) {
@@ -302,10 +267,5 @@ pub(super) fn refused(
             theirs.message = format!("{} Did you mean '{prefix}/...'?", theirs.message);
         }
     }
-    CallError {
-        error,
-        provider: Some(provider),
-        attempts: failed.attempts,
-        headers: failed.headers,
-    }
+    failed
 }

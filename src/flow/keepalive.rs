@@ -15,14 +15,15 @@ use bytes::Bytes;
 use futures_util::Stream;
 use tokio::time::{Instant, timeout};
 
-use super::inbound::InboundRequest;
-use super::prepared::{PreparedCall, ResponseMode};
-use super::response::{CallError, GatewayBody, GatewayResponse};
+use super::progress::Progress;
+use super::respond::ResponseMode;
+use super::response::{GatewayBody, GatewayResponse};
 use super::state::AppState;
 use crate::error::Error;
 use crate::idle_timer::IdleTimer;
 use crate::shutdown::{Shutdown, Stage};
 use crate::telemetry::{Metrics, RequestRecord};
+use crate::upstream::CallError;
 
 /// A comment, which clients pass over: WHATWG HTML, section 9.2.6.
 const KEEPALIVE: &[u8] = b": keepalive\n\n";
@@ -31,34 +32,17 @@ type BoxedCall = Pin<Box<dyn Future<Output = Result<GatewayResponse, CallError>>
 
 type BoxedEvents = Pin<Box<dyn Stream<Item = Bytes>>>;
 
-/// Carries out a plan: gives a whole answer when it is there, a stream when its first event is
-/// there or after one keepalive interval.
+/// Waits for a streamed call for one keepalive interval, then begins the stream with comments.
 ///
 /// # Errors
-/// Why there is no answer.
+/// Why there is no response, where that is known within the interval.
 pub(super) async fn with_keepalive(
-    plan: PreparedCall,
-    state: Rc<AppState>,
-    inbound: InboundRequest,
+    mut call: BoxedCall,
+    progress: Rc<Progress>,
+    state: &AppState,
+    record: Rc<RequestRecord>,
+    keepalive: Duration,
 ) -> Result<GatewayResponse, CallError> {
-    inbound
-        .record
-        .target(&plan.model, plan.provider, plan.stream);
-    let keepalive = state.config.keepalive;
-    if !plan.stream {
-        // On the heap: it is large, and what holds it is moved.
-        return Box::pin(plan.execute(&state, &inbound)).await;
-    }
-    let provider = plan.provider;
-    let told = plan.translation_headers();
-    let failing = LateFailure {
-        provider: provider.name,
-        answer: plan.answer.clone(),
-        metrics: Arc::clone(&state.metrics),
-        record: Rc::clone(&inbound.record),
-        shutdown: state.shutdown.clone(),
-    };
-    let mut call: BoxedCall = Box::pin(async move { plan.execute(&state, &inbound).await });
     let patience = if keepalive.is_zero() {
         Duration::MAX
     } else {
@@ -66,32 +50,41 @@ pub(super) async fn with_keepalive(
     };
     match timeout(patience, call.as_mut()).await {
         Ok(answered) => {
-            let mut reply = answered?;
-            if let GatewayBody::Events(events) = reply.content {
+            let mut response = answered?;
+            if let GatewayBody::Events(events) = response.content {
                 let alive =
                     KeepAliveStream::new(EventSource::Events(events), keepalive, Instant::now());
-                reply.content = GatewayBody::Events(Box::pin(alive));
+                response.content = GatewayBody::Events(Box::pin(alive));
             }
-            Ok(reply)
+            Ok(response)
         }
         Err(_) => {
-            let from = EventSource::Call(call, Box::new(failing));
+            progress.commit();
+            let current = progress.current();
+            let failure = LateFailure {
+                provider: current.provider.name,
+                mode: current.mode,
+                metrics: Arc::clone(&state.metrics),
+                record,
+                shutdown: state.shutdown.clone(),
+            };
+            let from = EventSource::Call(call, Box::new(failure));
             // The first comment is due with the status.
             let alive = KeepAliveStream::new(from, keepalive, Instant::now() - keepalive);
             Ok(GatewayResponse {
-                provider,
+                provider: current.provider,
                 attempts: 1,
-                headers: told,
+                headers: current.headers,
                 content: GatewayBody::Events(Box::pin(alive)),
             })
         }
     }
 }
 
-/// How a stream fails whose answer never came.
+/// How a stream fails whose response never came.
 struct LateFailure {
     provider: &'static str,
-    answer: ResponseMode,
+    mode: ResponseMode,
     metrics: Arc<Metrics>,
     record: Rc<RequestRecord>,
     shutdown: Shutdown,
@@ -105,7 +98,7 @@ impl LateFailure {
             "{}: a stream failed before its first event: {error}",
             self.provider
         );
-        Bytes::from(self.answer.failure(self.provider, error))
+        Bytes::from(self.mode.failure(self.provider, error))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod body_memory;
 mod chat;
+mod failover;
 mod inbound;
 mod keepalive;
 mod large_body;
@@ -9,17 +10,21 @@ mod models;
 mod models_cache;
 mod observer;
 mod prepared;
+mod progress;
 mod redaction;
+mod respond;
 mod response;
 mod responses;
 mod split_key;
 mod state;
 mod stream;
+mod targets;
+mod translation_headers;
 
 pub use body_memory::{BodyMemory, BodyReservation};
 pub use chat::chat;
 pub use inbound::InboundRequest;
 pub use models::{ModelListing, models};
-pub use response::{CallError, GatewayBody, GatewayResponse};
+pub use response::{GatewayBody, GatewayResponse};
 pub use responses::responses;
 pub use state::{AppState, SharedState};

@@ -6,10 +6,9 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::inbound::refused;
+use super::inbound::for_caller;
 use super::models_cache::CachedList;
 use super::redaction;
-use super::response::CallError;
 use super::state::AppState;
 use crate::access::Caller;
 use crate::codec::Spliced;
@@ -19,8 +18,9 @@ use crate::error::{Error, Phase};
 use crate::providers::{PROVIDERS, Provider, by_key, by_name, catalogue};
 use crate::routing::public_name;
 use crate::secret::{CallerId, Secret};
-use crate::upstream::{Deadline, Headers, Method};
-use crate::worker::{UpstreamBody, UpstreamRequest};
+use crate::upstream::CallError;
+use crate::upstream::{Deadline, Method, UpstreamRequest};
+use crate::worker::{Call, UpstreamBody};
 
 /// Most pages of one list.
 const MAX_PAGES: usize = 20;
@@ -159,7 +159,7 @@ async fn live(
         }
         Err(failed) => {
             log::warn!("{} gave no list of models: {}", provider.name, failed.error);
-            Err(refused(failed, provider, caller, ""))
+            Err(for_caller(failed, provider, caller, ""))
         }
     }
 }
@@ -169,7 +169,7 @@ async fn pages(
     provider: &'static Provider,
     key: &Secret,
     caller: CallerId,
-) -> Result<Vec<Entry>, crate::worker::UpstreamError> {
+) -> Result<Vec<Entry>, CallError> {
     let after = state.config.models_timeout;
     let deadline = Deadline {
         at: Instant::now() + after,
@@ -184,10 +184,10 @@ async fn pages(
             (None, true) => "/models?limit=1000".to_owned(),
             (Some(id), true) => format!("/models?limit=1000&after_id={}", escaped(id)),
         };
-        let call = UpstreamRequest {
+        let request = UpstreamRequest {
             method: Method::Get,
             path: path.into(),
-            // Its circuit is none of the models'.
+            // The list of models has a circuit of its own.
             model: "".into(),
             body: Spliced::default(),
             key: key.clone(),
@@ -196,10 +196,13 @@ async fn pages(
             headers: Vec::new(),
             deadline,
             record: None,
+        };
+        let call = Call {
+            request: &request,
             decoder: ResponseDecoder::Json(provider.dialect()),
             prior_attempts: 0,
         };
-        let reply = state.worker(provider).call(&call).await?;
+        let reply = state.worker(provider).call(call).await?;
         let page = match &reply.content {
             UpstreamBody::Whole(body, _) => read(
                 &redaction::whole(body.clone(), key),
@@ -209,13 +212,13 @@ async fn pages(
             ),
             UpstreamBody::Events(_) => Err("it is a stream".to_owned()),
         };
-        let page = page.map_err(|reason| crate::worker::UpstreamError {
-            error: Error::InvalidUpstreamResponse {
+        let page = page.map_err(|reason| CallError {
+            attempts: reply.attempts,
+            provider: Some(provider),
+            ..CallError::from(Error::InvalidUpstreamResponse {
                 provider: provider.name,
                 reason,
-            },
-            attempts: reply.attempts,
-            headers: Headers::default(),
+            })
         })?;
         entries.extend(
             page.entries

@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::response::CallError;
 use crate::dialect::models::Entry;
 use crate::providers::PROVIDERS;
+use crate::upstream::CallError;
 
 pub(super) type CachedList = Result<Arc<Vec<Entry>>, CallError>;
 

@@ -1,11 +1,10 @@
-//! What a request ends with: an answer for the client, or why there is none.
+//! The response to the client.
 
 use std::pin::Pin;
 
 use bytes::Bytes;
 use futures_util::Stream;
 
-use crate::error::Error;
 use crate::providers::Provider;
 use crate::upstream::Headers;
 
@@ -27,28 +26,4 @@ pub enum GatewayBody {
     Json(Bytes),
     /// Server-sent events.
     Events(Pin<Box<dyn Stream<Item = Bytes>>>),
-}
-
-/// Why there is no answer.
-#[derive(Debug, Clone)]
-pub struct CallError {
-    /// Why.
-    pub error: Error,
-    /// Who refused, when it came so far.
-    pub provider: Option<&'static Provider>,
-    /// Attempts that were made.
-    pub attempts: u32,
-    /// Headers of the provider that the client is given.
-    pub headers: Headers,
-}
-
-impl From<Error> for CallError {
-    fn from(error: Error) -> Self {
-        Self {
-            error,
-            provider: None,
-            attempts: 0,
-            headers: Headers::default(),
-        }
-    }
 }

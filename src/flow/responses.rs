@@ -5,36 +5,36 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::inbound::{
-    InboundRequest, TranslationInput, relayed, rewritten, stamp, target, wants_stream,
+    InboundRequest, Routed, TranslationInput, relayed, rewritten, stamp, wants_stream,
 };
-use super::keepalive::with_keepalive;
-use super::prepared::{Alternative, PreparedCall, ResponseMode};
-use super::response::{CallError, GatewayResponse};
+use super::prepared::{Alternative, PreparedCall};
+use super::respond::ResponseMode;
+use super::response::GatewayResponse;
 use super::state::AppState;
+use super::targets;
 use crate::codec::json::{Object, raw};
 use crate::dialect::TranslationReport;
 use crate::dialect::hub::ReasoningLookup;
 use crate::dialect::openai::without_empty_tools;
 use crate::dialect::responses::{ResponsesProvider, own_name, read_request};
 use crate::error::Error;
-use crate::providers::{ChatApi, ResponsesSupport};
-use crate::routing::Target;
+use crate::providers::{ChatApi, ClientApi, Mode, mode};
+use crate::upstream::CallError;
 
-/// Answers a Responses request: relayed to a provider that has them, translated for the others.
+/// Answers a Responses request: relayed to a provider that has Responses, translated for others.
 ///
 /// # Errors
-/// Why there is no answer.
+/// Why there is no response.
 pub async fn responses(
     state: Rc<AppState>,
     inbound: InboundRequest,
 ) -> Result<GatewayResponse, CallError> {
-    let plan = PreparedCall::of(&inbound, &state, plan).await?;
-    with_keepalive(plan, state, inbound).await
+    targets::answer(state, inbound, prepare).await
 }
 
-fn plan(asked: &TranslationInput) -> Result<PreparedCall, Error> {
-    let mut object = Object::from_body(&asked.body)?;
-    let (model, target) = target(&object)?;
+fn prepare(input: &TranslationInput) -> Result<PreparedCall, Error> {
+    let object = Object::from_body(&input.body)?;
+    let routed = input.route(&object)?;
     let stream = wants_stream(&object)?;
     if object.get("messages").is_some() && object.get("input").is_none() {
         return Err(Error::unsupported(
@@ -42,14 +42,42 @@ fn plan(asked: &TranslationInput) -> Result<PreparedCall, Error> {
             "this is a request of Chat Completions; send it to POST /v1/chat/completions, or send the conversation as 'input'.",
         ));
     }
-    let provider = target.provider;
-    if !provider.responses.native(&target.model) {
-        return translated(object, (model, target), stream, &asked.memory(provider));
+    let provider = routed.target.provider;
+    match mode(ClientApi::Responses, provider, &routed.target.model) {
+        Mode::Relay => Ok(relay(input, object, routed, stream)),
+        Mode::RelayFirst => {
+            let mut call = relay(input, object, routed, stream);
+            let input = input.clone();
+            call.alternative = Some(Box::new(move || {
+                let object = Object::from_body(&input.body)?;
+                let routed = input.route(&object)?;
+                translate(object, routed, stream, &input.reasoning(provider))
+            }) as Alternative);
+            Ok(call)
+        }
+        Mode::Translate | Mode::Bridge(_) => {
+            translate(object, routed, stream, &input.reasoning(provider))
+        }
     }
-    // To say nothing is to ask that the response be kept, which such a provider refuses.
+}
+
+/// A call that passes the body on.
+fn relay(
+    input: &TranslationInput,
+    mut object: Object<'_>,
+    routed: Routed,
+    stream: bool,
+) -> PreparedCall {
+    let Routed {
+        model,
+        target,
+        has_next,
+    } = routed;
+    let provider = target.provider;
     let mut report = TranslationReport::default();
-    let strict = matches!(provider.chat_api, ChatApi::Chat(chat) if chat.members.is_some());
-    let mut edited = strict && without_empty_tools(&mut object);
+    let is_strict = matches!(provider.chat_api, ChatApi::Chat(chat) if chat.members.is_some());
+    let mut edited = is_strict && without_empty_tools(&mut object);
+    // A request without `store` asks that the response be kept, which such a provider refuses.
     if provider.stateless && object.get("store").is_none() {
         report.changed.push("store".to_owned());
         object.take("store");
@@ -59,38 +87,37 @@ fn plan(asked: &TranslationInput) -> Result<PreparedCall, Error> {
     let body = if edited {
         rewritten(&object, &target.model)
     } else {
-        relayed(&asked.body, &object, &model, &target.model)
+        relayed(&input.body, &object, &model, &target.model)
     };
-    let alternative = matches!(provider.responses, ResponsesSupport::NativeAtFirst).then(|| {
-        let (asked, target) = (asked.clone(), (Arc::clone(&model), target.clone()));
-        Box::new(move || {
-            let object = Object::from_body(&asked.body)?;
-            translated(object, target, stream, &asked.memory(provider))
-        }) as Alternative
-    });
-    Ok(PreparedCall {
+    PreparedCall {
         provider,
         model,
+        has_next,
         path: "/responses",
         body,
         headers: Vec::new(),
         stream,
         report,
-        answer: ResponseMode::Responses,
+        mode: ResponseMode::Responses,
         conversation_hash: 0,
         recovers: Some(&ResponsesProvider),
         client_name: Some(own_name),
-        alternative,
-    })
+        alternative: None,
+    }
 }
 
-/// A plan that answers by Chat Completions or another dialect.
-fn translated(
+/// A call in the provider's chat dialect.
+fn translate(
     mut object: Object<'_>,
-    (asked, target): (Arc<str>, Target<'static>),
+    routed: Routed,
     stream: bool,
     memory: &dyn ReasoningLookup,
 ) -> Result<PreparedCall, Error> {
+    let Routed {
+        model,
+        target,
+        has_next,
+    } = routed;
     let provider = target.provider;
     let from = provider.dialect();
     let keeps_reasoning = from.requires_reasoning_replay(&target.model);
@@ -101,37 +128,38 @@ fn translated(
         return Err(Error::invalid("input", "it holds nothing to answer."));
     }
     // These names are the client's own already.
-    let mut own = std::mem::take(&mut request.dropped);
-    let mut put_otherwise = std::mem::take(&mut request.changed);
-    let mut translated = from
+    let mut dropped = std::mem::take(&mut request.dropped);
+    let mut changed = std::mem::take(&mut request.changed);
+    let mut encoded = from
         .encode_request(&mut request, memory)
         .map_err(|error| error.renamed(|name| client.own_name(name)))?;
-    translated.report.rename(|name| client.own_name(name));
-    // The schema of a function that stands for a tool without one is no member of the client's.
-    let own_tool = |name: &String| {
-        put_otherwise.iter().any(|tool| {
+    encoded.report.rename(|name| client.own_name(name));
+    // A function that stands for a tool without a schema has a schema that the client did not send.
+    let is_made_up = |name: &String| {
+        changed.iter().any(|tool| {
             let member = name.strip_prefix(tool.as_str());
             tool.ends_with(']') && member.is_some_and(|rest| rest.starts_with(".parameters"))
         })
     };
-    translated.report.changed.retain(|name| !own_tool(name));
-    translated.report.dropped.append(&mut own);
-    translated.report.changed.append(&mut put_otherwise);
-    translated.report.dedup();
+    encoded.report.changed.retain(|name| !is_made_up(name));
+    encoded.report.dropped.append(&mut dropped);
+    encoded.report.changed.append(&mut changed);
+    encoded.report.dedup();
     Ok(PreparedCall {
         provider,
-        model: asked,
+        model,
+        has_next,
         path: provider.chat_path(),
-        body: translated.body.into(),
+        body: encoded.body.into(),
         headers: Vec::new(),
         stream,
-        report: translated.report,
-        answer: ResponseMode::Translated {
+        report: encoded.report,
+        mode: ResponseMode::Translated {
             from,
             client: Arc::new(client),
             keeps_reasoning,
         },
-        conversation_hash: translated.conversation_hash,
+        conversation_hash: encoded.conversation_hash,
         recovers: Some(from),
         client_name: Some(own_name),
         alternative: None,

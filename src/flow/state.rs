@@ -8,6 +8,7 @@ use super::body_memory::BodyMemory;
 use super::models_cache::ModelsCache;
 use crate::config::Config;
 use crate::providers::{PROVIDERS, Provider};
+use crate::routing::{PrefixRouting, RoutingPolicy};
 use crate::shutdown::Shutdown;
 use crate::store::ReasoningCache;
 use crate::telemetry::{Metrics, ProviderLoad, Span};
@@ -25,6 +26,7 @@ pub struct SharedState {
     store: Arc<ReasoningCache>,
     bodies: Arc<BodyMemory>,
     shutdown: Shutdown,
+    routing: Arc<dyn RoutingPolicy>,
 }
 
 impl SharedState {
@@ -46,8 +48,16 @@ impl SharedState {
             tls,
             admissions: Arc::new(admissions),
             shutdown: Shutdown::new(),
+            routing: Arc::new(PrefixRouting),
         };
         (shared, spans)
+    }
+
+    /// Routes by `policy` instead of by prefixes and patterns.
+    #[must_use]
+    pub fn with_routing(mut self, policy: Arc<dyn RoutingPolicy>) -> Self {
+        self.routing = policy;
+        self
     }
 
     /// What is counted.
@@ -88,6 +98,7 @@ pub struct AppState {
     handles: Vec<WorkerHandle>,
     pub(super) models: Arc<ModelsCache>,
     pub(super) store: Arc<ReasoningCache>,
+    pub(super) routing: Arc<dyn RoutingPolicy>,
 }
 
 impl AppState {
@@ -115,12 +126,13 @@ impl AppState {
             store: Arc::clone(&shared.store),
             shutdown: shared.shutdown.clone(),
             bodies: Arc::clone(&shared.bodies),
+            routing: Arc::clone(&shared.routing),
         })
     }
 
     /// How the providers are doing, seen from all threads.
     #[must_use]
-    pub fn now(&self) -> Vec<ProviderLoad> {
+    pub fn provider_loads(&self) -> Vec<ProviderLoad> {
         let now = |handle: &WorkerHandle| {
             let state = handle.state();
             ProviderLoad {

@@ -6,8 +6,8 @@ use actix_web::{HttpResponse, ResponseError};
 use super::response;
 use crate::dialect::envelope;
 use crate::error::Error;
-use crate::flow::CallError;
 use crate::telemetry::RequestRecord;
+use crate::upstream::CallError;
 
 /// An error on its way to the client.
 #[derive(Debug, derive_more::Display)]
@@ -54,6 +54,7 @@ impl ResponseError for ErrorResponse {
             provider,
             attempts,
             headers,
+            ..
         } = &self.0;
         let status = self.status_code();
         let mut builder = response::json(status);

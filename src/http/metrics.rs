@@ -26,12 +26,12 @@ use super::state::state;
 )]
 pub async fn text(watcher: MetricsReader, request: HttpRequest) -> HttpResponse {
     let state = state(&request);
-    let now = watcher.0.then(|| state.now());
+    let loads = watcher.0.then(|| state.provider_loads());
     HttpResponse::Ok()
         .insert_header((
             "content-type",
             "application/openmetrics-text; version=1.0.0; charset=utf-8",
         ))
         .insert_header(no_sniff())
-        .body(state.metrics.text(now.as_deref()))
+        .body(state.metrics.text(loads.as_deref()))
 }

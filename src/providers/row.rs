@@ -115,18 +115,6 @@ pub enum ResponsesRequired {
     UnlessOff,
 }
 
-impl ResponsesSupport {
-    /// Whether Responses are relayed for this model.
-    #[must_use]
-    pub fn native(self, model: &str) -> bool {
-        match self {
-            Self::Native | Self::NativeAtFirst => true,
-            Self::NativeFor(has) => has(model),
-            Self::Translated => false,
-        }
-    }
-}
-
 impl Provider {
     /// The path of its chat endpoint after the base URL and version.
     #[must_use]

@@ -1,4 +1,4 @@
-//! Model name -> provider. Pure.
+//! Turns the name of a model into the targets that a request is sent to, in order. Pure.
 
 use std::borrow::Cow;
 
@@ -17,13 +17,43 @@ pub fn fallback() -> &'static Provider {
     first
 }
 
-/// Where a request goes.
+/// A provider and a model that a request is sent to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Target<'m> {
     /// The provider.
     pub provider: &'static Provider,
-    /// The model as the provider knows it.
+    /// The provider's name for the model.
     pub model: Cow<'m, str>,
+}
+
+impl Target<'_> {
+    /// The same target, independent of the request's text.
+    #[must_use]
+    pub fn into_owned(self) -> Target<'static> {
+        Target {
+            provider: self.provider,
+            model: self.model.into_owned().into(),
+        }
+    }
+}
+
+/// Decides which targets a request is sent to.
+pub trait RoutingPolicy: Send + Sync {
+    /// The targets for a model name, in the order in which they are tried; never none.
+    ///
+    /// # Errors
+    /// `InvalidValue` naming `model` where the name cannot be a model's.
+    fn resolve(&self, model: &str) -> Result<Vec<Target<'static>>, Error>;
+}
+
+/// The default policy: one target, by the rules of [`route`].
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PrefixRouting;
+
+impl RoutingPolicy for PrefixRouting {
+    fn resolve(&self, model: &str) -> Result<Vec<Target<'static>>, Error> {
+        Ok(vec![route(model)?.into_owned()])
+    }
 }
 
 /// Routes a model name: one of the forced prefixes, split at the first `/` and taken off once; else

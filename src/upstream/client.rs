@@ -8,112 +8,64 @@ use awc::ClientResponse;
 use awc::error::{ConnectError, SendRequestError};
 use awc::http::Uri;
 use awc::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
-use super::attempt_error::{AttemptError, connect_reason, delay_in, kept, no_descriptor};
-use super::body::{Body, BodyError, RequestBody};
+use super::body::{Body, RequestBody};
+use super::call_error::CallError;
 use super::connect::Connector;
+use super::connect_error::{connect_reason, no_descriptor};
 use super::headers::Headers;
+use super::headers::kept;
 use super::pool::Pool;
+use super::request::{AttemptOptions, Deadline, Method, UpstreamRequest};
 use super::retry::{Retry, retry_after};
 use super::tls::Tls;
 use super::without_date_task::without_date_task;
-use crate::codec::Spliced;
 use crate::config::{Config, ProviderConfig};
-use crate::dialect::{ResponseDecoder, redact_error};
 use crate::error::{Error, Phase};
 use crate::providers::{Auth, ChatApi, Provider};
-use crate::secret::{CallerId, Secret};
-
-/// Largest error body that is read, in bytes.
-const MAX_ERROR: usize = 1 << 20;
+use crate::secret::Secret;
 
 /// How soon an answer must be missing for nothing to have been done, and so nothing billed.
 const QUICK: Duration = Duration::from_secs(1);
 
-/// How an answer is asked for.
+/// The body of a response by its content type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
-    /// Without a body.
-    Get,
-    /// With a JSON body.
-    Post,
+pub enum ContentKind {
+    /// `application/json`.
+    Json,
+    /// `text/event-stream`.
+    Events,
 }
 
-/// A request to a provider.
-pub struct AttemptRequest<'c> {
-    /// How.
-    pub method: Method,
-    /// The path and query after the base URL, as in `/chat/completions`.
-    pub path: &'c str,
-    /// The JSON text; empty with [`Method::Get`].
-    pub body: Spliced,
-    /// The key.
-    pub key: &'c Secret,
-    /// Who calls: no connection that was used for someone else is used.
-    pub caller: CallerId,
-    /// Whether a stream of events is expected.
-    pub stream: bool,
-    /// Headers of the client that this provider is given.
-    pub headers: &'c [(&'static str, String)],
-    /// The request's id, for the provider.
-    pub request_id: Option<&'c Bytes>,
-    /// The span that this attempt is, for the provider; wins over the client's own.
-    pub traceparent: Option<&'c str>,
-    /// How its answer is read.
-    pub decoder: ResponseDecoder,
-    /// Whether it goes over a connection of its own, and none that was idle.
-    pub force_new_connection: bool,
-}
-
-/// When something must be there, and what is said where it is not.
-#[derive(Debug, Clone, Copy)]
-pub struct Deadline {
-    /// When.
-    pub at: Instant,
-    /// What is waited for.
-    pub phase: Phase,
-    /// The time it had in all.
-    pub after: Duration,
-}
-
-impl Deadline {
-    /// The time that is left.
-    #[must_use]
-    pub fn left(&self) -> Duration {
-        self.at.saturating_duration_since(Instant::now())
-    }
-
-    /// The error of a provider that missed it.
-    #[must_use]
-    pub fn missed(&self, provider: &'static str) -> Error {
-        Error::TimedOut {
-            provider,
-            phase: self.phase,
-            after: self.after,
-        }
-    }
-
-    /// The failure of an attempt that missed it: work is under way there, and a second attempt
-    /// would be billed too.
-    fn failure(&self, provider: &'static str) -> AttemptError {
-        AttemptError::new(self.missed(provider), Retry::Never)
-    }
-}
-
-/// The head of a good answer, and its body.
+/// A response whose body is still to be read.
 pub struct AttemptResponse {
-    /// Whether the body is a stream of events.
-    pub events: bool,
+    /// What the status and the headers say.
+    pub head: ResponseOutcome,
     /// Headers of the provider that the client is given.
     pub headers: Headers,
     /// The body.
     pub body: Body,
 }
 
-/// What became of an attempt.
-pub type AttemptResult = Result<AttemptResponse, AttemptError>;
+/// Whether a response is a good one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResponseOutcome {
+    /// A status of 2xx and a body that can be used.
+    Success(ContentKind),
+    /// A status of 4xx or 5xx.
+    Failure {
+        /// The status.
+        status: u16,
+        /// How long the provider asks to wait, from `retry-after-ms` or `retry-after`.
+        retry_after: Option<Duration>,
+        /// `x-should-retry`, where it is `true` or `false`.
+        should_retry: Option<bool>,
+    },
+}
+
+/// The result of an attempt.
+pub type AttemptResult = Result<AttemptResponse, CallError>;
 
 /// The client of one provider: its connections are no one else's.
 pub struct Client {
@@ -168,44 +120,45 @@ impl Client {
     /// Why there is no good answer, and whether to try again.
     pub async fn attempt(
         &self,
-        outgoing: &AttemptRequest<'_>,
-        deadline: &Deadline,
+        request: &UpstreamRequest,
+        options: AttemptOptions<'_>,
     ) -> AttemptResult {
+        let deadline = &request.deadline;
         let name = self.provider.name;
         let bad = |reason: &str, retry| {
             let error = Error::InvalidUpstreamResponse {
                 provider: name,
                 reason: reason.to_owned(),
             };
-            AttemptError::new(error, retry)
+            CallError::new(error, retry)
         };
-        let Some(uri) = self.uri(outgoing.path) else {
+        let Some(uri) = self.uri(&request.path) else {
             return Err(bad("its URL cannot be built", Retry::Never));
         };
-        let http = if outgoing.force_new_connection {
+        let http = if options.force_new_connection {
             self.pool.once()
         } else {
-            self.pool.of(outgoing.caller)
+            self.pool.of(request.caller)
         };
-        let mut request = match outgoing.method {
+        let mut message = match request.method {
             Method::Get => http.get(uri),
             Method::Post => http.post(uri),
         };
-        if outgoing.force_new_connection {
+        if options.force_new_connection {
             // It is closed with the answer, so that there is never an idle one.
-            request = request.force_close();
+            message = message.force_close();
         }
-        self.write_headers(request.headers_mut(), outgoing);
+        self.write_headers(message.headers_mut(), request, options);
         let begun = Instant::now();
-        let sent = without_date_task(request.send_body(RequestBody(outgoing.body.clone())));
+        let sent = without_date_task(message.send_body(RequestBody(request.body.clone())));
         let response = match timeout_at(deadline.at, sent).await {
             Err(_) => return Err(deadline.failure(name)),
             Ok(Err(error)) => return Err(self.not_answered(&error, begun.elapsed(), deadline)),
             Ok(Ok(response)) => response,
         };
         let status = response.status().as_u16();
-        let bad = |reason: &str, retry| AttemptError {
-            headers: kept(response.headers(), outgoing.key),
+        let bad = |reason: &str, retry| CallError {
+            headers: kept(response.headers(), &request.key),
             ..bad(reason, retry)
         };
         match status {
@@ -218,7 +171,7 @@ impl Client {
                 let reason = format!("it is a redirect (HTTP {status}), which is not followed");
                 return Err(bad(&reason, Retry::Never));
             }
-            _ => return Err(self.refused(response, outgoing, deadline).await),
+            _ => return Ok(failure(status, response, &request.key)),
         }
         if response
             .headers()
@@ -243,14 +196,24 @@ impl Client {
                 Retry::Never,
             ));
         }
+        let content = if events {
+            ContentKind::Events
+        } else {
+            ContentKind::Json
+        };
         Ok(AttemptResponse {
-            events,
-            headers: kept(response.headers(), outgoing.key),
+            head: ResponseOutcome::Success(content),
+            headers: kept(response.headers(), &request.key),
             body: Body::new(response),
         })
     }
 
-    fn write_headers(&self, headers: &mut HeaderMap, outgoing: &AttemptRequest<'_>) {
+    fn write_headers(
+        &self,
+        headers: &mut HeaderMap,
+        request: &UpstreamRequest,
+        options: AttemptOptions<'_>,
+    ) {
         headers.insert(header::HOST, self.host.clone());
         headers.insert(
             header::USER_AGENT,
@@ -260,30 +223,30 @@ impl Client {
             header::ACCEPT_ENCODING,
             HeaderValue::from_static("identity"),
         );
-        let accept = if outgoing.stream {
+        let accept = if request.stream {
             "text/event-stream"
         } else {
             "application/json"
         };
         headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
-        if outgoing.method == Method::Post {
+        if request.method == Method::Post {
             headers.insert(
                 header::CONTENT_TYPE,
                 HeaderValue::from_static("application/json"),
             );
         }
-        for (name, value) in outgoing.headers {
+        for (name, value) in &request.headers {
             if let Ok(value) = HeaderValue::from_str(value) {
                 headers.insert(HeaderName::from_static(name), value);
             }
         }
-        if let Some(id) = outgoing.request_id
-            && let Ok(id) = HeaderValue::from_maybe_shared(id.clone())
+        if let Some(record) = &request.record
+            && let Ok(id) = HeaderValue::from_maybe_shared(record.id_bytes().clone())
         {
             static NAME: HeaderName = HeaderName::from_static("x-request-id");
             headers.insert(NAME.clone(), id);
         }
-        if let Some(span) = outgoing.traceparent
+        if let Some(span) = options.traceparent
             && let Ok(span) = HeaderValue::from_str(span)
         {
             headers.insert(HeaderName::from_static("traceparent"), span);
@@ -296,7 +259,7 @@ impl Client {
                 );
             }
         }
-        self.write_key(headers, outgoing.key.expose());
+        self.write_key(headers, request.key.expose());
     }
 
     fn write_key(&self, headers: &mut HeaderMap, key: &str) {
@@ -327,77 +290,16 @@ impl Client {
         }
     }
 
-    /// Reads an error answer.
-    async fn refused(
-        &self,
-        response: ClientResponse,
-        outgoing: &AttemptRequest<'_>,
-        deadline: &Deadline,
-    ) -> AttemptError {
-        let status = response.status().as_u16();
-        let text = |name: &str| {
-            response
-                .headers()
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-                .map(str::to_owned)
-        };
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
-        let mut after = retry_after(
-            text("retry-after-ms").as_deref(),
-            text("retry-after").as_deref(),
-            now,
-        );
-        let advice = text("x-should-retry");
-        let mut headers = kept(response.headers(), outgoing.key);
-        let body = timeout_at(deadline.at, Body::new(response).whole(MAX_ERROR)).await;
-        let body = match body {
-            Ok(Ok(body)) => body,
-            Ok(Err(BodyError::Cut | BodyError::Malformed | BodyError::TooLong)) | Err(_) => {
-                Bytes::new()
-            }
-        };
-        let mut error = outgoing.decoder.decode_error(status, &body);
-        redact_error(&mut error, outgoing.key);
-        for (name, value) in &error.more {
-            if after.is_none() && name == "details" {
-                after = delay_in(value);
-                if let Some(after) = after {
-                    headers.push("retry-after", &after.as_secs_f64().ceil().to_string());
-                }
-            }
-        }
-        let transient = matches!(status, 408 | 429 | 498 | 500 | 502 | 503 | 504 | 529);
-        let spent = error.code.as_deref() == Some("insufficient_quota")
-            || (status == 429 && after.is_none() && self.provider.bare_429_is_final);
-        let retry = match advice.as_deref() {
-            Some("false") => Retry::Never,
-            // What the request itself is at fault for stays wrong, whatever is advised.
-            Some("true") if !spent && !matches!(status, 400..=407 | 409..=422) => {
-                Retry::Yes { after }
-            }
-            _ if transient && !spent => Retry::Yes { after },
-            _ => Retry::Never,
-        };
-        headers.push("x-upstream-status", &status.to_string());
-        AttemptError {
-            headers,
-            ..AttemptError::new(Error::Provider(Box::new(error)), retry)
-        }
-    }
-
     /// An attempt that ended without the head of an answer, `after` its begin.
     fn not_answered(
         &self,
         error: &SendRequestError,
         after: Duration,
         deadline: &Deadline,
-    ) -> AttemptError {
+    ) -> CallError {
         let provider = self.provider.name;
         let unreachable =
-            |reason, retry| AttemptError::new(Error::Unreachable { provider, reason }, retry);
+            |reason, retry| CallError::new(Error::Unreachable { provider, reason }, retry);
         let yes = Retry::Yes { after: None };
         // Sent, but no answer: within a second that is a connection that the provider had just
         // closed; later it has begun to work, and to bill.
@@ -414,7 +316,7 @@ impl Client {
                 unreachable("it closed the connection without an answer", if_quick)
             }
             SendRequestError::Connect(ConnectError::Io(error)) if no_descriptor(error) => {
-                AttemptError::new(Error::TooManyOpenFiles, Retry::Never)
+                CallError::new(Error::TooManyOpenFiles, Retry::Never)
             }
             SendRequestError::Connect(ConnectError::Io(error)) => {
                 let (reason, retry) = connect_reason(error);
@@ -426,7 +328,7 @@ impl Client {
                     phase: Phase::Connect,
                     after: self.connect_timeout,
                 };
-                AttemptError::new(error, yes)
+                CallError::new(error, yes)
             }
             SendRequestError::Connect(_) => unreachable("its address cannot be found", yes),
             // So does a provider that refuses a body before it has all of it.
@@ -434,7 +336,7 @@ impl Client {
                 unreachable("the connection broke while sending", if_quick).not_counted()
             }
             SendRequestError::Timeout => deadline.failure(provider),
-            _ => AttemptError::new(
+            _ => CallError::new(
                 Error::InvalidUpstreamResponse {
                     provider,
                     reason: "it is no HTTP".to_owned(),
@@ -445,9 +347,38 @@ impl Client {
     }
 }
 
+/// A response with a status that says that the request failed. Its body is still to be read.
+fn failure(status: u16, response: ClientResponse, key: &Secret) -> AttemptResponse {
+    let text = |name: &str| {
+        response
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    let head = ResponseOutcome::Failure {
+        status,
+        retry_after: retry_after(text("retry-after-ms"), text("retry-after"), now),
+        should_retry: match text("x-should-retry") {
+            Some("true") => Some(true),
+            Some("false") => Some(false),
+            _ => None,
+        },
+    };
+    AttemptResponse {
+        head,
+        headers: kept(response.headers(), key),
+        body: Body::new(response),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::Spliced;
+    use crate::secret::CallerId;
 
     #[actix_web::test]
     async fn the_host_header_has_the_port_unless_it_is_the_schemes() {
@@ -463,20 +394,23 @@ mod tests {
             entry.base = crate::config::BaseUrl::parse(base, "").unwrap();
             let client = Client::new(&entry, &config, &Tls::none()).unwrap();
             let mut headers = HeaderMap::new();
-            let outgoing = AttemptRequest {
+            let request = UpstreamRequest {
                 method: Method::Get,
-                path: "/models",
+                path: "/models".into(),
+                model: "".into(),
                 body: Spliced::default(),
-                key: &Secret::new("k"),
+                key: Secret::new("k"),
                 caller: CallerId::of("k"),
                 stream: false,
-                headers: &[],
-                request_id: None,
-                traceparent: None,
-                decoder: ResponseDecoder::Responses,
-                force_new_connection: false,
+                headers: Vec::new(),
+                deadline: Deadline {
+                    at: Instant::now(),
+                    phase: Phase::Answer,
+                    after: Duration::ZERO,
+                },
+                record: None,
             };
-            client.write_headers(&mut headers, &outgoing);
+            client.write_headers(&mut headers, &request, AttemptOptions::default());
             assert_eq!(headers.get(header::HOST).unwrap(), host, "{base}");
         }
     }

@@ -1,7 +1,12 @@
 //! Headers of an answer on their way from a provider to the client. They are not copied: what a
 //! provider said is shared with the buffer that it came in.
 
+use std::borrow::Cow;
+
+use awc::http::header::HeaderMap;
 pub use awc::http::header::{HeaderName, HeaderValue};
+
+use crate::secret::{Secret, redact};
 
 /// Headers that the client is given, in their order.
 #[derive(Debug, Clone, Default)]
@@ -49,6 +54,45 @@ impl Headers {
     pub fn iter(&self) -> impl Iterator<Item = &(HeaderName, HeaderValue)> {
         self.0.iter()
     }
+}
+
+/// The headers of a provider that a client is given, by name or beginning.
+pub(super) fn kept(headers: &HeaderMap, key: &Secret) -> Headers {
+    const NAMES: [&str; 7] = [
+        "retry-after",
+        "retry-after-ms",
+        "x-should-retry",
+        "openai-processing-ms",
+        "openai-version",
+        "x-ms-region",
+        "x-generation-id",
+    ];
+    const IDS: [&str; 4] = [
+        "x-request-id",
+        "request-id",
+        "x-amzn-requestid",
+        "apim-request-id",
+    ];
+    static OWN_ID: HeaderName = HeaderName::from_static("x-upstream-request-id");
+    let mut out = Headers::default();
+    for (full_name, value) in headers {
+        let name = full_name.as_str();
+        let is_id = IDS.contains(&name);
+        let is_limit = name.starts_with("x-ratelimit-") || name.starts_with("anthropic-ratelimit-");
+        if !is_id && !is_limit && !NAMES.contains(&name) {
+            continue;
+        }
+        let Ok(text) = value.to_str() else { continue };
+        let value = match redact(text, Some(key)) {
+            Cow::Borrowed(_) => Ok(value.clone()),
+            Cow::Owned(redact_error) => HeaderValue::try_from(redact_error),
+        };
+        let name = if is_id { &OWN_ID } else { full_name };
+        if let Ok(value) = value {
+            out.add(name.clone(), value);
+        }
+    }
+    out
 }
 
 #[cfg(test)]

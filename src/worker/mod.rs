@@ -7,66 +7,36 @@
 //! and a caller that leaves takes its call along, wherever that is.
 
 mod admission;
+mod attempt;
 mod breaker;
 mod events;
+mod refusal;
 mod retry_budget;
+mod timing;
 
-use std::borrow::Cow;
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::FutureExt;
-use tokio::time::{Instant, timeout_at};
-
 pub use admission::{AdmissionControl, WorkerStatus};
+pub use attempt::UpstreamBody;
 pub use breaker::Circuit;
 pub use events::UpstreamEvents;
 
-use crate::codec::Spliced;
 use crate::config::{Config, ProviderConfig};
-use crate::dialect::{DecodedBody, ResponseDecoder, redact_error};
-use crate::error::{Error, ProviderError};
-use crate::offload;
+use crate::dialect::ResponseDecoder;
+use crate::error::Error;
 use crate::providers::Provider;
-use crate::secret::{CallerId, Secret};
-use crate::telemetry::{CLIENT_CLOSED_REASON, Metrics, RequestRecord};
+use crate::secret::CallerId;
+use crate::telemetry::{Metrics, RequestRecord};
 use crate::upstream::{
-    AttemptError, AttemptRequest, AttemptResponse, Body, BodyError, Client, Deadline, Headers,
-    MIN_ATTEMPT_TIME, Method, Retry, RetryPolicy, RetrySchedule, Tls,
+    AttemptOptions, CallError, Client, Headers, MIN_ATTEMPT_TIME, Retry, RetryPolicy,
+    RetrySchedule, Tls, UpstreamRequest,
 };
 use admission::Permit;
+use attempt::Attempt;
 use breaker::{Outcome, Ticket};
-
-/// A request to the worker's provider.
-pub struct UpstreamRequest {
-    /// How.
-    pub method: Method,
-    /// The path and query after the base URL.
-    pub path: Cow<'static, str>,
-    /// The model, whose circuit it is; empty for a call about none.
-    pub model: Arc<str>,
-    /// The JSON text.
-    pub body: Spliced,
-    /// The key.
-    pub key: Secret,
-    /// Who calls. Slots, circuits, retries and connections are counted and kept by caller.
-    pub caller: CallerId,
-    /// Whether a stream of events is expected.
-    pub stream: bool,
-    /// Headers of the client that the provider is given.
-    pub headers: Vec<(&'static str, String)>,
-    /// When the answer, or the first event of a stream, must be there.
-    pub deadline: Deadline,
-    /// The record of the request that it is made for.
-    pub record: Option<Rc<RequestRecord>>,
-    /// How its answer is read.
-    pub decoder: ResponseDecoder,
-    /// Attempts that were made at another form of the same request.
-    pub prior_attempts: u32,
-}
+use timing::{AttemptCounter, WaitTimer};
 
 /// The answer to a call.
 pub struct UpstreamResponse {
@@ -78,23 +48,15 @@ pub struct UpstreamResponse {
     pub content: UpstreamBody,
 }
 
-/// The body of an answer.
-pub enum UpstreamBody {
-    /// All of it: JSON, and what was found of it.
-    Whole(Bytes, DecodedBody),
-    /// A stream, whose first events are there.
-    Events(Box<UpstreamEvents>),
-}
-
-/// A call that failed for good.
-#[derive(Debug, Clone)]
-pub struct UpstreamError {
-    /// Why.
-    pub error: Error,
-    /// Attempts that were made.
-    pub attempts: u32,
-    /// Headers of the provider that the client is given.
-    pub headers: Headers,
+/// A request, and what the worker needs to know about it.
+#[derive(Clone, Copy)]
+pub struct Call<'c> {
+    /// The request.
+    pub request: &'c UpstreamRequest,
+    /// How the response is decoded.
+    pub decoder: ResponseDecoder,
+    /// The number of attempts at another form of the same request.
+    pub prior_attempts: u32,
 }
 
 /// How others reach a worker.
@@ -158,30 +120,31 @@ impl WorkerHandle {
     ///
     /// # Errors
     /// Why there is no answer.
-    pub async fn call(&self, call: &UpstreamRequest) -> Result<UpstreamResponse, UpstreamError> {
+    pub async fn call(&self, call: Call<'_>) -> Result<UpstreamResponse, CallError> {
         self.0.call(call).await
     }
 }
 
 impl Worker {
-    async fn call(&self, call: &UpstreamRequest) -> Result<UpstreamResponse, UpstreamError> {
+    async fn call(&self, call: Call<'_>) -> Result<UpstreamResponse, CallError> {
+        let request = call.request;
         if call.prior_attempts == 0 {
-            self.admission.deposit(call.caller);
+            self.admission.deposit(request.caller);
         }
         let mut schedule = RetrySchedule::new(self.policy, call.prior_attempts);
-        let mut last: Option<AttemptError> = None;
+        let mut last: Option<CallError> = None;
         loop {
-            let (permit, ticket) = match self.enter(call, last.is_some()).await {
+            let (permit, ticket) = match self.enter(request, last.is_some()).await {
                 Ok(entered) => entered,
                 Err(error) => {
                     // What the provider said is worth more than that it is not asked again now.
                     let made = schedule.attempts() - 1;
-                    let failure = last.unwrap_or_else(|| AttemptError::new(error, Retry::Never));
-                    return Err(exhausted(failure, made));
+                    let failure = last.unwrap_or_else(|| CallError::new(error, Retry::Never));
+                    return Err(self.exhausted(failure, made));
                 }
             };
             // Whatever broke one idle connection may have broken them all.
-            let broke = |failure: &AttemptError| matches!(failure.error, Error::Unreachable { .. });
+            let broke = |failure: &CallError| matches!(failure.error, Error::Unreachable { .. });
             let force_new_connection = last.as_ref().is_some_and(broke);
             match self
                 .counted(call, permit, ticket, force_new_connection)
@@ -196,10 +159,10 @@ impl Worker {
                 }
                 Err(failure) => {
                     let made = schedule.attempts();
-                    let left = call.deadline.left();
-                    let pause = self.pause(call.caller, &mut schedule, failure.retry, left);
+                    let left = request.deadline.left();
+                    let pause = self.pause(request.caller, &mut schedule, failure.retry, left);
                     let Some(pause) = pause else {
-                        return Err(exhausted(failure, made));
+                        return Err(self.exhausted(failure, made));
                     };
                     log::debug!(
                         "{}: attempt {made} failed ({}), again in {} ms",
@@ -208,7 +171,7 @@ impl Worker {
                         pause.as_millis()
                     );
                     last = Some(failure);
-                    let _paused = WaitTimer::new(call, RequestRecord::paused);
+                    let _paused = WaitTimer::new(request, RequestRecord::paused);
                     tokio::time::sleep(pause).await;
                 }
             }
@@ -232,15 +195,22 @@ impl Worker {
     }
 
     /// Waits for a slot, and asks the circuit once there is one: it may have opened meanwhile.
-    async fn enter(&self, call: &UpstreamRequest, retry: bool) -> Result<(Permit, Ticket), Error> {
+    async fn enter(
+        &self,
+        request: &UpstreamRequest,
+        retry: bool,
+    ) -> Result<(Permit, Ticket), Error> {
         let provider = self.provider.name;
         let (permit, waited) =
-            match self.admission.try_enter(call.caller) {
+            match self.admission.try_enter(request.caller) {
                 Some(permit) => (permit, false),
                 None => {
-                    let timed = WaitTimer::new(call, RequestRecord::waited);
-                    let until = call.deadline.at.min(timed.begun + self.config.wait_timeout);
-                    let permit = self.admission.enter(call.caller, until).await.ok_or(
+                    let timed = WaitTimer::new(request, RequestRecord::waited);
+                    let until = request
+                        .deadline
+                        .at
+                        .min(timed.begun + self.config.wait_timeout);
+                    let permit = self.admission.enter(request.caller, until).await.ok_or(
                         Error::Overloaded {
                             provider,
                             retry_after: admission::RETRY_AFTER,
@@ -249,12 +219,14 @@ impl Worker {
                     (permit, true)
                 }
             };
-        if (waited || retry) && call.deadline.left() < MIN_ATTEMPT_TIME {
-            return Err(call.deadline.missed(provider));
+        if (waited || retry) && request.deadline.left() < MIN_ATTEMPT_TIME {
+            return Err(request.deadline.missed(provider));
         }
         let ticket = self
             .admission
-            .admit(call.caller, &call.model, || call.body.fingerprint())
+            .admit(request.caller, &request.model, || {
+                request.body.fingerprint()
+            })
             .map_err(|retry_after| Error::CircuitOpen {
                 provider,
                 retry_after,
@@ -265,43 +237,47 @@ impl Worker {
     /// Makes an attempt, and counts it however it ends.
     async fn counted(
         &self,
-        call: &UpstreamRequest,
+        call: Call<'_>,
         permit: Permit,
         ticket: Ticket,
         force_new_connection: bool,
-    ) -> Result<(Headers, UpstreamBody), AttemptError> {
-        let mut counted = AttemptCounter {
-            metrics: &self.metrics,
-            provider: self.provider.name,
-            word: CLIENT_CLOSED_REASON,
+    ) -> Result<(Headers, UpstreamBody), CallError> {
+        let request = call.request;
+        let mut counted = AttemptCounter::new(&self.metrics, self.provider.name);
+        let traceparent = request.record.as_ref().and_then(|record| record.attempt());
+        let options = AttemptOptions {
+            traceparent: traceparent.as_deref(),
+            force_new_connection,
         };
-        let traceparent = call.record.as_ref().and_then(|record| record.attempt());
-        let traceparent = traceparent.as_deref();
-        let ended = self
-            .attempt(call, permit, traceparent, force_new_connection)
-            .await;
+        let attempt = Attempt {
+            provider: self.provider,
+            client: &self.client,
+            config: &self.config,
+            decoder: call.decoder,
+        };
+        let ended = attempt.make(request, options, permit).await;
         let outcome = match &ended {
             Ok((headers, _)) => {
-                counted.word = "ok";
-                if let Some(record) = &call.record {
+                counted.outcome = "ok";
+                if let Some(record) = &request.record {
                     record.first();
                     record.upstream_id(upstream_id(headers));
                 }
                 Outcome::Answered
             }
             Err(failure) => {
-                counted.word = failure.error.class();
-                if let Some(record) = &call.record {
-                    record.attempt_failed(counted.word);
+                counted.outcome = failure.error.class();
+                if let Some(record) = &request.record {
+                    record.attempt_failed(counted.outcome);
                     record.upstream_id(upstream_id(&failure.headers));
                 }
-                failure.outcome()
+                circuit_outcome(failure)
             }
         };
         let changed = self
             .admission
-            .ended(call.caller, &call.model, ticket, outcome, || {
-                call.body.fingerprint()
+            .ended(request.caller, &request.model, ticket, outcome, || {
+                request.body.fingerprint()
             });
         match changed {
             None => {}
@@ -309,171 +285,43 @@ impl Worker {
                 log::info!(
                     "{}: {} answers again",
                     self.provider.name,
-                    named(&call.model)
+                    named(&request.model)
                 );
             }
             Some(Circuit::Open | Circuit::HalfOpen) => log::warn!(
                 "{}: too many of one caller's attempts at {} fail ({}); of its calls one every {} ms is let through",
                 self.provider.name,
-                named(&call.model),
-                counted.word,
+                named(&request.model),
+                counted.outcome,
                 self.config.breaker.open.as_millis()
             ),
         }
         ended
     }
 
-    async fn attempt(
-        &self,
-        call: &UpstreamRequest,
-        permit: Permit,
-        traceparent: Option<&str>,
-        force_new_connection: bool,
-    ) -> Result<(Headers, UpstreamBody), AttemptError> {
-        let outgoing = AttemptRequest {
-            method: call.method,
-            path: &call.path,
-            body: call.body.clone(),
-            key: &call.key,
-            caller: call.caller,
-            stream: call.stream,
-            headers: &call.headers,
-            request_id: call.record.as_ref().map(|record| record.id_bytes()),
-            traceparent,
-            decoder: call.decoder,
-            force_new_connection,
-        };
-        let AttemptResponse {
-            events,
-            headers,
-            mut body,
-        } = self.client.attempt(&outgoing, &call.deadline).await?;
-        let content = if events {
-            UpstreamBody::Events(Box::new(self.first_events(call, body, permit).await?))
-        } else {
-            let (body, found) = self.whole(call, &mut body).await?;
-            UpstreamBody::Whole(body, found)
-        };
-        Ok((headers, content))
-    }
-
-    async fn whole(
-        &self,
-        call: &UpstreamRequest,
-        body: &mut Body,
-    ) -> Result<(Bytes, DecodedBody), AttemptError> {
-        let provider = self.provider.name;
-        let bad = |reason: &str| {
-            let error = Error::InvalidUpstreamResponse {
-                provider,
-                reason: reason.to_owned(),
-            };
-            // It was written, and so billed.
-            AttemptError::new(error, Retry::Never)
-        };
-        let mut reading = pin!(body.whole(self.config.max_answer));
-        // It usually came with its head; then no timer is needed.
-        let read = match reading.as_mut().now_or_never() {
-            Some(read) => Ok(read),
-            None => timeout_at(call.deadline.at, reading).await,
-        };
-        let whole = match read {
-            Err(_) => {
-                return Err(AttemptError::new(
-                    call.deadline.missed(provider),
-                    Retry::Never,
-                ));
-            }
-            Ok(Err(BodyError::Cut)) => return Err(bad("it was cut off")),
-            Ok(Err(BodyError::Malformed)) => return Err(bad("its framing is wrong")),
-            Ok(Err(BodyError::TooLong)) => return Err(bad("it is too long")),
-            Ok(Ok(whole)) => whole,
-        };
-        let (decoder, body) = (call.decoder, whole.clone());
-        match offload::work_on(whole.len(), move || decoder.decode(&body)).await {
-            DecodedBody::NoJson => Err(bad("it is no JSON")),
-            DecodedBody::Error(error) => Err(hidden(error, &call.key)),
-            // It was begun, and so billed.
-            DecodedBody::Broken(mut error) => {
-                redact_error(&mut error, &call.key);
-                Err(AttemptError::new(
-                    Error::Provider(Box::new(error)),
-                    Retry::Never,
-                ))
-            }
-            found => Ok((whole, found)),
+    /// The error of a call that will not be tried again. The client's own SDK must not start over,
+    /// unless the provider said when.
+    fn exhausted(&self, mut failure: CallError, attempts: u32) -> CallError {
+        let retry = failure.retry != Retry::Never;
+        let told = failure.headers.has_any("retry-after");
+        // A provider's `x-should-retry: true` was meant for the gateway.
+        failure.headers.only("x-should-retry", "false");
+        if retry && !(failure.error.status() == 429 && told) {
+            failure.headers.push("x-should-retry", "false");
         }
-    }
-
-    async fn first_events(
-        &self,
-        call: &UpstreamRequest,
-        body: Body,
-        permit: Permit,
-    ) -> Result<UpstreamEvents, AttemptError> {
-        let mut events =
-            UpstreamEvents::new(self.provider, body, permit, self.config.idle_timeout());
-        match events.fill(call.deadline.at).await {
-            Err(None) => {
-                let error = call.deadline.missed(self.provider.name);
-                Err(AttemptError::new(error, Retry::Never))
-            }
-            Err(Some(error)) => Err(AttemptError::new(error, Retry::Never)),
-            Ok(()) => match call.decoder.decode_stream_error(events.first()) {
-                Some(error) => Err(hidden(error, &call.key)),
-                None => Ok(events),
-            },
-        }
+        failure.attempts = attempts;
+        failure.provider = Some(self.provider);
+        failure
     }
 }
 
-/// Times what a call waits for, however that ends.
-struct WaitTimer<'c> {
-    record: Option<&'c RequestRecord>,
-    begun: Instant,
-    into: fn(&RequestRecord, Duration),
-}
-
-impl<'c> WaitTimer<'c> {
-    fn new(call: &'c UpstreamRequest, into: fn(&RequestRecord, Duration)) -> Self {
-        Self {
-            record: call.record.as_deref(),
-            begun: Instant::now(),
-            into,
-        }
-    }
-}
-
-impl Drop for WaitTimer<'_> {
-    fn drop(&mut self) {
-        if let Some(record) = self.record {
-            (self.into)(record, self.begun.elapsed());
-        }
-    }
-}
-
-/// Counts an attempt when it is over. A call that is dropped was left by its client.
-struct AttemptCounter<'m> {
-    metrics: &'m Metrics,
-    provider: &'static str,
-    word: &'static str,
-}
-
-impl Drop for AttemptCounter<'_> {
-    fn drop(&mut self) {
-        self.metrics.attempt(self.provider, self.word);
-    }
-}
-
-impl AttemptError {
-    /// What a circuit makes of it.
-    fn outcome(&self) -> Outcome {
-        match &self.error {
-            _ if self.counts_as_failure => Outcome::Failed,
-            // It refused a request, and so it answers.
-            Error::Provider(theirs) if theirs.status < 500 => Outcome::Answered,
-            _ => Outcome::Unknown,
-        }
+/// What an error means for the circuit.
+fn circuit_outcome(failure: &CallError) -> Outcome {
+    match &failure.error {
+        _ if failure.counts_as_failure => Outcome::Failed,
+        // A provider that refuses a request is up.
+        Error::Provider(theirs) if theirs.status < 500 => Outcome::Answered,
+        _ => Outcome::Unknown,
     }
 }
 
@@ -485,36 +333,6 @@ fn named(model: &str) -> &str {
 /// The provider's own id of an answer.
 fn upstream_id(headers: &Headers) -> Option<&str> {
     headers.get("x-upstream-request-id")
-}
-
-/// An error that came with a good status, before anything was passed on.
-fn hidden(mut error: ProviderError, key: &Secret) -> AttemptError {
-    redact_error(&mut error, key);
-    let spent = error.code.as_deref() == Some("insufficient_quota");
-    let transient = matches!(error.status, 408 | 429 | 500 | 502 | 503 | 504) && !spent;
-    let retry = if transient {
-        Retry::Yes { after: None }
-    } else {
-        Retry::Never
-    };
-    AttemptError::new(Error::Provider(Box::new(error)), retry)
-}
-
-/// A call that could be tried again but will not be: the caller's own client must not start over,
-/// unless it was told when.
-fn exhausted(mut failure: AttemptError, attempts: u32) -> UpstreamError {
-    let retry = failure.retry != Retry::Never;
-    let told = failure.headers.has_any("retry-after");
-    // That it should be tried again was said to us.
-    failure.headers.only("x-should-retry", "false");
-    if retry && !(failure.error.status() == 429 && told) {
-        failure.headers.push("x-should-retry", "false");
-    }
-    UpstreamError {
-        error: failure.error,
-        attempts,
-        headers: failure.headers,
-    }
 }
 
 /// A random number from 0 to 1.

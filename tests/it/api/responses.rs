@@ -2,7 +2,7 @@
 
 use crate::rig::stream_contract;
 use crate::rig::{Answer, always, gateway};
-use ai_gateway::providers::{PROVIDERS, ResponsesSupport};
+use ai_gateway::providers::{ClientApi, PROVIDERS, ResponsesSupport, mode};
 use ai_gateway::scripted::{Script, Step};
 use serde_json::{Value, json};
 
@@ -91,7 +91,7 @@ async fn all_providers_answer_whole_and_streamed() {
         );
 
         let seen = server.requests().pop().unwrap();
-        let native = provider.responses.native("some-model");
+        let native = mode(ClientApi::Responses, provider, "some-model").is_relayed();
         assert_eq!(seen.path.ends_with("/responses"), native, "{}", seen.path);
         assert_eq!(
             seen.json()["model"],
@@ -581,7 +581,9 @@ async fn the_limit_on_the_answer_has_each_providers_name() {
         );
         let seen = server.requests().pop().unwrap().json();
         let name = match provider.name {
-            _ if provider.responses.native("claude-opus-5-5") => "max_output_tokens",
+            _ if mode(ClientApi::Responses, provider, "claude-opus-5-5").is_relayed() => {
+                "max_output_tokens"
+            }
             "anthropic" | "kimi" | "deepseek" => "max_tokens",
             _ => "max_completion_tokens",
         };

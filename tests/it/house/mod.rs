@@ -182,6 +182,16 @@ fn no_dialect_uses_another() {
     }
 }
 
+#[test]
+fn the_transport_knows_no_wire_format() {
+    for path in sources(&root().join("src/upstream")) {
+        let (_, code) = code(&path);
+        for name in ["crate::dialect", "crate::flow", "choices", "output_text"] {
+            assert!(!code.contains(name), "{} has {name}", path.display());
+        }
+    }
+}
+
 /// Names that traits demand.
 const ASSOCIATED: [&str; 7] = [
     "Error", "Future", "Item", "Output", "Response", "Target", "Value",

@@ -5,3 +5,4 @@ mod log_reasons;
 mod promises;
 mod rolling_restart;
 mod slow_peers;
+mod targets;

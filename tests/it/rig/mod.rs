@@ -4,12 +4,14 @@ pub mod faults;
 pub mod process;
 pub mod stream_contract;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use ai_gateway::config::{BaseUrl, Config};
 use ai_gateway::flow::SharedState;
 use ai_gateway::http;
+use ai_gateway::routing::{PrefixRouting, RoutingPolicy};
 use ai_gateway::scripted::{self, Script, Scripted};
 use ai_gateway::secret::Secret;
 use ai_gateway::shutdown::Shutdown;
@@ -64,12 +66,17 @@ impl Gateway {
     }
 
     pub fn start_with(config: Config, tls: Tls) -> Self {
+        Self::start_routed(config, tls, Arc::new(PrefixRouting))
+    }
+
+    pub fn start_routed(config: Config, tls: Tls, routing: Arc<dyn RoutingPolicy>) -> Self {
         let listener = http::listen(&config.host, config.port).unwrap();
         let address = listener.local_addr().unwrap();
         let (send, receive) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
                 let (shared, _) = SharedState::new(config, tls);
+                let shared = shared.with_routing(routing);
                 let shutdown = shared.shutdown().clone();
                 let server = http::serve(shared, listener).unwrap();
                 send.send((server.handle(), shutdown)).unwrap();

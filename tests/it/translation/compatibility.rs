@@ -9,7 +9,9 @@ use ai_gateway::dialect::hub::NoReasoningCache;
 use ai_gateway::dialect::openai::ReasoningReplay;
 use ai_gateway::dialect::{Stamp, TranslationReport, openai, responses};
 use ai_gateway::error::Error;
-use ai_gateway::providers::{ChatApi, PROVIDERS, Provider};
+use ai_gateway::providers::{
+    ChatApi, ClientApi, Mode, PROVIDERS, Provider, ResponsesRequired, catalogue, mode,
+};
 use serde_json::{Value, json};
 
 /// A model of each provider that shows what it does.
@@ -274,7 +276,7 @@ fn table() -> String {
     );
     let translated: Vec<&Provider> = PROVIDERS
         .iter()
-        .filter(|provider| !provider.responses.native(model(provider)))
+        .filter(|provider| !mode(ClientApi::Responses, provider, model(provider)).is_relayed())
         .collect();
     out.push('\n');
     let plain = json!({"model": "m", "input": "x"});
@@ -314,22 +316,121 @@ fn table() -> String {
     out
 }
 
-const BEGIN: &str = "<!-- what survives where: made by tests/it/translation/compatibility.rs -->\n";
-const END: &str = "<!-- end of what survives where -->\n";
+/// A mode in words, for the table.
+fn mode_text(client: ClientApi, provider: &Provider, model: &str) -> &'static str {
+    let chat = matches!(provider.chat_api, ChatApi::Chat(_));
+    match mode(client, provider, model) {
+        Mode::Relay => "relay",
+        Mode::RelayFirst => "relay; refused requests are translated to Chat Completions",
+        Mode::Translate if chat => "translate to Chat Completions",
+        Mode::Translate => "translate to Messages",
+        Mode::Bridge(ResponsesRequired::WhenReasoning) => {
+            "relay; tools with `reasoning_effort` are translated to Responses"
+        }
+        Mode::Bridge(ResponsesRequired::UnlessOff) => {
+            "relay; tools are translated to Responses unless `reasoning_effort` is `none`"
+        }
+        Mode::Bridge(ResponsesRequired::Never) => unreachable!("such a model has no bridge"),
+    }
+}
 
-#[test]
-fn the_table_in_the_page_is_what_the_code_does() {
+/// Models of a provider that differ in their modes: those of the catalogue, and one of each kind
+/// that a row tells apart.
+fn kinds(provider: &'static Provider) -> Vec<String> {
+    let known: &[&str] = match provider.name {
+        "openai" | "azure" => &[
+            "gpt-4o",
+            "gpt-5.2",
+            "gpt-5.4",
+            "gpt-5.4-mini",
+            "gpt-5.5",
+            "gpt-5.6",
+            "gpt-6",
+        ],
+        "bedrock" => &[
+            "openai.gpt-6",
+            "openai.gpt-oss-120b",
+            "anthropic.claude-x",
+            "us.amazon.nova-pro",
+        ],
+        _ => &[],
+    };
+    let bundled = catalogue(provider).iter().map(|model| model.id.as_str());
+    let mut all: Vec<String> = bundled
+        .chain(known.iter().copied())
+        .map(str::to_owned)
+        .collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+fn modes() -> String {
+    let mut out =
+        "| Provider | Models | Chat Completions | Responses |\n| --- | --- | --- | --- |\n"
+            .to_owned();
+    for provider in &PROVIDERS {
+        let mut rows: Vec<([&str; 2], Vec<String>)> = Vec::new();
+        for name in kinds(provider) {
+            let modes = [ClientApi::ChatCompletions, ClientApi::Responses]
+                .map(|client| mode_text(client, provider, &name));
+            match rows.iter_mut().find(|(seen, _)| *seen == modes) {
+                Some((_, names)) => names.push(name),
+                None => rows.push((modes, vec![name])),
+            }
+        }
+        let single = rows.len() < 2;
+        if rows.is_empty() {
+            let modes = [ClientApi::ChatCompletions, ClientApi::Responses]
+                .map(|client| mode_text(client, provider, model(provider)));
+            rows.push((modes, Vec::new()));
+        }
+        for ([chat, responses], names) in rows {
+            let names: Vec<_> = names
+                .iter()
+                .take(4)
+                .map(|name| format!("`{name}`"))
+                .collect();
+            let names = if single {
+                "all".to_owned()
+            } else {
+                format!("as {}", names.join(", "))
+            };
+            let _ = writeln!(
+                out,
+                "| {} | {names} | {chat} | {responses} |",
+                provider.name
+            );
+        }
+    }
+    out
+}
+
+/// Holds the part of a page between two marks to what the code does.
+fn check_part(mark: &str, made: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/compatibility.md");
     let page = fs::read_to_string(&path).unwrap();
-    let (head, rest) = page.split_once(BEGIN).expect("the page has the table");
-    let (had, tail) = rest.split_once(END).expect("the table has an end");
-    let table = format!("\n{}\n", table());
+    let begin = format!("<!-- {mark}: made by tests/it/translation/compatibility.rs -->\n");
+    let end = format!("<!-- end of {mark} -->\n");
+    let (head, rest) = page.split_once(&begin).expect("the page has the table");
+    let (had, tail) = rest.split_once(&end).expect("the table has an end");
+    let table = format!("\n{made}\n");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        fs::write(&path, format!("{head}{BEGIN}{table}{END}{tail}")).unwrap();
+        fs::write(&path, format!("{head}{begin}{table}{end}{tail}")).unwrap();
         return;
     }
     assert_eq!(
         had, table,
-        "the translation changed: see the diff after UPDATE_GOLDEN=1 cargo test --test it compatibility"
+        "the code changed: see the diff after UPDATE_GOLDEN=1 cargo test --test it compatibility -- --test-threads 1"
     );
+}
+
+#[test]
+fn the_table_of_parameters_in_the_page_is_what_the_code_does() {
+    check_part("what survives where", &table());
+}
+
+#[test]
+fn the_table_of_modes_in_the_page_is_what_the_code_does() {
+    check_part("modes", &modes());
 }

@@ -1,0 +1,81 @@
+//! The one way of a request: its targets are tried in order until one responds.
+
+use std::rc::Rc;
+
+use super::failover;
+use super::inbound::InboundRequest;
+use super::keepalive::with_keepalive;
+use super::prepared::{Prepare, PreparedCall};
+use super::progress::Progress;
+use super::response::GatewayResponse;
+use super::state::AppState;
+use crate::access::Caller;
+use crate::upstream::CallError;
+
+/// Answers a request. A stream is begun with comments after one keepalive interval.
+///
+/// # Errors
+/// Why there is no response: the error of the last target that was called.
+pub(super) async fn answer(
+    state: Rc<AppState>,
+    inbound: InboundRequest,
+    prepare: Prepare,
+) -> Result<GatewayResponse, CallError> {
+    let call = PreparedCall::prepare(&inbound, &state, prepare, 0).await?;
+    if !call.stream {
+        // The future is large, and it is moved; so it is on the heap.
+        return Box::pin(try_targets(call, &state, &inbound, prepare, None)).await;
+    }
+    let progress = Rc::new(Progress::new(&call));
+    let (beside, keepalive) = (Rc::clone(&progress), state.config.keepalive);
+    let (shared, record) = (Rc::clone(&state), Rc::clone(&inbound.record));
+    let call =
+        Box::pin(async move { try_targets(call, &shared, &inbound, prepare, Some(&beside)).await });
+    with_keepalive(call, progress, &state, record, keepalive).await
+}
+
+/// Tries the targets of a request, `call` being prepared for the first.
+async fn try_targets(
+    mut call: PreparedCall,
+    state: &AppState,
+    inbound: &InboundRequest,
+    prepare: Prepare,
+    progress: Option<&Progress>,
+) -> Result<GatewayResponse, CallError> {
+    let (mut position, mut attempts) = (0, 0);
+    loop {
+        let (provider, has_next) = (call.provider, call.has_next);
+        inbound.record.target(&call.model, provider, call.stream);
+        let mut failed = match call.execute(state, inbound).await {
+            Ok(mut response) => {
+                response.attempts += attempts;
+                return Ok(response);
+            }
+            Err(failed) => failed,
+        };
+        attempts += failed.attempts;
+        failed.attempts = attempts;
+        let is_committed = progress.is_some_and(Progress::is_committed);
+        let Some(reason) = failover::reason(&failed.error).filter(|_| has_next && !is_committed)
+        else {
+            return Err(failed);
+        };
+        position += 1;
+        let next = PreparedCall::prepare(inbound, state, prepare, position).await;
+        // A target that cannot be given the request is none.
+        let Ok(next) = next else { return Err(failed) };
+        let has_own_key = matches!(inbound.caller, Caller::PassThrough(_));
+        if !failover::may_follow(has_own_key, provider, next.provider) {
+            return Err(failed);
+        }
+        log::info!(
+            "{} failed ({reason:?}); trying {}",
+            provider.name,
+            next.provider.name
+        );
+        if let Some(progress) = progress {
+            progress.go_on(&next);
+        }
+        call = next;
+    }
+}

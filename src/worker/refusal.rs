@@ -1,0 +1,109 @@
+//! A provider's error response: what the client is told, and whether the request may be sent again.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::dialect::{ResponseDecoder, redact_error};
+use crate::error::{Error, ProviderError};
+use crate::providers::Provider;
+use crate::secret::Secret;
+use crate::upstream::{CallError, Headers, Retry};
+
+/// An error response that was read.
+pub(super) struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body; empty where it could not be read.
+    pub body: Bytes,
+    /// Headers of the provider that the client is given.
+    pub headers: Headers,
+    /// How long the provider asks to wait, by its headers.
+    pub retry_after: Option<Duration>,
+    /// The provider's own advice, `x-should-retry`.
+    pub should_retry: Option<bool>,
+}
+
+impl Refusal {
+    /// The error for the client.
+    pub(super) fn into_error(
+        self,
+        provider: &'static Provider,
+        decoder: ResponseDecoder,
+        key: &Secret,
+    ) -> CallError {
+        let Self {
+            status,
+            body,
+            mut headers,
+            retry_after,
+            should_retry,
+        } = self;
+        let mut error = decoder.decode_error(status, &body);
+        redact_error(&mut error, key);
+        let mut after = retry_after;
+        for (name, value) in &error.more {
+            if after.is_none() && name == "details" {
+                after = delay_in(value);
+                if let Some(after) = after {
+                    headers.push("retry-after", &after.as_secs_f64().ceil().to_string());
+                }
+            }
+        }
+        let transient = matches!(status, 408 | 429 | 498 | 500 | 502 | 503 | 504 | 529);
+        let spent =
+            is_spent(&error) || (status == 429 && after.is_none() && provider.bare_429_is_final);
+        let retry = match should_retry {
+            Some(false) => Retry::Never,
+            // A request that is itself wrong stays wrong, whatever the provider advises.
+            Some(true) if !spent && !matches!(status, 400..=407 | 409..=422) => {
+                Retry::Yes { after }
+            }
+            _ if transient && !spent => Retry::Yes { after },
+            _ => Retry::Never,
+        };
+        headers.push("x-upstream-status", &status.to_string());
+        CallError {
+            headers,
+            ..CallError::new(Error::Provider(Box::new(error)), retry)
+        }
+    }
+}
+
+/// An error in a response with a good status, before anything of it was passed on.
+pub(super) fn error_in_success(mut error: ProviderError, key: &Secret) -> CallError {
+    redact_error(&mut error, key);
+    let transient = matches!(error.status, 408 | 429 | 500 | 502 | 503 | 504);
+    let retry = if transient && !is_spent(&error) {
+        Retry::Yes { after: None }
+    } else {
+        Retry::Never
+    };
+    CallError::new(Error::Provider(Box::new(error)), retry)
+}
+
+/// Whether the account has nothing left to pay with, which no retry changes.
+fn is_spent(error: &ProviderError) -> bool {
+    error.code.as_deref() == Some("insufficient_quota")
+}
+
+/// Google's `retryDelay`, as in `"34s"`, in the details of an error.
+fn delay_in(details: &str) -> Option<Duration> {
+    let (_, rest) = details.split_once("\"retryDelay\"")?;
+    let text = rest.split('"').nth(1)?.strip_suffix('s')?;
+    Duration::try_from_secs_f64(text.parse().ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn googles_delay_is_read_from_the_details() {
+        let details =
+            r#"[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"34.5s"}]"#;
+        assert_eq!(delay_in(details), Some(Duration::from_millis(34_500)));
+        assert_eq!(delay_in("[]"), None);
+        assert_eq!(delay_in(r#"{"retryDelay": 3}"#), None);
+    }
+}
