@@ -211,7 +211,8 @@ impl<'a> Writer<'a> {
         blocks.append(&mut words);
         if let Some(text) = message.refusal {
             let report = &mut self.out.report;
-            // Next to text, the refusal is the explanation that the gateway added to the response.
+            // If there is text too, the refusal is only the explanation that the gateway added when
+            // it decoded the response.
             if said {
                 report.dropped.push("messages.refusal".to_owned());
             } else {

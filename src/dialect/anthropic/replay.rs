@@ -56,7 +56,8 @@ fn remember_answer(
     let Some(id) = id.map(|call| call.id.to_string()) else {
         return false;
     };
-    // If call ids repeat, the thinking is restored once only; the request could grow without limit.
+    // If call ids repeat, the thinking is restored once only. Otherwise the request could grow
+    // without limit.
     if recalled.contains(&id) {
         return false;
     }
@@ -316,8 +317,8 @@ pub(super) fn thinking_blocks<'a>(
 /// since.
 const BOUND_ELSEWHERE: &str = "bound to a different conversation";
 
-/// Allows the provider to drop thinking that belongs to another conversation. `None` if the request
-/// was refused for another reason.
+/// Returns the request with permission to drop thinking that belongs to another conversation.
+/// `None` if the request was refused for another reason.
 pub(super) fn recover(body: &[u8], refusal: &ProviderError) -> Option<RecoveredRequest> {
     if refusal.upstream_status != 400 || !refusal.message.contains(BOUND_ELSEWHERE) {
         return None;

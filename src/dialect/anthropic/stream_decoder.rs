@@ -156,7 +156,7 @@ pub(super) struct FromMessages {
     /// The open blocks, by their index.
     blocks: BTreeMap<u64, Open>,
     rebuild: Rebuild,
-    /// Size of the citations, which are held until the end of their block, in bytes.
+    /// Total size of citations so far, in bytes. They are held until the end of their block.
     cited: usize,
     /// Whether there was a block of an unknown type (`strange`), and one of a known type (`known`).
     strange: bool,

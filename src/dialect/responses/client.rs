@@ -25,7 +25,7 @@ pub struct ResponsesClient {
     /// Whether `include` asks for log probabilities.
     pub includes_logprobs: bool,
     /// Whether the client asked for `json_object`. A Markdown fence around the text is removed
-    /// then, because the provider may have been told in words only.
+    /// then, because the provider may only have been asked for JSON in the prompt.
     pub json_object: bool,
     pub(super) names: Names,
     /// The client's path of each tool in the hub's list.

@@ -46,8 +46,8 @@ pub(super) struct ToResponses {
     open_reasoning: Option<usize>,
     /// Size of what is kept of the stream, in bytes.
     held: usize,
-    /// Set if the client asked for `json_object`, which the provider may have been told in words
-    /// only.
+    /// Set if the client asked for `json_object`, because the provider may only have been asked for
+    /// JSON in the prompt.
     fence: Option<Fence>,
     /// Positions of the calls in `slots`, by the hub's index of the call.
     calls: Vec<usize>,

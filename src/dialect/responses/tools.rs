@@ -101,7 +101,7 @@ pub(super) fn function_name(namespace: Option<&str>, name: &str) -> String {
     if whole.len() <= MAX_NAME {
         return whole;
     }
-    // A hash of the whole name tells names apart that are cut.
+    // Cut names are told apart by a hash of the whole name.
     let mut hasher = DefaultHasher::new();
     whole.hash(&mut hasher);
     let mut cut = MAX_NAME - 9;
