@@ -1,5 +1,5 @@
-//! What a provider's answer is taken for: an error although its status is good, no JSON, or an
-//! answer, of which as much is read at once as its way to the client needs. Pure.
+//! Classifies a provider's response body: not JSON, an error despite a 2xx status, or a response,
+//! decoded only as far as the response mode needs. Pure.
 
 use serde::de::IgnoredAny;
 
@@ -12,38 +12,39 @@ use super::traits::ProviderDialect;
 use crate::codec::json;
 use crate::error::ProviderError;
 
-/// How a provider's answer is read. It follows from what becomes of it.
+/// How a provider's response is decoded. It depends on the response mode.
 #[derive(Clone, Copy)]
 pub enum ResponseDecoder {
-    /// Chat Completions both ways.
+    /// Client and provider both speak Chat Completions.
     Chat {
-        /// How the provider writes.
+        /// The provider's Chat Completions quirks.
         provider: &'static ChatProvider,
-        /// Whether it wants something of its answer back.
+        /// Whether the model requires its reasoning back in later requests.
         keeps_reasoning: bool,
     },
-    /// Responses both ways.
+    /// Client and provider both speak Responses.
     Responses,
-    /// It is read in this dialect and written in another.
+    /// The response is decoded in this dialect and encoded in the client's.
     Translated(&'static dyn ProviderDialect),
-    /// It is no answer of a model, but JSON; its errors are in this dialect.
+    /// Any JSON that is not a model's response, such as a list of models. Errors are in this
+    /// dialect.
     Json(&'static dyn ProviderDialect),
 }
 
-/// What a whole answer with a good status is.
+/// What a whole body with a 2xx status turned out to be.
 #[derive(Debug)]
 pub enum DecodedBody {
     /// Not JSON.
     NoJson,
-    /// An error all the same.
+    /// An error, despite the 2xx status.
     Error(ProviderError),
-    /// An answer that was begun and broke off, by this error.
+    /// A response that was started and then failed with this error.
     Broken(ProviderError),
-    /// JSON; what else is to be said of it was not looked for.
+    /// Valid JSON that was not examined further.
     Json,
-    /// An answer that goes through as it is.
+    /// A response that can be relayed unchanged.
     Conformant(Conformant),
-    /// An answer, read.
+    /// A decoded response.
     Read(Box<Response>),
 }
 
@@ -56,13 +57,13 @@ impl ResponseDecoder {
         }
     }
 
-    /// Reads the body of an error answer.
+    /// Decodes the body of an error response.
     #[must_use]
     pub fn decode_error(self, status: u16, body: &[u8]) -> ProviderError {
         self.dialect().decode_error(status, body)
     }
 
-    /// The error that one of the first events of a stream is, if one is.
+    /// Returns the error if one of the first events of a stream is an error.
     #[must_use]
     pub fn decode_stream_error(self, events: &[u8]) -> Option<ProviderError> {
         match self {
@@ -71,7 +72,7 @@ impl ResponseDecoder {
         }
     }
 
-    /// Reads a whole answer, once where it is as it should be.
+    /// Classifies a whole body with a 2xx status. A conformant body is parsed only once.
     #[must_use]
     pub fn decode(self, body: &[u8]) -> DecodedBody {
         let conformance = match self {
@@ -96,7 +97,7 @@ impl ResponseDecoder {
         if let Self::Translated(dialect) = self {
             let text = || std::str::from_utf8(body).ok();
             let read = dialect.decode_response(body).ok().or_else(|| {
-                // Half of a character would make all of the answer unreadable.
+                // An unpaired surrogate in one string would make the whole body unreadable.
                 let whole = json::without_halves(text()?)?;
                 dialect.decode_response(whole.as_bytes()).ok()
             });

@@ -1,8 +1,10 @@
-//! The wire formats, and the hub they meet in. Pure: no clock, no network.
+//! The wire formats (dialects), and the hub they are translated through. Pure: no clock, no
+//! network.
 //!
-//! A client speaks Chat Completions or Responses, a provider Chat Completions or Messages. Where the
-//! two differ, a request goes client -> hub -> provider, and the answer back the same way. A dialect
-//! imports no other dialect; what dialects share is in `common`.
+//! A client speaks Chat Completions or Responses. A provider speaks Chat Completions, Responses or
+//! Messages. If the two differ, a request is translated client -> hub -> provider, and the response
+//! takes the same path back. A dialect imports no other dialect; code that dialects share is in
+//! `common`.
 
 pub mod anthropic;
 mod common;

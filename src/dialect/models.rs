@@ -1,4 +1,4 @@
-//! Lists of models in every shape the providers use. Pure.
+//! Decodes lists of models in every shape that the providers use. Pure.
 
 use std::collections::HashSet;
 
@@ -7,27 +7,28 @@ use serde_json::Value;
 
 use super::position_of;
 
-/// A model of a list.
+/// A model in a list.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Entry {
-    /// The id by which a client asks for it.
+    /// The id by which a client requests the model.
     pub id: String,
     /// Always `model`.
     pub object: &'static str,
-    /// When it was made, in seconds since 1970; 0 where that is not told.
+    /// Creation time in seconds since 1970; 0 if the provider does not give it.
     pub created: u64,
-    /// Whose it is.
+    /// The owner of the model.
     pub owned_by: String,
-    /// Its name for people.
+    /// The display name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
-    /// The most tokens it reads.
+    /// Context window, in tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context_window: Option<u64>,
-    /// The most tokens it writes.
+    /// Maximum number of output tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u64>,
-    /// `catalogue` where the entry is bundled with the gateway and was not listed by the provider.
+    /// `catalogue` if the entry comes from the catalogue bundled with the gateway; `None` if the
+    /// provider listed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<&'static str>,
 }
@@ -35,24 +36,24 @@ pub struct Entry {
 /// One page of a list.
 #[derive(Debug, PartialEq)]
 pub struct Page {
-    /// Its models; ids as the provider writes them.
+    /// The models of the page, without duplicates. The requested prefix is removed from each id.
     pub entries: Vec<Entry>,
-    /// Where the next page begins, if there is one.
+    /// The id after which the next page begins; `None` on the last page.
     pub after: Option<String>,
 }
 
-/// Reads one page. `owner` is who owns a model that names no one, `prefix` what stands before each
-/// id, `only` the `type` of the models that chat where the list holds others.
+/// Decodes one page. `owner` is used for a model without `owned_by`. `prefix` is removed from each
+/// id. If `only` is given, a model with another `type` is skipped.
 ///
-/// Members of a row that cannot be read are left out, and so is a row without an id: one odd row
-/// must not cost the list.
+/// A row without an id is skipped, and a field that cannot be read is left out: one odd row must
+/// not fail the whole list.
 ///
 /// # Errors
-/// A text where it is no list.
+/// A message if the body is not a list.
 pub fn read(body: &[u8], owner: &str, prefix: &str, only: Option<&str>) -> Result<Page, String> {
     let list: Value = serde_json::from_slice(body)
         .map_err(|error| format!("it is no list ({})", position_of(&error)))?;
-    // `models` is Cohere's own word.
+    // Cohere calls the list `models`.
     let rows = ["data", "models"]
         .iter()
         .find_map(|name| list.get(name)?.as_array())
@@ -102,7 +103,7 @@ fn entry(row: &Value, owner: &str, prefix: &str, only: Option<&str>) -> Option<E
     })
 }
 
-/// RFC 3339, as in `2026-02-19T00:00:00Z`, in seconds since 1970.
+/// Converts RFC 3339, as in `2026-02-19T00:00:00Z`, to seconds since 1970.
 fn seconds(text: &str) -> Option<u64> {
     let number = |from: usize, to: usize| text.get(from..to)?.parse::<i64>().ok();
     let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
@@ -110,7 +111,7 @@ fn seconds(text: &str) -> Option<u64> {
     if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
         return None;
     }
-    // Days since 1970 in the proleptic Gregorian calendar, years beginning in March.
+    // Days since 1970 in the proleptic Gregorian calendar, with years that begin in March.
     let (y, m) = if month > 2 {
         (year, month - 3)
     } else {

@@ -1,6 +1,5 @@
-//! What a client's dialect and a provider's dialect must be able to do, in the same verbs both ways:
-//! a client's dialect encodes responses, streams and errors, a provider's encodes requests and decodes
-//! responses, streams and errors. Pure.
+//! The traits of client and provider dialects. A client dialect encodes responses and streams; a
+//! provider dialect encodes requests and decodes responses, streams and errors. Pure.
 
 use bytes::Bytes;
 
@@ -10,152 +9,162 @@ use crate::codec::json::Object;
 use crate::codec::sse;
 use crate::error::{Error, ProviderError};
 
-/// What a client speaks.
+/// A wire format that a client speaks.
 pub trait ClientDialect: Send + Sync {
-    /// Writes a whole answer as the client's JSON.
+    /// Encodes a whole response as the client's JSON.
     fn encode_response(&self, answer: Response) -> String;
 
-    /// The state machine that writes a streamed answer.
+    /// Creates the state machine that encodes one streamed response.
     fn stream_encoder(&self) -> Box<dyn StreamEncoder>;
 }
 
-/// Writes hub events as the client's server-sent events.
+/// Encodes hub events as the client's server-sent events.
 pub trait StreamEncoder {
-    /// Appends what `event` means to the client; nothing follows [`Event::End`] or a failure.
+    /// Appends the client's events for `event`. Nothing is appended after [`Event::End`] or
+    /// [`Event::Failed`].
     fn push(&mut self, event: Event, out: &mut Vec<u8>);
 
-    /// How much memory what is kept of the stream takes, in bytes, with what telling it once more
-    /// at the end will take.
+    /// Memory held for this stream, in bytes, including what repeating it in the closing events
+    /// will take.
     fn held(&self) -> usize {
         0
     }
 }
 
-/// What a provider speaks.
+/// A wire format that a provider speaks.
 pub trait ProviderDialect: Sync {
-    /// Writes the provider's request body and names what could not be carried over. `memory` knows
-    /// what clients did not keep of earlier answers.
+    /// Encodes the provider's request body and reports the parameters that were left out or
+    /// changed. `memory` holds reasoning of earlier responses, for clients that did not send it
+    /// back.
     ///
     /// # Errors
-    /// Names the field that the provider cannot be given.
+    /// Names the field that cannot be sent to the provider.
     fn encode_request(
         &self,
         request: &mut Request<'_>,
         memory: &dyn ReasoningLookup,
     ) -> Result<EncodedRequest, Error>;
 
-    /// Reads a whole answer.
+    /// Decodes a whole response.
     ///
     /// # Errors
-    /// A text about what is wrong with the shape of the answer.
+    /// A message that says what is wrong with the body.
     fn decode_response(&self, body: &[u8]) -> Result<Response, String>;
 
-    /// Whether answers of this model hold something that the provider wants back.
+    /// Whether responses of this model hold reasoning that the provider requires back in later
+    /// requests.
     fn requires_reasoning_replay(&self, model: &str) -> bool;
 
-    /// The provider's own tool for searching the web that does what this one of Responses does, if
-    /// it has one.
+    /// The provider's own web search tool for a `web_search` tool of Responses; `None` if it has
+    /// none.
     fn web_search<'a>(&self, _tool: &Object<'a>) -> Option<Tool<'a>> {
         None
     }
 
-    /// The state machine that reads a streamed answer of the provider so named.
+    /// Creates the state machine that decodes one streamed response. `provider` is used in error
+    /// messages.
     fn stream_decoder(&self, provider: &'static str) -> Box<dyn StreamDecoder>;
 
-    /// The request in another form, where this refusal of it has a reason that can be mended.
+    /// Returns the request in another form if this refusal has a cause that can be repaired.
     fn recover(&self, _body: &[u8], _refusal: &ProviderError) -> Option<RecoveredRequest> {
         None
     }
 
-    /// Reads the body of an error answer.
+    /// Decodes the body of an error response.
     fn decode_error(&self, status: u16, body: &[u8]) -> ProviderError;
 
-    /// The error that an event of a stream is, if one is.
+    /// Returns the error if one of these events is an error.
     fn decode_stream_error(&self, events: &[u8]) -> Option<ProviderError>;
 
-    /// The error that a whole answer tells of which was begun and broke off, if one does.
+    /// Returns the error if a whole response was started and then failed.
     fn decode_broken_off(&self, _body: &[u8]) -> Option<ProviderError> {
         None
     }
 }
 
-/// Reads a provider's events into hub events.
+/// Decodes a provider's events into hub events.
 pub trait StreamDecoder {
-    /// Appends what `event` means. A failure of the provider is [`Event::Failed`].
+    /// Appends the hub events for `event`. If the provider fails, that is [`Event::Failed`].
     fn push(&mut self, event: &sse::Event<'_>, out: &mut Vec<Event>);
 
-    /// The stream ended; appends [`Event::End`] or, where it was cut, [`Event::Failed`].
+    /// Called when the stream has ended. Appends [`Event::End`], or [`Event::Failed`] if the stream
+    /// was cut.
     fn finish(&mut self, out: &mut Vec<Event>);
 
-    /// How much memory what is kept of the stream takes, in bytes, with what telling it once more
-    /// at the end will take.
+    /// Memory held for this stream, in bytes, including what repeating it in the closing events
+    /// will take.
     fn held(&self) -> usize {
         0
     }
 }
 
-/// A request in another form, after a refusal whose reason is known.
+/// A repaired request, to be sent after a refusal whose cause is known.
 #[derive(Debug)]
 pub struct RecoveredRequest {
-    /// The JSON text.
+    /// The request body, as JSON.
     pub body: Vec<u8>,
-    /// Headers that go with it.
+    /// Headers to add to the request.
     pub headers: Vec<(&'static str, &'static str)>,
-    /// The parameter that is left out by it, in the hub's words.
+    /// The parameter that was left out, under its hub name.
     pub dropped: &'static str,
-    /// Why, in a word, for counting.
+    /// The cause, as a label for metrics.
     pub reason: &'static str,
 }
 
-/// Sees to a stream that goes through to a client which speaks what the provider does.
+/// Relays a stream if the client and the provider speak the same dialect.
 pub trait Relay {
-    /// Looks at whole events; gives what to pass on: the same bytes where nothing is wrong.
+    /// Checks whole events and returns what to send to the client. If nothing is wrong, these are
+    /// the same bytes.
     fn pass(&mut self, events: Bytes) -> Bytes;
 
-    /// The code of the error event that ended the stream, if one did; nothing follows it.
+    /// The code of the gateway's error event that ended the stream; `None` if there was none.
+    /// Nothing follows that event.
     fn ended(&self) -> Option<&'static str>;
 
-    /// The provider's stream ended; what is still to be said. `clean` says that the provider ended
-    /// it, and that it was not cut: then more counts as an end.
+    /// Called when the provider's stream has ended. Returns what remains to be sent. `clean` means
+    /// that the provider closed the body and that it was not cut; a relay may then accept an end
+    /// that it rejects otherwise.
     ///
     /// # Errors
-    /// `Truncated` where the answer is not complete.
+    /// `Truncated` if the response is not complete.
     fn end(&mut self, clean: bool) -> Result<Vec<u8>, Error>;
 
-    /// The event that tells the client that its stream failed. Nothing follows it.
+    /// The event or events that tell the client that its stream failed. Nothing follows them.
     fn failure(&mut self, error: &Error) -> Vec<u8>;
 
-    /// Whether the answer is complete: nothing that may follow belongs to it.
+    /// Whether the response is complete. Whatever follows does not belong to it.
     fn is_complete(&self) -> bool;
 
-    /// The code of an error that the provider told in the stream itself.
+    /// The error code for metrics and logs if the provider itself reported an error in the stream.
     fn told(&self) -> Option<&'static str> {
         None
     }
 
-    /// The tokens that the provider counted, as far as it has.
+    /// The token usage that the provider has reported so far.
     fn usage(&self) -> Option<Usage>;
 
-    /// How many events were repaired so far.
+    /// Number of events that were repaired so far.
     fn repaired(&self) -> u64;
 
-    /// Of a complete answer, the ids of its calls and what its provider wants back with them.
+    /// The ids of the tool calls of a complete response, and the reasoning that the provider
+    /// requires back with them.
     fn kept(&mut self) -> Option<(Vec<String>, ReasoningState)>;
 
-    /// How much memory what is kept of the stream takes, in bytes, with what telling it once more
-    /// at the end will take.
+    /// Memory held for this stream, in bytes, including what repeating it in the closing events
+    /// will take.
     fn held(&self) -> usize {
         0
     }
 }
 
-/// A request body for a provider.
+/// A request encoded for a provider.
 #[derive(Debug, PartialEq, Eq)]
 pub struct EncodedRequest {
-    /// The JSON text.
+    /// The request body, as JSON.
     pub body: Vec<u8>,
-    /// What it does not say as the client did.
+    /// The parameters that were left out or changed.
     pub report: TranslationReport,
-    /// Stands for the conversation, where ids of calls do not tell it; see [`ReasoningLookup`].
+    /// Hash of the conversation, which tells equal call ids of different conversations apart; 0 if
+    /// the dialect does not compute it. See [`ReasoningLookup`].
     pub conversation_hash: u64,
 }

@@ -1,4 +1,4 @@
-//! Parts of a message -> content blocks. Pure.
+//! Encodes the parts of a message as content blocks. Pure.
 
 use std::borrow::Cow;
 
@@ -12,10 +12,10 @@ use crate::dialect::common::report::TranslationReport;
 use crate::dialect::hub::{Part, Place};
 use crate::error::Error;
 
-/// What parts are called in a report.
+/// The name of content parts in a report.
 const CONTENT: &str = "messages.content";
 
-/// The text parts of a system message.
+/// Encodes the parts of a system message, which can be text only.
 pub(super) fn texts<'a>(
     parts: Vec<Part<'a>>,
     at: Place,
@@ -36,7 +36,7 @@ pub(super) fn texts<'a>(
     Ok(blocks)
 }
 
-/// A text block; none where there is nothing but white space, which the provider refuses.
+/// Encodes a text block; `None` for blank text, which the provider refuses.
 pub(super) fn text_block<'a>(
     text: Cow<'a, str>,
     mut other: Object<'a>,
@@ -57,7 +57,8 @@ pub(super) fn text_block<'a>(
     })
 }
 
-/// The cache marker of a part: Anthropic's own, or OpenAI's breakpoint in its words.
+/// The cache marker of a part: Anthropic's `cache_control`, or one derived from OpenAI's
+/// `prompt_cache_breakpoint`.
 fn marker<'a>(other: &mut Object<'a>, report: &mut TranslationReport) -> Option<Raw<'a>> {
     const BREAKPOINT: &str = "prompt_cache_breakpoint";
     let own = other.take("cache_control");
@@ -66,7 +67,7 @@ fn marker<'a>(other: &mut Object<'a>, report: &mut TranslationReport) -> Option<
     };
     report.changed.push(format!("{CONTENT}.{BREAKPOINT}"));
     own.or_else(|| {
-        // The provider knows five minutes and an hour.
+        // Anthropic caches for five minutes or one hour; 30 minutes and 12 hours become one hour.
         let hour = breakpoint.get().contains("\"30m\"") || breakpoint.get().contains("\"12h\"");
         let marker = if hour {
             fields!({"type": "ephemeral", "ttl": "1h"})
@@ -77,7 +78,7 @@ fn marker<'a>(other: &mut Object<'a>, report: &mut TranslationReport) -> Option<
     })
 }
 
-/// Parts of a message, wherever blocks of any kind may stand.
+/// Encodes the parts of a message in which every kind of block is allowed.
 pub(super) fn parts<'a>(
     parts: Vec<Part<'a>>,
     at: Place,
@@ -138,9 +139,9 @@ fn user_part<'a>(
     })
 }
 
-/// What stands beside data in a `data:` URL.
+/// What goes along with the data of a `data:` URL.
 struct Data<'a> {
-    /// What the URL is called in a report.
+    /// The name of the URL in a report.
     name: &'static str,
     title: Option<Cow<'a, str>>,
     cache_control: Option<Raw<'a>>,
@@ -180,7 +181,7 @@ fn image<'a>(
 
 const PDF: &str = "application/pdf";
 
-/// A block of an image or a PDF.
+/// Encodes an image or a PDF.
 fn binary<'a>(
     media_type: &str,
     payload: &str,
@@ -207,7 +208,7 @@ fn binary<'a>(
     }
 }
 
-/// The type that data is of: the provider refuses data that is not what it is called.
+/// The real media type of data. The provider refuses data whose declared type is wrong.
 fn true_type<'t>(
     called: &'t str,
     payload: &str,
@@ -227,7 +228,7 @@ fn true_type<'t>(
     }
 }
 
-/// The type that the first bytes of data show.
+/// The media type that the first bytes of base64 data show; `None` if it is unknown.
 fn type_of(payload: &str) -> Option<&'static str> {
     const START: usize = 16;
     let start: String = payload
@@ -352,7 +353,7 @@ fn plain_text<'a>(payload: &str, param: String) -> Result<Source<'a>, Error> {
     })
 }
 
-/// Media type and payload of a `data:` URL with base64.
+/// Splits a base64 `data:` URL into media type and payload.
 fn data_url(url: &str) -> Option<(&str, &str)> {
     let (head, payload) = url.strip_prefix("data:")?.split_once(',')?;
     let media_type = head.strip_suffix(";base64")?;
@@ -363,8 +364,8 @@ fn without_space(text: &str) -> Cow<'static, str> {
     Cow::Owned(text.chars().filter(|c| !c.is_ascii_whitespace()).collect())
 }
 
-/// A call's arguments as an object, whatever the model wrote: a call that was cut off must not
-/// make the whole conversation unusable.
+/// Encodes a call's arguments as an object, whatever the model wrote. A call that was cut off must
+/// not make the rest of the conversation unusable.
 pub(super) fn arguments<'a>(text: &Cow<'a, str>, report: &mut TranslationReport) -> Raw<'a> {
     if text.trim().is_empty() {
         return Cow::Owned(json::raw(&Object::default()));

@@ -1,37 +1,40 @@
-//! The calls of a conversation: which id each has for the provider, and which wait for a result. Pure.
+//! Tracks the tool calls of a conversation: their ids for the provider, and which have no result
+//! yet. Pure.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use crate::dialect::hub::RequestToolCall;
 
-/// A call, with the id that Anthropic accepts.
+/// A tool call, with an id that Anthropic accepts.
 struct Call<'a> {
     given: Cow<'a, str>,
     id: String,
-    /// The field that holds its id in the client's request.
+    /// The field of the client's request that holds the call's id.
     param: String,
 }
 
-/// All calls so far. Work on each is bounded, however many share an id.
+/// All calls so far. The cost of a call does not depend on how many calls share its id.
 #[derive(Default)]
 pub(super) struct Calls<'a> {
     all: Vec<Call<'a>>,
-    /// Positions of those without a result.
+    /// Positions of calls without a result.
     waiting: BTreeSet<usize>,
-    /// The same by the client's id, in order. All are of one turn: the next begins when none waits.
+    /// The same by the client's id, in order. Calls that were answered by name may remain and are
+    /// skipped. All waiting calls are of one turn, since the next begins when none is left.
     waiting_by_id: HashMap<Cow<'a, str>, VecDeque<usize>>,
-    /// The same by the function's name. Here too stand calls that were answered by the other way.
+    /// The same by function name, in order. Calls that were answered by id may remain and are
+    /// skipped.
     waiting_by_name: HashMap<Cow<'a, str>, VecDeque<usize>>,
-    /// Ids that are taken, and the next number to tell another one from it.
+    /// Ids in use, each with the next suffix to try for a duplicate.
     taken: HashMap<String, usize>,
     named: HashSet<Cow<'a, str>>,
     names: Vec<String>,
 }
 
 impl<'a> Calls<'a> {
-    /// Adds a call and gives its id: the client's where the provider takes it and no other call has
-    /// it. `as_is` keeps the client's in any case.
+    /// Adds a call and returns its id for the provider. That is the client's id if the provider
+    /// accepts it and no other call has it. `as_is` keeps the client's id in any case.
     pub(super) fn add(&mut self, call: &RequestToolCall<'a>, param: String, as_is: bool) -> String {
         let id = if as_is {
             call.id.to_string()
@@ -56,7 +59,7 @@ impl<'a> Calls<'a> {
         id
     }
 
-    /// `^[a-zA-Z0-9_-]+$`, and unlike every id before it.
+    /// Makes an id match `^[a-zA-Z0-9_-]+$` and differ from all ids before it.
     fn accepted(&mut self, given: &str) -> String {
         let mut wanted: String = given
             .chars()
@@ -77,13 +80,14 @@ impl<'a> Calls<'a> {
         id
     }
 
-    /// Takes the first call that waits under the client's id; gives its position and its id.
+    /// Takes the first unanswered call with the client's id. Returns its position and the
+    /// provider's id.
     pub(super) fn answer(&mut self, given: &str) -> Option<(usize, String)> {
         let position = first_of(self.waiting_by_id.get_mut(given)?, &self.waiting)?;
         self.take(position)
     }
 
-    /// Takes the first call of this function that waits; without a name the latest of all.
+    /// Takes the first unanswered call of a function; without a name, the last unanswered call.
     pub(super) fn answer_function(&mut self, name: Option<&str>) -> Option<(usize, String)> {
         let position = match name {
             Some(name) => first_of(self.waiting_by_name.get_mut(name)?, &self.waiting)?,
@@ -97,19 +101,19 @@ impl<'a> Calls<'a> {
         Some((position, self.all.get(position)?.id.clone()))
     }
 
-    /// The first call that waits: the field of its id, and the id.
+    /// The first unanswered call: the field that holds its id, and the client's id.
     pub(super) fn first_waiting(&self) -> Option<(&str, &str)> {
         let call = self.all.get(*self.waiting.first()?)?;
         Some((&call.param, &call.given))
     }
 
-    /// Names of the tools that were called, in order of appearance.
+    /// Names of the tools that were called, in order of first use.
     pub(super) fn into_names(self) -> Vec<String> {
         self.names
     }
 }
 
-/// The first of a queue that still waits.
+/// The first call of a queue that is still unanswered.
 fn first_of(queue: &mut VecDeque<usize>, waiting: &BTreeSet<usize>) -> Option<usize> {
     while let Some(position) = queue.pop_front() {
         if waiting.contains(&position) {

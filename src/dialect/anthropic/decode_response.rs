@@ -1,4 +1,4 @@
-//! Messages answer -> hub answer. Pure.
+//! Decodes a Messages response into a hub response. Pure.
 
 use serde::Deserialize;
 use serde_json::json;
@@ -36,7 +36,7 @@ struct Message {
     usage: Option<Box<RawValue>>,
 }
 
-/// What the client reads when the provider declined without a word.
+/// The refusal text if the provider gives no explanation.
 const DECLINED: &str = "The model declined to answer.";
 
 pub(super) fn answer(body: &[u8]) -> Result<Response, String> {
@@ -60,7 +60,7 @@ pub(super) fn answer(body: &[u8]) -> Result<Response, String> {
     };
     let mut thoughts: Vec<String> = Vec::new();
     let mut canonical = Order::default();
-    // Characters of the text so far.
+    // Characters of text so far.
     let mut said = 0_usize;
     let mut strange = 0_usize;
     for (index, block) in message.content.iter().enumerate() {
@@ -139,7 +139,8 @@ pub(super) fn answer(body: &[u8]) -> Result<Response, String> {
     Ok(out)
 }
 
-/// Whether blocks came as thinking, then text, then calls: the order in which they are rebuilt.
+/// Checks whether blocks come in the order in which they can be rebuilt: thinking, text, tool
+/// calls.
 #[derive(Debug)]
 pub(super) struct Order {
     rank: u8,
@@ -156,7 +157,7 @@ impl Default for Order {
 }
 
 impl Order {
-    /// Whether they came in that order.
+    /// Whether all blocks so far came in that order.
     pub(super) fn holds(&self) -> bool {
         self.holds
     }
@@ -176,7 +177,7 @@ impl Order {
     }
 }
 
-/// What the client reads of a refusal.
+/// The refusal text for the client.
 pub(super) fn declined(details: Option<StopDetails>) -> String {
     details
         .and_then(|details| details.explanation)
@@ -196,7 +197,7 @@ pub(super) fn redacted(data: String, index: u64) -> ReasoningDetail {
     }
 }
 
-/// A web citation in Chat Completions shape; positions are in code points of the whole text.
+/// A web citation in Chat Completions shape. Positions count code points of the whole text.
 pub(super) fn annotation(citation: &Citation, start: usize, end: usize) -> Option<Box<RawValue>> {
     let url = citation.url.as_ref()?;
     Some(raw(&json!({
@@ -210,14 +211,14 @@ pub(super) fn annotation(citation: &Citation, start: usize, end: usize) -> Optio
     })))
 }
 
-/// `stop_reason` in OpenAI's words; the second value is the provider's where ours says less. What
-/// nobody knows must not look like an answer that is complete.
+/// Maps `stop_reason` to a finish reason. The second value is the provider's own reason, if it says
+/// more. An unknown reason must not look like a complete response.
 pub(super) fn finish(reason: Option<&str>) -> (FinishReason, Option<String>) {
     match reason {
         Some("end_turn" | "stop_sequence") => (FinishReason::Stop, None),
         Some("tool_use") => (FinishReason::ToolCalls, None),
         Some("max_tokens") => (FinishReason::Length, None),
-        // The answer was broken off and can be gone on with.
+        // The response was interrupted and can be continued.
         Some(other @ ("model_context_window_exceeded" | "pause_turn" | "compaction")) => {
             (FinishReason::Length, Some(other.to_owned()))
         }
@@ -226,10 +227,11 @@ pub(super) fn finish(reason: Option<&str>) -> (FinishReason, Option<String>) {
     }
 }
 
-/// The `stop_reason` of an answer that the model declined to give.
+/// The `stop_reason` of a refusal.
 pub(super) const REFUSAL: &str = "refusal";
 
-/// Tokens in OpenAI's arithmetic. The counts at the top hold every pass but those that compacted.
+/// Converts token usage to OpenAI's way of counting. The provider's totals leave out compaction
+/// passes, so these are added.
 pub(super) fn usage(wire: &WireUsage) -> Usage {
     let compacted = || {
         let passes = wire.iterations.iter().flatten();
@@ -268,7 +270,7 @@ fn tier(name: Option<&str>) -> Option<String> {
     }
 }
 
-/// JSON text without white space between its tokens; order and numbers stay as written.
+/// Removes the white space between the tokens of a JSON text. Order and numbers stay as written.
 pub(super) fn compact(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut in_string = false;

@@ -1,4 +1,4 @@
-//! Hub request -> Messages request. Pure.
+//! Encodes a hub request as a Messages request. Pure.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -17,7 +17,7 @@ use crate::dialect::hub::{Request, ToolChoice as Choice, is_default};
 use crate::dialect::traits::EncodedRequest;
 use crate::error::Error;
 
-/// Anthropic's own parameters, which a client may send along.
+/// Anthropic's own parameters, which a client may send.
 const EXTENSIONS: [&str; 6] = [
     "cache_control",
     "container",
@@ -43,7 +43,7 @@ pub(super) fn request(request: &mut Request<'_>) -> Result<EncodedRequest, Error
         request.tool_choice,
         Some(Choice::Required | Choice::Function(_) | Choice::Allowed { required: true, .. })
     );
-    // A forced call and a thinking budget exclude each other; the call was asked for by name.
+    // A forced tool call and a thinking budget exclude each other; the forced call wins.
     let thinks = effort.as_ref().is_some_and(|effort| effort.word != "none");
     if family.budgeted() && forced && thinks {
         let lost = effort.take().map(|effort| effort.name.to_owned());
@@ -57,7 +57,7 @@ pub(super) fn request(request: &mut Request<'_>) -> Result<EncodedRequest, Error
         &mut report,
     )?;
     let mut thinking = plan.thinking;
-    // The provider refuses both at once, also where the client set the budget itself.
+    // The provider refuses both together, also if the client set the budget itself.
     let budget = thinking
         .as_ref()
         .is_some_and(|raw| raw.get().contains("\"enabled\""));
@@ -73,7 +73,8 @@ pub(super) fn request(request: &mut Request<'_>) -> Result<EncodedRequest, Error
     let mut conversation = messages::write(&mut request.messages, &family, thinks)?;
     report.dropped.append(&mut conversation.report.dropped);
     report.changed.append(&mut conversation.report.changed);
-    // With a budget, a turn that called tools must begin with its thinking; it cannot be given back.
+    // With a thinking budget, a turn with tool calls must begin with its thinking block. If that
+    // block is missing, the request goes without thinking.
     if family.budgeted() && conversation.unthought_calls && thinking.take().is_some() {
         let by_effort = effort.as_ref().filter(|_| !own_budget);
         let name = by_effort.map_or("thinking", |effort| effort.name);
@@ -137,7 +138,7 @@ pub(super) fn request(request: &mut Request<'_>) -> Result<EncodedRequest, Error
     })
 }
 
-/// Members of the provider's own that a client may say.
+/// Takes Anthropic's own parameters that the client sent.
 fn extensions<'a>(fields: &mut Object<'a>) -> Object<'a> {
     let mut out = Object::default();
     for name in EXTENSIONS {
@@ -148,10 +149,11 @@ fn extensions<'a>(fields: &mut Object<'a>) -> Object<'a> {
     out
 }
 
-/// Most cache markers that the provider takes in a request.
+/// The most cache markers that the provider accepts in a request.
 const MAX_MARKERS: usize = 4;
 
-/// Takes the first cache markers out where there are too many: the last ones reach furthest.
+/// Removes the first cache markers if there are too many. The last ones are kept because they cover
+/// the longest prefix.
 fn limit_markers(
     tools: &mut [Raw<'_>],
     conversation: &mut Conversation<'_>,
@@ -193,7 +195,7 @@ fn limit_markers(
     }
 }
 
-/// Refuses what would change the kind of the answer.
+/// Refuses parameters that ask for another kind of response: several choices, or audio.
 fn refuse(fields: &mut Object<'_>) -> Result<(), Error> {
     if let Some(n) = fields.read::<u64>("", "n")?
         && n != 1
@@ -272,7 +274,7 @@ fn sampling(
         }
     }
     if let Some(given) = top_p {
-        // 4.5 and later refuse both at once.
+        // Models from 4.5 on refuse `temperature` and `top_p` together.
         let kept = family.sampling && temperature.is_none() && (!thinking || given >= 0.95);
         if !kept {
             top_p = None;
@@ -292,7 +294,7 @@ fn sampling(
     })
 }
 
-/// Asks for JSON in words.
+/// Adds an instruction to answer with JSON to the system prompt.
 fn ask(conversation: &mut Conversation<'_>, more: &str) {
     conversation.system.push(Block::Text {
         text: Cow::Owned(format!(
@@ -368,7 +370,7 @@ fn json_schema(
     }
     let name: Option<String> = wrapper.read(PREFIX, "name")?;
     let description: Option<String> = wrapper.read(PREFIX, "description")?;
-    // The provider always holds itself to a schema.
+    // The provider always enforces the schema.
     wrapper.take("strict");
     report.drop_members(&wrapper, AT);
     let Some(mut accepted) = schema::accepted(value, budget) else {
@@ -385,7 +387,7 @@ fn json_schema(
     if accepted.changed {
         report.changed.push(SCHEMA.to_owned());
     }
-    // The provider has no place for these but the schema.
+    // Name and description have no place of their own; they go into the schema.
     for (own, word, text) in [
         ("name", "title", name),
         ("description", "description", description),
@@ -413,7 +415,7 @@ fn stop(fields: &mut Object<'_>, report: &mut TranslationReport) -> Result<Vec<S
         json::read::<Vec<String>>(&stop, &"stop")
             .map_err(|_| Error::wrong_type("stop", "a string or an array of strings"))?
     };
-    // The provider refuses sequences of white space only.
+    // The provider refuses blank stop sequences.
     let given = list.len();
     list.retain(|sequence| !sequence.trim().is_empty());
     if list.len() < given {
@@ -441,7 +443,8 @@ fn service_tier(
     )
 }
 
-/// The opaque id of the person behind the request; the provider asks for no more than that.
+/// Takes the id of the end user from `metadata.user_id`, `safety_identifier` or `user`. The
+/// provider wants an opaque id, so mail addresses and phone numbers are dropped.
 fn user_id<'a>(
     fields: &mut Object<'a>,
     report: &mut TranslationReport,

@@ -1,4 +1,4 @@
-//! Messages errors -> OpenAI's words. Pure.
+//! Decodes Messages errors into OpenAI's error types and codes. Pure.
 
 use serde::Deserialize;
 
@@ -26,7 +26,7 @@ struct Details {
     error_code: Option<String>,
 }
 
-/// Reads an error body, or the data of an `error` event (`status` 200 then).
+/// Decodes an error body, or the data of an `error` event. For an event, `status` is 200.
 pub(super) fn read(status: u16, body: &[u8]) -> ProviderError {
     let mut error = read_error(status, body);
     let Ok(Wire { error: wire }) = serde_json::from_slice(body) else {
@@ -45,7 +45,7 @@ pub(super) fn read(status: u16, body: &[u8]) -> ProviderError {
         "timeout_error" => (504, "server_error", Some("upstream_timeout")),
         "overloaded_error" => (529, "server_error", Some("overloaded")),
         "invalid_request_error" => (400, "invalid_request_error", None),
-        // By its status, or by what else it says where that was a good one.
+        // An unknown type is classified by the status that the generic decoder found.
         _ if error.status >= 500 => (error.status, "server_error", None),
         _ => (400, "invalid_request_error", None),
     };

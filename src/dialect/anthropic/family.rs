@@ -1,40 +1,40 @@
 //! What each family of Claude models accepts. Pure.
 
-/// When a family thinks without being asked.
+/// When the models of a family think.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Thinks {
-    /// Only when asked.
+    /// Only if the request asks for it.
     WhenAsked,
-    /// Unless told not to.
+    /// Unless the request turns it off.
     Unless,
-    /// Always.
+    /// Always; it cannot be turned off.
     Always,
 }
 
-/// A family of models, found by the longest beginning of the model's id.
+/// A model family. A model belongs to the entry with the longest matching prefix of its id.
 #[derive(Debug, Clone, Copy)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "a table of yes and no, read by column"
 )]
 pub(super) struct Family {
-    /// The beginning of the id.
+    /// Prefix of the model id.
     prefix: &'static str,
-    /// The largest `max_tokens`.
+    /// The highest `max_tokens`.
     pub max_output: u64,
-    /// Whether `temperature`, `top_p` and `top_k` may be other than the default.
+    /// Whether `temperature`, `top_p` and `top_k` may differ from their defaults.
     pub sampling: bool,
-    /// When it thinks.
+    /// When the models think.
     pub thinks: Thinks,
-    /// The `thinking.type` values it takes.
+    /// The accepted values of `thinking.type`.
     pub types: &'static [&'static str],
-    /// The efforts it takes; empty where it takes none.
+    /// The accepted effort levels, from low to high; empty if there are none.
     pub efforts: &'static [&'static str],
     /// Whether a tool call may be forced.
     pub forced_tool: bool,
-    /// Whether the conversation may end with the assistant's words.
+    /// Whether the conversation may end with an assistant message (prefill).
     pub prefill: bool,
-    /// Whether system messages may stand inside the conversation.
+    /// Whether system messages are accepted inside the conversation.
     pub system_inside: bool,
 }
 
@@ -42,7 +42,7 @@ const THREE: &[&str] = &["low", "medium", "high"];
 const FOUR: &[&str] = &["low", "medium", "high", "max"];
 const FIVE: &[&str] = &["low", "medium", "high", "xhigh", "max"];
 
-/// The newest families, and what an unknown one is taken for.
+/// The newest families. The other entries are derived from this one.
 const NEWEST: Family = Family {
     prefix: "",
     max_output: 128_000,
@@ -64,7 +64,7 @@ const ADAPTIVE: Family = Family {
     ..NEWEST
 };
 
-/// The families that think within a budget.
+/// Families whose thinking takes a token budget.
 const LEGACY: Family = Family {
     max_output: 64_000,
     sampling: true,
@@ -74,7 +74,7 @@ const LEGACY: Family = Family {
     ..ADAPTIVE
 };
 
-/// The families that think unless told not to.
+/// Families that think unless the request turns it off.
 const FIFTH: Family = Family {
     thinks: Thinks::Unless,
     types: &["adaptive", "disabled"],
@@ -160,8 +160,8 @@ const FAMILIES: [Family; 18] = [
         system_inside: false,
         ..NEWEST
     },
-    // A model this table does not know: no thinking is asked for, the output limit is one that
-    // every current model takes.
+    // A model that this table does not know. No thinking is requested, and the output limit is one
+    // that every current model accepts.
     Family {
         prefix: "",
         max_output: 64_000,
@@ -177,7 +177,7 @@ const FOUR_SIX: Family = Family {
     ..ADAPTIVE
 };
 
-/// The family of a model.
+/// Returns the family of a model.
 pub(super) fn of(model: &str) -> Family {
     FAMILIES
         .into_iter()
@@ -187,10 +187,11 @@ pub(super) fn of(model: &str) -> Family {
 }
 
 impl Family {
-    /// The accepted effort nearest to OpenAI's word, not above it where that can be.
+    /// The accepted effort nearest to OpenAI's level, but not above it if possible. `None` if the
+    /// level is unknown or the family accepts no effort.
     pub(super) fn effort(&self, word: &str) -> Option<&'static str> {
         const ORDER: [&str; 6] = ["minimal", "low", "medium", "high", "xhigh", "max"];
-        // An older family's `max` is its word for all above `high`.
+        // `max` always means the highest level that the family accepts.
         if word == "max" {
             return self.efforts.last().copied();
         }
@@ -204,7 +205,7 @@ impl Family {
             .copied()
     }
 
-    /// Whether thinking is asked for with a budget.
+    /// Whether thinking is requested with a token budget.
     pub(super) fn budgeted(&self) -> bool {
         !self.types.contains(&"adaptive") && self.types.contains(&"enabled")
     }

@@ -1,4 +1,4 @@
-//! The conversation: hub messages -> `system` and turns. Pure.
+//! Encodes the conversation: hub messages become `system` and turns. Pure.
 
 use std::borrow::Cow;
 
@@ -12,15 +12,15 @@ use crate::dialect::common::report::TranslationReport;
 use crate::dialect::hub::{Message, Place, RequestToolCall, Role};
 use crate::error::Error;
 
-/// The conversation in Anthropic's shape, and what it does not say as the client did.
+/// The conversation in Anthropic's format, with a report of what was left out or changed.
 #[derive(Debug, Default)]
 pub(super) struct Conversation<'a> {
     pub system: Vec<Block<'a>>,
     pub turns: Vec<Turn<'a>>,
     pub report: TranslationReport,
-    /// Names of the tools that were called, in order of appearance.
+    /// Names of the tools that were called, in order of first use.
     pub called: Vec<String>,
-    /// Whether the last assistant turn calls tools without a thinking block before them.
+    /// Whether the last assistant turn makes tool calls but does not begin with a thinking block.
     pub unthought_calls: bool,
 }
 
@@ -28,13 +28,13 @@ pub(super) struct Conversation<'a> {
 struct Writer<'a> {
     out: Conversation<'a>,
     calls: Calls<'a>,
-    /// Results of calls, with their positions, until all of the turn are there.
+    /// Tool results with the positions of their calls, until all results of the turn are there.
     results: Vec<(usize, Block<'a>)>,
-    /// What came between a call and its result.
+    /// Content that came between a call and its result.
     held: Vec<Block<'a>>,
 }
 
-/// Writes the conversation. `thinking` says whether thinking blocks may stand in it.
+/// Encodes the conversation. `thinking` says whether thinking blocks are allowed.
 pub(super) fn write<'a>(
     messages: &mut Vec<Message<'a>>,
     family: &Family,
@@ -57,7 +57,7 @@ pub(super) fn write<'a>(
             }
             Role::User => writer.user(message)?,
             Role::Assistant => {
-                // Of what an assistant says in one go the calls need no results in between.
+                // Consecutive assistant messages form one turn, with no results in between.
                 if !writer.in_answer() {
                     writer.all_answered()?;
                 }
@@ -71,7 +71,7 @@ pub(super) fn write<'a>(
 }
 
 impl<'a> Writer<'a> {
-    /// Sees to the members of a message that are none of its content.
+    /// Handles the fields of a message other than its content.
     fn members(
         &mut self,
         name: Option<&Cow<'_, str>>,
@@ -113,7 +113,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Whether the last thing was said by the assistant.
+    /// Whether the assistant's turn is still open.
     fn in_answer(&self) -> bool {
         let last = self.out.turns.last();
         self.results.is_empty()
@@ -131,7 +131,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Writes what a person says: behind the results where some are still to come.
+    /// Writes user content. If results are missing, it is held back until they are written.
     fn say(&mut self, mut blocks: Vec<Block<'a>>) {
         if self.calls.first_waiting().is_some() {
             self.out.report.changed.push("messages".to_owned());
@@ -191,7 +191,7 @@ impl<'a> Writer<'a> {
     fn assistant(&mut self, mut message: Message<'a>, thinking: bool) -> Result<(), Error> {
         let at = message.at;
         if let Some(mut blocks) = verbatim_blocks(&mut message, at, &mut self.out.report)? {
-            // The ids in these blocks are the provider's own; the results must find them.
+            // These blocks hold the provider's own call ids, which the results must match.
             for (k, call) in message.tool_calls.iter().enumerate() {
                 self.calls.add(call, call_param(call, at, k), true);
                 let report = &mut self.out.report;
@@ -211,7 +211,8 @@ impl<'a> Writer<'a> {
         blocks.append(&mut words);
         if let Some(text) = message.refusal {
             let report = &mut self.out.report;
-            // Beside what was said it is the gateway's own word of how the answer ended.
+            // If there is text too, the refusal is only the explanation that the gateway added when
+            // it decoded the response.
             if said {
                 report.dropped.push("messages.refusal".to_owned());
             } else {
@@ -228,7 +229,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// The thinking that a message brings along, as far as it can be given back.
+    /// The thinking blocks of a message, as far as the provider accepts them back.
     fn thoughts(
         &mut self,
         message: &mut Message<'a>,
@@ -241,7 +242,7 @@ impl<'a> Writer<'a> {
             blocks.clear();
             report.dropped.push("messages.reasoning_details".to_owned());
         }
-        // Without its signature the provider does not take it.
+        // The provider refuses reasoning without its signature.
         let readable = message.reasoning.take();
         if blocks.is_empty() && readable.is_some_and(|text| !text.trim().is_empty()) {
             report.dropped.push("messages.reasoning_content".to_owned());
@@ -266,7 +267,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Takes a tool's result; the last one of a turn brings all of them into it.
+    /// Takes a tool result. After the last result of a turn, all of them are written.
     fn result(&mut self, mut message: Message<'a>) -> Result<(), Error> {
         let at = message.at;
         let older = message.role == Role::Function;
@@ -300,7 +301,7 @@ impl<'a> Writer<'a> {
         let mut inner = TranslationReport::default();
         let mut blocks = parts(message.content, at, &mut inner)?;
         if at.0 == "input" {
-            // Where results have items of their own, what they hold is called so.
+            // In Responses, tool results are items of their own, and reports name them that way.
             inner.rename(|name| name.replacen("messages.content", "input.output", 1));
         }
         report.dropped.append(&mut inner.dropped);
@@ -329,7 +330,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Writes the results in the order of their calls, and behind them what had to wait.
+    /// Writes the results in the order of their calls, then the content that was held back.
     fn close_results(&mut self) {
         let mut results = std::mem::take(&mut self.results);
         results.sort_by_key(|(order, _)| *order);
@@ -355,7 +356,7 @@ impl<'a> Writer<'a> {
             }]
         };
         if first.role == Speaker::Assistant {
-            // The provider wants a person to begin.
+            // The provider requires the conversation to begin with the user.
             let content = plain(".");
             let role = Speaker::User;
             out.turns.insert(0, Turn { role, content });
@@ -366,7 +367,7 @@ impl<'a> Writer<'a> {
             && last.role == Speaker::Assistant
         {
             if family.prefill {
-                // The provider refuses white space at the end of what it is to continue.
+                // The provider refuses white space at the end of text that it is to continue.
                 if let Some(Block::Text { text, .. }) = last.content.last_mut()
                     && text.trim_end().len() < text.len()
                 {
@@ -385,7 +386,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Whether the last assistant turn calls tools and does not begin with its thinking.
+/// Whether the last assistant turn makes tool calls but does not begin with a thinking block.
 fn unthought_calls(turns: &[Turn<'_>]) -> bool {
     let last = turns.iter().rfind(|turn| turn.role == Speaker::Assistant);
     last.is_some_and(|turn| {
@@ -393,7 +394,7 @@ fn unthought_calls(turns: &[Turn<'_>]) -> bool {
             .content
             .iter()
             .any(|block| matches!(block, Block::ToolUse { .. }));
-        // Blocks that a client kept as they were begin as they did.
+        // Blocks that the client kept unchanged begin as the provider sent them.
         let begun = matches!(
             turn.content.first(),
             Some(Block::Thinking { .. } | Block::RedactedThinking { .. } | Block::Verbatim(_))
@@ -402,7 +403,7 @@ fn unthought_calls(turns: &[Turn<'_>]) -> bool {
     })
 }
 
-/// The field that holds a call's id in the client's request.
+/// The field of the client's request that holds a call's id.
 fn call_param(call: &RequestToolCall<'_>, at: Place, k: usize) -> String {
     match call.at {
         Some(own) => format!("{own}.call_id"),

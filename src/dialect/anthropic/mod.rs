@@ -1,4 +1,4 @@
-//! Anthropic Messages (version 2023-06-01), spoken by one provider. Pure.
+//! Anthropic Messages (version 2023-06-01) as a provider dialect; one provider speaks it. Pure.
 
 mod blocks;
 mod calls;
@@ -21,7 +21,7 @@ use crate::dialect::hub::{ReasoningLookup, Request, Response, Tool};
 use crate::dialect::traits::{EncodedRequest, ProviderDialect, RecoveredRequest, StreamDecoder};
 use crate::error::{Error, ProviderError};
 
-/// Messages as a provider speaks it.
+/// The provider dialect Messages.
 #[derive(Debug)]
 pub struct MessagesProvider;
 

@@ -1,4 +1,4 @@
-//! The blocks of a stream, put together as the provider would have sent them whole. Pure.
+//! Rebuilds the blocks of a stream as the provider would have sent them in a whole response. Pure.
 
 use std::borrow::Cow;
 
@@ -7,10 +7,10 @@ use serde_json::value::RawValue;
 use super::decode_response::Order;
 use crate::codec::json::{self, Object, put, raw};
 
-/// Most that is kept of an answer's blocks, in bytes.
+/// Limit for the blocks of one response, in bytes.
 const MAX_BLOCKS: usize = 1 << 20;
 
-/// A block that was begun, and what its deltas added.
+/// A block as it began, and what its deltas added.
 #[derive(Debug)]
 struct Begun {
     start: Box<RawValue>,
@@ -19,16 +19,16 @@ struct Begun {
     signature: String,
     input: String,
     citations: Vec<Box<RawValue>>,
-    /// Members that a delta brought whole.
+    /// Fields that a delta brought complete.
     members: Vec<(String, Box<RawValue>)>,
 }
 
-/// What of a block a delta goes on with.
+/// A delta of a block.
 pub(super) enum Piece<'p> {
     Text(&'p str),
     Thinking(&'p str),
     Signature(&'p str),
-    /// JSON text, cut anywhere.
+    /// JSON text, cut at any byte.
     Input(&'p str),
     Citation(&'p RawValue),
 }
@@ -39,12 +39,12 @@ pub(super) struct Rebuild {
     order: Order,
     blocks: Vec<Begun>,
     size: usize,
-    /// Whether there was too much, or something that nobody knows how to put together.
+    /// Whether the limit was exceeded, or a delta was of an unknown kind. Then nothing is rebuilt.
     lost: bool,
 }
 
 impl Rebuild {
-    /// A block begins; gives its position.
+    /// Adds a block and returns its position.
     pub(super) fn begin(&mut self, kind: &str, start: &RawValue) -> usize {
         self.order.saw(kind);
         if self.has_room(start.get().len() + size_of::<Begun>()) {
@@ -61,7 +61,7 @@ impl Rebuild {
         self.blocks.len().saturating_sub(1)
     }
 
-    /// A block goes on.
+    /// Appends a delta to a block.
     pub(super) fn add(&mut self, at: usize, piece: &Piece<'_>) {
         let bytes = match piece {
             Piece::Text(text)
@@ -85,7 +85,8 @@ impl Rebuild {
         }
     }
 
-    /// A delta of another kind: what a compaction says comes whole, all else is unknown.
+    /// Handles a delta of another kind. The fields of a compaction come complete; any other kind is
+    /// unknown, and the blocks cannot be rebuilt.
     pub(super) fn add_other(&mut self, at: usize, kind: &str, delta: &RawValue) {
         let members = (kind == "compaction_delta" && self.has_room(delta.get().len()))
             .then(|| serde_json::from_str::<Object<'_>>(delta.get()).ok())
@@ -100,7 +101,7 @@ impl Rebuild {
         }
     }
 
-    /// How much memory they take, in bytes.
+    /// Memory taken, in bytes.
     pub(super) fn size(&self) -> usize {
         self.size.min(MAX_BLOCKS)
     }
@@ -118,7 +119,8 @@ impl Rebuild {
         self.blocks = Vec::new();
     }
 
-    /// The blocks, where their order is another than the one in which they are rebuilt.
+    /// Returns the blocks. `None` if they came in the usual order, in which the hub can rebuild
+    /// them, or if they are incomplete.
     pub(super) fn finish(&mut self) -> Option<Box<RawValue>> {
         if self.order.holds() || self.lost {
             return None;
@@ -129,7 +131,7 @@ impl Rebuild {
     }
 }
 
-/// A block with what its deltas added.
+/// Merges a block with its deltas.
 fn whole(begun: Begun) -> Option<Box<RawValue>> {
     let start = Cow::Borrowed(&*begun.start);
     let mut block = json::object(&start, &"content_block").ok()?;

@@ -1,4 +1,4 @@
-//! What a client took along of an earlier answer -> the blocks it was. Pure.
+//! Restores the thinking and the blocks of earlier responses in a request. Pure.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -16,20 +16,20 @@ use crate::dialect::hub::{
 use crate::dialect::traits::RecoveredRequest;
 use crate::error::{Error, ProviderError};
 
-/// Members in which a client takes thinking along.
+/// The fields in which a client sends thinking back.
 const TAKEN_ALONG: [&str; 3] = [
     "provider_specific_fields",
     "reasoning_details",
     "thinking_blocks",
 ];
 
-/// Gives messages that called tools the thinking back that their client did not keep; what a client
-/// brings is left alone. Returns whether a client brought something that is no thinking of this
-/// provider's, in whose place the remembered one goes.
+/// Restores remembered thinking in messages with tool calls whose client did not send it back. What
+/// a client sends is kept, if the provider accepts it. Returns whether a client sent reasoning that
+/// the provider does not accept, which the remembered thinking replaces.
 pub(super) fn remember(messages: &mut Vec<Message<'_>>, memory: &dyn ReasoningLookup) -> bool {
     let mut recalled = HashSet::new();
     let mut replaced = false;
-    // What an assistant says in one go may have come back in several messages.
+    // The client may have split one response into several assistant messages.
     let answers =
         messages.chunk_by_mut(|a, b| a.role == Role::Assistant && b.role == Role::Assistant);
     for answer in answers {
@@ -41,7 +41,7 @@ pub(super) fn remember(messages: &mut Vec<Message<'_>>, memory: &dyn ReasoningLo
     replaced
 }
 
-/// Where a message stands whose content went into the one before it.
+/// Marks a message whose content was moved into the message before it.
 const JOINED: Place = Place("", 0);
 
 fn remember_answer(
@@ -56,7 +56,8 @@ fn remember_answer(
     let Some(id) = id.map(|call| call.id.to_string()) else {
         return false;
     };
-    // A conversation that repeats an id gets the thinking once, whatever that would come to.
+    // If call ids repeat, the thinking is restored once only. Otherwise the request could grow
+    // without limit.
     if recalled.contains(&id) {
         return false;
     }
@@ -89,12 +90,12 @@ fn remember_answer(
     brought == Brought::Unusable
 }
 
-/// Whether there is nothing that this provider wants back.
+/// Whether the state has nothing that this provider requires back.
 fn holds_nothing(kept: &ReasoningState) -> bool {
     kept.raw_blocks.is_none() && kept.details.is_empty()
 }
 
-/// Whether the provider takes a detail back.
+/// Whether the provider accepts a reasoning detail back.
 fn is_ours(detail: &ReasoningDetail) -> bool {
     match detail.format.as_deref() {
         Some(format) => {
@@ -105,13 +106,13 @@ fn is_ours(detail: &ReasoningDetail) -> bool {
     }
 }
 
-/// What a client brought of the thinking of an answer.
+/// What a client sent back of the thinking of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Brought {
     Nothing,
-    /// Nothing that the provider takes back.
+    /// Nothing that the provider accepts.
     Unusable,
-    /// What is remembered as well.
+    /// The same as what is remembered.
     Same,
     /// Something else.
     Own,
@@ -155,7 +156,7 @@ impl Brought {
     }
 }
 
-/// Puts the messages of one answer together in the first of them.
+/// Moves the content of all messages of one response into the first of them.
 fn join(answer: &mut [Message<'_>]) {
     let Some((first, others)) = answer.split_first_mut() else {
         return;
@@ -169,7 +170,7 @@ fn join(answer: &mut [Message<'_>]) {
     }
 }
 
-/// Whether kept blocks say what the messages of an answer say.
+/// Whether the remembered blocks match the messages of a response.
 fn is_said_by(answer: &[Message<'_>], blocks: &serde_json::value::RawValue) -> bool {
     let blocks = json::array(&Cow::Borrowed(blocks), &"content").unwrap_or_default();
     let parts = answer.iter().flat_map(|message| &message.content);
@@ -177,7 +178,7 @@ fn is_said_by(answer: &[Message<'_>], blocks: &serde_json::value::RawValue) -> b
     say_the_same(&blocks, parts, calls)
 }
 
-/// Whether blocks hold these texts and these calls.
+/// Whether blocks hold the same text and the same tool calls.
 fn say_the_same<'m, 'a: 'm>(
     blocks: &[Raw<'_>],
     parts: impl Iterator<Item = &'m Part<'a>>,
@@ -217,7 +218,7 @@ fn say_the_same<'m, 'a: 'm>(
     said == text && calls.next().is_none()
 }
 
-/// Whether a call's arguments are the input that its block has.
+/// Whether a call's arguments equal the input of its block.
 fn is_same(input: &str, arguments: &str) -> bool {
     let arguments = match arguments.trim() {
         "" => "{}",
@@ -230,7 +231,8 @@ fn is_same(input: &str, arguments: &str) -> bool {
     read(input).is_some_and(|input| Some(input) == read(arguments))
 }
 
-/// Blocks that a client kept as Anthropic sent them, where they still say what the message says.
+/// Blocks that a client kept as Anthropic sent them; `None` if there are none, or if the message
+/// was edited and they no longer match it.
 pub(super) fn verbatim_blocks<'a>(
     message: &mut Message<'a>,
     at: Place,
@@ -253,12 +255,12 @@ pub(super) fn verbatim_blocks<'a>(
         return Ok(None);
     }
     report.drop_members(&fields, "messages.provider_specific_fields");
-    // What these say, the blocks say as well.
+    // The blocks already contain what these fields hold.
     for name in ["annotations"].iter().chain(&TAKEN_ALONG) {
         message.other.take(name);
     }
     message.reasoning = None;
-    // The provider refuses text that is none, also its own.
+    // The provider refuses blank text blocks, even those that it sent.
     let is_blank = |block: &Raw<'_>| {
         serde_json::from_str::<AnswerBlock>(block.get()).is_ok_and(|block| {
             block.kind == "text" && block.text.is_none_or(|text| text.trim().is_empty())
@@ -272,7 +274,7 @@ pub(super) fn verbatim_blocks<'a>(
     Ok(Some(blocks))
 }
 
-/// The thinking blocks that a client took along, in the order they came.
+/// The thinking blocks that a client sent back, in their order.
 pub(super) fn thinking_blocks<'a>(
     message: &mut Message<'a>,
     at: Place,
@@ -311,10 +313,12 @@ pub(super) fn thinking_blocks<'a>(
     Ok(Vec::new())
 }
 
-/// What the provider says of a thinking block whose conversation was edited since.
+/// Part of the provider's message if a thinking block belongs to a conversation that was edited
+/// since.
 const BOUND_ELSEWHERE: &str = "bound to a different conversation";
 
-/// The request with leave to drop thinking that was bound to another conversation.
+/// Returns the request with permission to drop thinking that belongs to another conversation.
+/// `None` if the request was refused for another reason.
 pub(super) fn recover(body: &[u8], refusal: &ProviderError) -> Option<RecoveredRequest> {
     if refusal.upstream_status != 400 || !refusal.message.contains(BOUND_ELSEWHERE) {
         return None;

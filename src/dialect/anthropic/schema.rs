@@ -1,4 +1,4 @@
-//! JSON Schemas for tools and structured output, cut down to what Anthropic accepts. Pure.
+//! Reduces JSON Schemas for tools and structured output to what Anthropic accepts. Pure.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::error::Error;
 
-/// Keywords that make the provider refuse the schema; they become a note for the model.
+/// Keywords for which the provider refuses a schema. They become a note in the description.
 const REFUSED: [&str; 25] = [
     "minimum",
     "maximum",
@@ -48,16 +48,16 @@ const FORMATS: [&str; 9] = [
     "ipv6",
 ];
 
-/// Words that join schemas, which the provider does not take at the root of a tool's input.
+/// Keywords that combine schemas. The provider refuses them at the root of a tool's input.
 pub(super) const UNIONS: [&str; 3] = ["allOf", "anyOf", "oneOf"];
 
-/// Deepest nesting of unions that is written out, in levels.
+/// Maximum nesting of unions that are expanded, in levels.
 const MAX_UNIONS: usize = 8;
 
-/// Longest union that is told to the model word by word, in bytes.
+/// Longest union that is quoted to the model, in bytes.
 const MAX_NOTE: usize = 2000;
 
-/// What the strict tools and the output format of one request may hold together.
+/// What is left of the limits for all strict tools and the output format of one request.
 #[derive(Debug)]
 pub(super) struct Budget {
     tools: usize,
@@ -67,7 +67,7 @@ pub(super) struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        // Anthropic's documentation, Structured outputs, limits of a request.
+        // From Anthropic's documentation: Structured outputs, limits of a request.
         Self {
             tools: 20,
             optional: 24,
@@ -77,14 +77,15 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// Whether one more strict tool may be sent.
+    /// Takes one strict tool from the budget; `false` if none is left.
     pub(super) fn tool(&mut self) -> bool {
         let left = self.tools.checked_sub(1);
         self.tools = left.unwrap_or(0);
         left.is_some()
     }
 
-    /// Takes what a schema needs; takes nothing where that is more than is left.
+    /// Takes what a schema needs from the budget. If that is too much, takes nothing and returns
+    /// `false`.
     fn schema(&mut self, schema: &Value) -> bool {
         let (mut optional, mut unions) = (0, 0);
         count(schema, &mut optional, &mut unions);
@@ -100,7 +101,7 @@ impl Budget {
     }
 }
 
-/// Counts members that need not be there, and schemas that are a choice.
+/// Counts optional members and unions.
 fn count(node: &Value, optional: &mut usize, unions: &mut usize) {
     let Value::Object(object) = node else {
         if let Value::Array(list) = node {
@@ -130,13 +131,13 @@ fn count(node: &Value, optional: &mut usize, unions: &mut usize) {
     }
 }
 
-/// Reads the schema that stands at `at`.
+/// Parses a schema; `at` is its field in the request.
 pub(super) fn read(schema: &RawValue, at: &str) -> Result<Value, Error> {
     serde_json::from_str(schema.get())
         .map_err(|_| Error::invalid(at, "it holds a number that is too large to be read."))
 }
 
-/// Whether a schema refers to something outside itself, which the provider does not fetch.
+/// Whether a schema refers to another document, which the provider does not fetch.
 pub(super) fn refers_outside(schema: &Value) -> bool {
     match schema {
         Value::Object(object) => object
@@ -150,13 +151,13 @@ pub(super) fn refers_outside(schema: &Value) -> bool {
     }
 }
 
-/// Whether a schema can be reached from itself, by whatever references.
+/// Whether a schema is recursive, through its own `$ref` or a chain of them.
 fn turns_back(root: &Value) -> bool {
     enum Step<'v> {
         Enter(&'v Value),
         Leave(&'v Value),
     }
-    // Of each node whether all that it reaches was looked at.
+    // Nodes that were visited; the value is true once all nodes below were visited too.
     let mut done: HashMap<*const Value, bool> = HashMap::new();
     let mut steps = vec![Step::Enter(root)];
     while let Some(step) = steps.pop() {
@@ -189,22 +190,23 @@ fn turns_back(root: &Value) -> bool {
     false
 }
 
-/// What a schema refers to within its document.
+/// The target of a `$ref` within the document.
 fn referred<'v>(object: &Map<String, Value>, root: &'v Value) -> Option<&'v Value> {
     let to = object.get("$ref")?.as_str()?;
     root.pointer(to.strip_prefix('#')?)
 }
 
-/// A schema that the provider takes.
+/// A schema that the provider accepts.
 #[derive(Debug)]
 pub(super) struct Accepted {
     pub schema: Value,
-    /// Whether it says something else than the client's.
+    /// Whether it differs from the client's schema in meaning.
     pub changed: bool,
 }
 
-/// The schema as the provider takes it. `None` where it holds an open object, which would come out
-/// as "only an empty object is allowed", refers to itself, or is more than a request may hold.
+/// Reduces a schema to what the provider accepts. `None` if it holds an open object, which would
+/// come out as "only an empty object is allowed", if it is recursive, or if it exceeds the limits
+/// of a request.
 pub(super) fn accepted(mut schema: Value, budget: &mut Budget) -> Option<Accepted> {
     if turns_back(&schema) {
         return None;
@@ -228,7 +230,7 @@ fn rewrite(node: &mut Value, changed: &mut bool) -> Option<()> {
     if let Some(one) = object.shift_remove("oneOf") {
         *changed = true;
         match object.shift_remove("anyOf") {
-            // Both must hold; neither may be lost.
+            // Both must hold, so they are joined by `allOf`.
             Some(any) => {
                 let both = [any, one].map(|branches| joined("anyOf", branches));
                 let mut all = match object.shift_remove("allOf") {
@@ -270,8 +272,8 @@ fn rewrite(node: &mut Value, changed: &mut bool) -> Option<()> {
     Some(())
 }
 
-/// Whether the provider's words suffice for a node: it is no open object, no choice among values
-/// that are not plain, and no schema joined to one that it refers to.
+/// Whether the provider can express a node: it is not an open object, has no objects or arrays in
+/// `enum`, and has no `$ref` in `allOf`.
 fn expressible(object: &Map<String, Value>) -> bool {
     let is_closed = object.get("additionalProperties") == Some(&Value::Bool(false));
     let is_empty = object
@@ -294,7 +296,7 @@ fn expressible(object: &Map<String, Value>) -> bool {
         && !holds("allOf", |branch| branch.get("$ref").is_some())
 }
 
-/// Takes out what makes the provider refuse a schema, for telling it to the model.
+/// Removes what the provider refuses, and returns it as notes for the model.
 fn take_refused(object: &mut Map<String, Value>) -> Vec<String> {
     let text = |object: &Map<String, Value>, name: &str| {
         object.get(name).and_then(Value::as_str).map(str::to_owned)
@@ -322,7 +324,7 @@ fn take_refused(object: &mut Map<String, Value>) -> Vec<String> {
     notes
 }
 
-/// Tells the model what the schema cannot say.
+/// Adds to the description what the schema cannot express.
 fn note(object: &mut Map<String, Value>, notes: &[String]) {
     if notes.is_empty() {
         return;
@@ -339,8 +341,8 @@ fn joined(word: &str, schemas: Value) -> Value {
     Value::Object(Map::from_iter([(word.to_owned(), schemas)]))
 }
 
-/// Writes out the unions at the root of an object's schema: the members of all branches, of which
-/// those are required that each branch requires. Returns whether there were any.
+/// Expands the unions at the root of an object's schema: it gets the members of all branches, and a
+/// member of alternatives is required if every branch requires it. Returns whether there were any.
 pub(super) fn without_union(schema: &mut Value) -> bool {
     if !UNIONS.iter().any(|word| schema.get(word).is_some()) {
         return false;
@@ -374,16 +376,16 @@ pub(super) fn without_union(schema: &mut Value) -> bool {
     true
 }
 
-/// What an object's schema says of its members.
+/// The members that an object's schema describes.
 #[derive(Default)]
 struct Members {
     properties: Map<String, Value>,
-    /// Names in their order; the values mean nothing.
+    /// Names in their order; the values are unused.
     required: Map<String, Value>,
 }
 
 impl Members {
-    /// Adds what holds as well.
+    /// Merges members that apply as well (`allOf`).
     fn both(&mut self, other: Self) {
         self.required.extend(other.required);
         for (name, schema) in other.properties {
@@ -404,7 +406,7 @@ impl Members {
         }
     }
 
-    /// What holds where one of several does.
+    /// Merges branches of which one applies (`anyOf`, `oneOf`).
     fn either(branches: Vec<Self>) -> Self {
         let count = branches.len();
         let mut out = Self::default();
@@ -439,7 +441,7 @@ impl Members {
 
 struct MemberReader<'v> {
     root: &'v Value,
-    /// What was referred to: it is read once, however often it is named.
+    /// Targets of references. Each is read once, however often it is referred to.
     seen: HashSet<*const Value>,
 }
 
@@ -584,7 +586,7 @@ mod tests {
         let twice = json!({"type": "object", "properties": {"a": {"$ref": "#/$defs/s"}, "b": {"$ref": "#/$defs/s"}},
             "$defs": {"s": {"type": "string"}}});
         assert!(taken(twice).is_some());
-        // A long chain is no deep recursion.
+        // A long chain of references does not overflow the stack.
         let mut defs = Map::new();
         for n in 0..50_000 {
             defs.insert(

@@ -1,4 +1,4 @@
-//! Messages events -> hub events; one state machine per stream. Pure.
+//! Decodes Messages events into hub events, with one state machine per stream. Pure.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use crate::dialect::hub::{Event, FinishReason, ReasoningDetail};
 use crate::dialect::traits::StreamDecoder;
 use crate::error::Error;
 
-/// Anthropic Messages 2023-06-01, any stream event.
+/// Any stream event of Anthropic Messages 2023-06-01.
 #[derive(Deserialize)]
 struct Wire {
     #[serde(rename = "type")]
@@ -67,7 +67,7 @@ struct Delta {
     stop_details: Option<Box<RawValue>>,
 }
 
-/// Event types that mean something here; all others are passed over unread.
+/// Event types that are decoded. All others are skipped unread.
 const KNOWN: [&str; 8] = [
     "message_start",
     "content_block_start",
@@ -79,7 +79,7 @@ const KNOWN: [&str; 8] = [
     "error",
 ];
 
-/// Types of deltas that mean something here.
+/// Delta types that are decoded.
 const DELTAS: [&str; 5] = [
     "text_delta",
     "thinking_delta",
@@ -94,14 +94,13 @@ struct Kind {
     kind: String,
 }
 
-/// The type of an event, a block or a delta.
+/// The `type` of an event, a block or a delta.
 fn kind_of(json: &str) -> Option<String> {
     let Kind { kind } = serde_json::from_str(json).ok()?;
     Some(kind)
 }
 
-/// The usual event: another piece of text. The most frequent by far, it is read at once and not in
-/// the steps that others take.
+/// A text delta, by far the most frequent event. It is decoded in one step.
 #[derive(Deserialize)]
 struct Usual<'a> {
     #[serde(borrow, rename = "type")]
@@ -119,10 +118,10 @@ struct UsualDelta<'a> {
     text: Text<'a>,
 }
 
-/// What only a piece of text has, as a rule.
+/// A marker that almost only text deltas contain.
 static TEXT_DELTA: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"text_delta\""));
 
-/// A content block that was opened.
+/// An open content block.
 enum Block {
     Text {
         start: usize,
@@ -134,32 +133,32 @@ enum Block {
         input: Option<Box<RawValue>>,
         empty: bool,
     },
-    /// A block without a place in the client's dialect.
+    /// A block without a counterpart in the client's dialect.
     Other,
 }
 
-/// A block that is open, and its position among all.
+/// An open block, and its position in [`Rebuild`].
 struct Open {
     block: Block,
     at: usize,
 }
 
-/// Most blocks that are open at once, and longest id of a message: no provider comes near.
+/// Limit for the number of blocks that are open at once. No provider comes near it.
 const MAX_OPEN: usize = 1000;
 
-/// Reads the events of one stream.
+/// Decodes the events of one stream.
 #[expect(clippy::struct_excessive_bools, reason = "each was seen or was not")]
 pub(super) struct FromMessages {
     provider: &'static str,
     id: Option<String>,
     started: bool,
     ended: bool,
-    /// The open blocks by their index.
+    /// The open blocks, by their index.
     blocks: BTreeMap<u64, Open>,
     rebuild: Rebuild,
-    /// How much memory citations take that are told with the end of their block, in bytes.
+    /// Total size of citations so far, in bytes. They are held until the end of their block.
     cited: usize,
-    /// Whether there was a block that means nothing here, and one that does.
+    /// Whether there was a block of an unknown type (`strange`), and one of a known type (`known`).
     strange: bool,
     known: bool,
     calls: usize,
@@ -168,7 +167,7 @@ pub(super) struct FromMessages {
     usage: WireUsage,
     counted: bool,
     stop_reason: Option<String>,
-    /// The last piece of text, and its block.
+    /// The template of the last text delta, and the index of its block.
     plain: Option<(u64, DeltaTemplate)>,
 }
 
@@ -204,7 +203,7 @@ impl FromMessages {
         self.fail(Error::InvalidUpstreamResponse { provider, reason }, out);
     }
 
-    /// Counts are cumulative: a later value replaces an earlier one.
+    /// Merges token usage. Counts are cumulative, so a later value replaces an earlier one.
     fn count(&mut self, new: WireUsage) {
         self.counted = true;
         let old = &mut self.usage;
@@ -272,7 +271,7 @@ impl FromMessages {
         self.begin(index, opened, at, out);
     }
 
-    /// A block is open; one of the same index that was not closed ends with that.
+    /// Registers an open block. An open block with the same index is closed first.
     fn begin(&mut self, index: u64, block: Block, at: usize, out: &mut Vec<Event>) {
         if self.blocks.contains_key(&index) {
             self.close(index, out);
@@ -335,7 +334,7 @@ impl FromMessages {
         }
     }
 
-    /// Reads an event that is a piece of text and nothing else; `false` where it may be another.
+    /// Decodes an event if it is a plain text delta; returns `false` if it may be anything else.
     fn usual(&mut self, data: &str, out: &mut Vec<Event>) -> bool {
         if let Some((index, plain)) = &self.plain
             && let Some(text) = plain.text(data)
@@ -358,7 +357,7 @@ impl FromMessages {
         self.text(index, delta.text.0.into_owned(), out)
     }
 
-    /// Adds text to an open block; `false` where that is none of text.
+    /// Adds text to an open block; returns `false` if that is not an open text block.
     fn text(&mut self, index: u64, text: String, out: &mut Vec<Event>) -> bool {
         let Some(Open {
             block: Block::Text { .. },
@@ -412,7 +411,7 @@ impl FromMessages {
         if self.strange && !self.known && reason == FinishReason::Stop {
             return self.broken("it has no block of a kind that is known", out);
         }
-        // Blocks that were not closed end with the message.
+        // Blocks that the provider did not close end with the message.
         while let Some((&index, _)) = self.blocks.first_key_value() {
             self.close(index, out);
         }
@@ -441,7 +440,7 @@ fn thought(index: u64, text: Option<String>, signature: Option<String>) -> Reaso
 }
 
 impl FromMessages {
-    /// A block begins.
+    /// Handles the start of a block.
     fn start(&mut self, index: u64, raw: &RawValue, out: &mut Vec<Event>) {
         let kind = kind_of(raw.get());
         if let Some(kind) = kind.filter(|kind| !BLOCKS.contains(&kind.as_str())) {
@@ -485,7 +484,8 @@ impl StreamDecoder for FromMessages {
                     return self.broken("its first event names no message", out);
                 };
                 if self.started {
-                    // The same one again is harmless; another one is a stream spliced into ours.
+                    // A repeated start of the same message is harmless. Another message comes from
+                    // another stream.
                     if message.id != self.id {
                         self.broken("a second message begins inside its stream", out);
                     }

@@ -1,4 +1,4 @@
-//! Reasoning effort, in the words of each family. Pure.
+//! Converts reasoning effort to what each model family accepts. Pure.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,8 @@ use crate::codec::json::{self, Object, Raw, raw};
 use crate::dialect::common::report::TranslationReport;
 use crate::error::Error;
 
-/// Tokens for thinking by effort, on families with a budget.
+/// Thinking tokens for each effort level, for families with a budget. `max` is not listed; it gets
+/// four fifths of the family's output limit.
 const BUDGETS: [(&str, u64); 5] = [
     ("minimal", 1024),
     ("low", 2048),
@@ -18,17 +19,17 @@ const BUDGETS: [(&str, u64); 5] = [
     ("xhigh", 32_768),
 ];
 
-/// Smallest budget the provider takes, in tokens.
+/// Smallest budget that the provider accepts, in tokens.
 const MIN_BUDGET: u64 = 1024;
 
-/// What the client asked for in `reasoning_effort` or `reasoning`.
+/// The client's `reasoning_effort` or `reasoning`.
 pub(super) struct Effort {
     pub word: String,
-    /// Tokens for thinking, where the client named a number.
+    /// Thinking tokens, if the client gave a number.
     budget: Option<u64>,
-    /// Whether the thinking is to stay hidden.
+    /// Whether the thinking is to be left out of the response.
     hidden: bool,
-    /// The parameter that said it.
+    /// The parameter that it was read from.
     pub name: &'static str,
 }
 
@@ -62,7 +63,7 @@ pub(super) fn read_effort(
             let hidden = object.read(&at, "exclude")?.unwrap_or(false);
             let enabled = object.read::<bool>(&at, "enabled")?;
             let summary: Option<String> = object.read(&at, "summary")?;
-            // A summary is what the provider gives, in one length.
+            // The provider has one kind of summary only.
             if summary.is_some_and(|summary| summary != "auto") {
                 report.changed.push(format!("{name}.summary"));
             }
@@ -94,13 +95,13 @@ pub(super) fn read_effort(
     Ok(effort)
 }
 
-/// How a request says whether and how hard to think.
+/// How a request sets thinking and effort.
 pub(super) struct Plan<'a> {
     pub thinking: Option<Raw<'a>>,
     pub effort: Option<&'static str>,
 }
 
-/// Turns what the client asked for into what the family accepts.
+/// Converts what the client asked for to what the family accepts.
 pub(super) fn plan_thinking<'a>(
     fields: &mut Object<'a>,
     family: &Family,
@@ -145,7 +146,7 @@ pub(super) fn plan_thinking<'a>(
             thinking: None,
             effort: None,
         },
-        // Families that think anyway would hide the text unless asked for a summary.
+        // Families that think by default return no readable thinking unless a summary is requested.
         None => Plan {
             thinking: adaptive(),
             effort: None,
@@ -188,7 +189,7 @@ pub(super) fn plan_thinking<'a>(
     Ok(plan)
 }
 
-/// How a family is told not to think, as far as it can be told.
+/// Turns thinking off, as far as the family allows it.
 fn no_thinking<'a>(family: &Family, asked_by: &str, report: &mut TranslationReport) -> Plan<'a> {
     let kind = match family.thinks {
         Thinks::WhenAsked => None,

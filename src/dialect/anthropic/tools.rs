@@ -1,4 +1,4 @@
-//! Tools and the choice among them. Pure.
+//! Encodes tools and the tool choice. Pure.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -14,7 +14,7 @@ use crate::dialect::common::report::TranslationReport;
 use crate::dialect::hub::{Request, Tool, ToolChoice as Choice};
 use crate::error::Error;
 
-/// Members of a tool that Anthropic knows beyond OpenAI's.
+/// Anthropic's own fields of a tool, beyond those of OpenAI.
 const TOOL_EXTENSIONS: [&str; 4] = [
     "cache_control",
     "defer_loading",
@@ -22,10 +22,10 @@ const TOOL_EXTENSIONS: [&str; 4] = [
     "input_examples",
 ];
 
-/// Anthropic's own tool for searching the web.
+/// The type of Anthropic's web search tool.
 const WEB_SEARCH: &str = "web_search_20250305";
 
-/// How often a search may be made, for OpenAI's word for how much context it gives.
+/// The limit of searches for OpenAI's `search_context_size`.
 fn max_uses(size: Option<&str>) -> u64 {
     match size {
         Some("low") => 1,
@@ -34,7 +34,7 @@ fn max_uses(size: Option<&str>) -> u64 {
     }
 }
 
-/// The tools that the model may call, and whether it must.
+/// Encodes the tools and the tool choice.
 pub(super) fn tools<'a>(
     request: &mut Request<'a>,
     family: &Family,
@@ -65,7 +65,7 @@ pub(super) fn tools<'a>(
         if matches!(choice, Some(Choice::Required | Choice::Function(_))) {
             report.dropped.push("tool_choice".to_owned());
         }
-        // Without tools the provider refuses a history that called some.
+        // Without tools, the provider refuses a conversation that contains tool calls.
         for name in &conversation.called {
             let tool = json!({"name": name, "input_schema": {"type": "object"}});
             tools.push(Cow::Owned(raw(&tool)));
@@ -95,7 +95,7 @@ pub(super) fn tools<'a>(
     Ok((tools, Some(choice)))
 }
 
-/// A choice among some of the tools: the provider has no word for it, the others are not sent.
+/// Applies `allowed_tools`. The provider has no counterpart, so the other tools are not sent.
 fn allowed<'a>(
     required: bool,
     names: &[String],
@@ -132,7 +132,7 @@ fn allowed<'a>(
     })
 }
 
-/// A forced choice, on families that can be forced.
+/// Returns `kind`, or `auto` if the family does not accept a forced call.
 fn force(kind: &'static str, family: &Family, report: &mut TranslationReport) -> &'static str {
     if family.forced_tool {
         return kind;
@@ -157,7 +157,7 @@ fn write_tool<'a>(
             other,
         } => (name, description, parameters, strict, function, other),
         Tool::Other { kind, value } => {
-            // Anthropic's own tools carry a date in their type.
+            // The types of Anthropic's own tools end in a date.
             let own = kind
                 .rsplit('_')
                 .next()
@@ -203,7 +203,7 @@ fn write_tool<'a>(
     Ok(Cow::Owned(raw(&out)))
 }
 
-/// The schema of a tool's input, and whether calls can be held to it.
+/// Encodes the schema of a tool's input. The flag says whether the tool can be strict.
 fn input_schema<'a>(
     parameters: Option<Raw<'a>>,
     strict: bool,
@@ -238,7 +238,7 @@ fn input_schema<'a>(
         report.changed.push(at.clone());
         loose = Cow::Owned(raw(&value));
     }
-    // The count of tools is looked at last: what cannot be strict takes no place.
+    // The tool budget is charged last, so that a tool that cannot be strict takes none of it.
     let accepted = strict.then(|| schema::accepted(value, budget)).flatten();
     match accepted.filter(|_| budget.tool()) {
         Some(accepted) => {
@@ -260,7 +260,7 @@ fn web_search<'a>(
     let Some(options) = fields.take(AT) else {
         return Ok(());
     };
-    // How much is read is put in the provider's own terms.
+    // The context size is converted to a number of searches.
     report.changed.push(AT.to_owned());
     let mut options = json::object(&options, &AT)?;
     let size: Option<String> = options.read("web_search_options.", "search_context_size")?;
@@ -286,7 +286,7 @@ fn web_search<'a>(
     Ok(())
 }
 
-/// Anthropic's search for one of Responses, as `web_search` or `web_search_preview`.
+/// Anthropic's search tool for a `web_search` or `web_search_preview` tool of Responses.
 pub(super) fn hosted_search<'a>(tool: &Object<'_>) -> Tool<'a> {
     let text = |name: &str| {
         tool.get(name)

@@ -1,4 +1,5 @@
-//! Every type that crosses the wire, Anthropic Messages 2023-06-01.
+//! Wire types of Anthropic Messages 2023-06-01: requests, and what whole and streamed responses
+//! share.
 
 use std::borrow::Cow;
 
@@ -9,8 +10,8 @@ use crate::codec::json::Raw;
 
 /// Request body of `POST /v1/messages`.
 ///
-/// `messages` stands last, so that a longer conversation has the shorter one's bytes as its
-/// beginning.
+/// `messages` comes last, so that the body of a longer conversation begins with the bytes of the
+/// shorter one, which helps the provider's prompt cache.
 #[derive(Debug, Serialize)]
 pub(super) struct Body<'a> {
     pub model: &'a str,
@@ -133,13 +134,13 @@ pub(super) enum Block<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         cache_control: Option<Raw<'a>>,
     },
-    /// A block the client wrote in Anthropic's own shape.
+    /// A block that the client wrote in Anthropic's own format.
     #[serde(untagged)]
     Verbatim(Raw<'a>),
 }
 
 impl<'a> Block<'a> {
-    /// Where its cache marker stands, for blocks that may have one.
+    /// The block's cache marker; `None` for blocks that cannot have one.
     pub(super) fn marker(&mut self) -> Option<&mut Option<Raw<'a>>> {
         match self {
             Self::Text { cache_control, .. }
@@ -152,7 +153,7 @@ impl<'a> Block<'a> {
     }
 }
 
-/// What a tool returned.
+/// The content of a tool result.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(super) enum ResultContent<'a> {
@@ -176,8 +177,8 @@ pub(super) enum Source<'a> {
     },
 }
 
-/// A side matter of an answer, where it can be read: counts and explanations in a shape that nobody
-/// knows must not cost the answer.
+/// Decodes a secondary field, such as usage; `None` if its shape is unknown. An unknown shape there
+/// must not fail the response.
 pub(super) fn read_loosely<T: serde::de::DeserializeOwned>(raw: &RawValue) -> Option<T> {
     serde_json::from_str(raw.get()).ok()
 }
@@ -207,7 +208,7 @@ pub(super) struct OutputDetails {
     pub thinking_tokens: Option<u64>,
 }
 
-/// One pass of an answer that was compacted on the way.
+/// One pass of a response: an entry of `usage.iterations`.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Iteration {
     #[serde(rename = "type", default)]
@@ -222,16 +223,16 @@ pub(super) struct Iteration {
     pub cache_read_input_tokens: Option<u64>,
 }
 
-/// The types of blocks that have a place in one of the client's dialects.
+/// The block types that have a counterpart in a client dialect.
 pub(super) const BLOCKS: [&str; 4] = ["text", "thinking", "redacted_thinking", "tool_use"];
 
-/// Whether a block is of a tool that the provider runs itself: it stands in complete answers, and has no
-/// place in a client's dialect.
+/// Whether a block belongs to a tool that the provider runs itself. Complete responses contain such
+/// blocks, but no client dialect has a counterpart.
 pub(super) fn is_of_server_tool(kind: &str) -> bool {
     matches!(kind, "server_tool_use" | "mcp_tool_use") || kind.ends_with("_tool_result")
 }
 
-/// A content block of an answer, as far as it has a place in one of the client's dialects.
+/// A content block of a response, with the fields that have a counterpart in a client dialect.
 #[derive(Debug, Deserialize)]
 pub(super) struct AnswerBlock {
     #[serde(rename = "type")]
@@ -254,7 +255,7 @@ pub(super) struct AnswerBlock {
     pub citations: Option<Vec<Citation>>,
 }
 
-/// A citation; only those of web pages have a counterpart.
+/// A citation. Only citations of web pages have a counterpart in a client dialect.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Citation {
     #[serde(default)]

@@ -1,4 +1,4 @@
-//! Ids of tool calls as a provider takes them: the same for a call and its result. Pure.
+//! Rewrites tool call ids that a provider does not accept, alike for a call and its result. Pure.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -7,45 +7,46 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
-/// Which ids of tool calls a provider takes.
+/// The tool call ids that a provider accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallIds {
-    /// Any.
+    /// Any id.
     Any,
-    /// Those of at most so many characters.
+    /// Ids of at most this many bytes.
     UpTo(usize),
-    /// Those of exactly nine letters and digits.
+    /// Ids of exactly nine letters and digits, each used for one call only.
     Nine,
 }
 
-/// The ids of one conversation.
+/// The tool call ids of one conversation.
 #[derive(Default)]
 pub(in crate::dialect) struct Ids {
-    /// An id that names one call after another in turn is told apart, as some providers count from
-    /// zero in each answer.
+    /// Uses of each id. Calls that share an id are told apart, because some providers count from
+    /// zero in each response.
     used: HashMap<String, Used>,
-    /// The messages with calls so far.
+    /// Number of messages with tool calls so far.
     turns: usize,
 }
 
-/// What an id stood for so far.
+/// The uses of one id so far.
 #[derive(Default)]
 struct Used {
-    /// How many calls it was given to.
+    /// Number of calls with this id.
     calls: usize,
-    /// How many of them got their result, or will not get one.
+    /// How many of these calls have a result, or will not get one.
     answered: usize,
     /// The last turn with such a call.
     turn: usize,
 }
 
 impl Ids {
-    /// A message with calls begins. A call of an earlier one that has no result gets none.
+    /// Starts a message with tool calls. If it uses an id again, earlier calls with that id can get
+    /// no result any more.
     pub(in crate::dialect) fn begin(&mut self) {
         self.turns += 1;
     }
 
-    /// The id of a call.
+    /// Returns the id for a call.
     pub(in crate::dialect) fn call<'i>(&mut self, id: &'i str, takes: CallIds) -> Cow<'i, str> {
         let used = self.used.entry(id.to_owned()).or_default();
         if used.turn != self.turns {
@@ -56,7 +57,7 @@ impl Ids {
         accepted(id, used.calls, takes)
     }
 
-    /// The id of the call that a result belongs to: the first one so named that waits for it.
+    /// Returns the id for a result: that of the first call with this id that has no result yet.
     pub(in crate::dialect) fn result<'i>(&mut self, id: &'i str, takes: CallIds) -> Cow<'i, str> {
         let nth = self.used.get_mut(id).map_or(1, |used| {
             used.answered = used.calls.min(used.answered + 1);
@@ -79,11 +80,11 @@ fn accepted(id: &str, nth: usize, takes: CallIds) -> Cow<'_, str> {
     }
 }
 
-/// Nine letters and digits that stand for an id.
+/// Derives nine letters and digits from an id.
 fn nine(id: &str, nth: usize) -> String {
     const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    // The hasher of the standard library starts from fixed keys: the same id gives the same
-    // digits in each request, and so the same prompt for the provider's cache.
+    // The standard library's `DefaultHasher` starts from fixed keys. The same id gives the same
+    // digits in every request, so the provider's prompt cache still matches.
     let mut hasher = DefaultHasher::new();
     (id, nth).hash(&mut hasher);
     let mut rest = hasher.finish();
@@ -96,7 +97,8 @@ fn nine(id: &str, nth: usize) -> String {
     out
 }
 
-/// Whether a list of messages names a call by an id of more than `most` characters; reads no JSON.
+/// Whether a `tool_call_id` in the JSON text of a list of messages has more than `most` bytes. The
+/// JSON is not parsed.
 pub(in crate::dialect) fn has_long(messages: &str, most: usize) -> bool {
     static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"tool_call_id\""));
     NAME.find_iter(messages.as_bytes()).any(|at| {
@@ -167,7 +169,7 @@ mod tests {
         );
         assert_eq!(ids.result("a", nine), first);
         assert_eq!(ids.result("a", nine), second);
-        // One that never came does not shift those of the next turn.
+        // A missing result does not shift the results of the next turn.
         ids.begin();
         ids.call("a", nine);
         ids.begin();

@@ -1,10 +1,10 @@
-//! What is known of an answer that can be relayed as it is. Pure.
+//! The findings about a response that can be relayed unchanged. Pure.
 
 use crate::dialect::hub::Usage;
 
-/// An answer in which nothing is wrong.
+/// A response in which nothing has to be repaired.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Conformant {
-    /// The tokens that the provider counted.
+    /// The token usage; `None` if the provider reported none.
     pub usage: Option<Usage>,
 }

@@ -1,8 +1,7 @@
-//! The usual event: the same as the one before, but for its text. Pure.
+//! Recognizes events that differ from an earlier one in their text only. Pure.
 //!
-//! Most events of a stream differ in nothing but a few words. One that is byte for byte the last one,
-//! with another text where that one had its text, means the same but for that text: it need not be
-//! taken apart again.
+//! Most events of a stream differ in a few words of text. If an event equals the template byte for
+//! byte except for its text, its meaning is known, and it need not be parsed.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -11,19 +10,20 @@ use memchr::{memchr, memmem};
 
 use crate::codec::scan;
 
-/// What some providers fill up each chunk with, so that its length tells nothing.
+/// Random text that some providers add to each chunk, so that its length reveals nothing.
 const PADDING: &[u8] = b"\"obfuscation\":\"";
 
-/// An event without the texts that may differ in the next.
+/// An event without the texts that may differ in the next event.
 pub(in crate::dialect) struct DeltaTemplate {
-    /// What stands before, between and after them, quotes included.
+    /// The bytes before, between and after the texts. The quotes belong to the pieces.
     pieces: Vec<Box<[u8]>>,
-    /// Before how many pieces the text itself comes.
+    /// Number of pieces before the text; a value of 2 means that the padding comes first.
     text: usize,
 }
 
 impl DeltaTemplate {
-    /// Learns from the bytes of one event whose text, quotes included, stands at `text`.
+    /// Creates a template from the bytes of one event. `text` is the range of its text, with
+    /// quotes.
     pub(in crate::dialect) fn learn(event: &[u8], text: Range<usize>) -> Option<Self> {
         let mut holes = Vec::with_capacity(2);
         holes.push(text.start + 1..text.end.checked_sub(1)?);
@@ -51,7 +51,7 @@ impl DeltaTemplate {
         })
     }
 
-    /// Learns from an event whose text is a part of it in memory, without its quotes.
+    /// Creates a template from an event. `text` must be a slice of `event`, without the quotes.
     pub(in crate::dialect) fn learn_from(event: &str, text: &str) -> Option<Self> {
         let start = (text.as_ptr() as usize).checked_sub(event.as_ptr() as usize)?;
         let end = start.checked_add(text.len())?;
@@ -61,12 +61,13 @@ impl DeltaTemplate {
         Self::learn(event.as_bytes(), start.checked_sub(1)?..end + 1)
     }
 
-    /// Whether an event is the same but for its texts, which are not empty.
+    /// Whether an event equals the template except for its texts. An empty text does not match.
     pub(in crate::dialect) fn fits(&self, event: &[u8]) -> bool {
         self.place(event).is_some()
     }
 
-    /// The text of an event that is the same but for its texts, which are not empty.
+    /// The text of an event that equals the template except for its texts. `None` if the event does
+    /// not match; an empty text does not match.
     pub(in crate::dialect) fn text<'e>(&self, event: &'e str) -> Option<Cow<'e, str>> {
         let place = self.place(event.as_bytes())?;
         let text = event.get(place.clone())?;
@@ -74,11 +75,11 @@ impl DeltaTemplate {
             return Some(Cow::Borrowed(text));
         }
         let quoted = event.get(place.start.checked_sub(1)?..=place.end)?;
-        // What no text can be, as half of a pair, is left to others.
+        // Half of a surrogate pair is no valid string. Such an event is left to the full parser.
         serde_json::from_str(quoted).ok().map(Cow::Owned)
     }
 
-    /// Where the text of such an event stands, without its quotes.
+    /// The range of the text in a matching event, without its quotes.
     fn place(&self, event: &[u8]) -> Option<Range<usize>> {
         let mut at = 0;
         let mut place = None;
@@ -99,7 +100,8 @@ impl DeltaTemplate {
     }
 }
 
-/// The length of the JSON text that begins at `start`, behind its quote; `None` where it is none.
+/// The length of the JSON string whose content begins at `start`, after its opening quote. `None`
+/// if it is not a valid JSON string in UTF-8.
 fn string(bytes: &[u8], start: usize) -> Option<usize> {
     let (length, _) = scan::string(bytes, start)?;
     let text = bytes.get(start..start + length)?;

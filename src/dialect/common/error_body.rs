@@ -1,4 +1,5 @@
-//! Error bodies of every shape the providers use -> one error, and the envelope for clients. Pure.
+//! Decodes error bodies of every shape that providers use into one error, and encodes the error
+//! envelope for clients. Pure.
 
 use std::borrow::Cow;
 
@@ -8,7 +9,7 @@ use crate::codec::json::{Object, fields, raw};
 use crate::dialect::common::provider_error::provider_error;
 use crate::error::{Error, ProviderError};
 
-/// Phrases by which providers say that the conversation is too long, in lower case.
+/// Phrases in providers' error messages that mean that the conversation is too long, in lower case.
 const CONTEXT_LENGTH: [&str; 24] = [
     "maximum context length",
     "max context length",
@@ -36,8 +37,8 @@ const CONTEXT_LENGTH: [&str; 24] = [
     "reduce the length of your prompt",
 ];
 
-/// Parts of the names that providers give their errors, the closest first, and the statuses that
-/// they stand for.
+/// Parts of providers' error names, with the status that each stands for. The first match wins, so
+/// more specific parts come first.
 const NAMES: [(&str, u16); 43] = [
     ("context_length", 400),
     ("context_window", 400),
@@ -84,8 +85,8 @@ const NAMES: [(&str, u16); 43] = [
     ("failed_precondition", 400),
 ];
 
-/// The status that an error stands for which came with a good one and gives no number: by its
-/// names, by the field that it blames, by its text. `None` where nothing tells whose fault it is.
+/// Derives the status of an error that came with a 2xx status and holds no number: from its names,
+/// from whether it blames a parameter, from its text. `None` if nothing says whose fault it is.
 fn told_status(body: &Map<String, Value>, text: &str) -> Option<u16> {
     let blames = body
         .get("param")
@@ -102,13 +103,13 @@ fn told_status(body: &Map<String, Value>, text: &str) -> Option<u16> {
         .or_else(|| (blames || is_too_long(text)).then_some(400))
 }
 
-/// Whether a text in lower case says that the conversation is too long.
+/// Whether a text in lower case means that the conversation is too long.
 fn is_too_long(text: &str) -> bool {
     CONTEXT_LENGTH.iter().any(|phrase| text.contains(phrase))
 }
 
-/// Reads an error answer: OpenAI's envelope, Gemini's array, xAI's string, Mistral's and Cohere's
-/// flat objects, a bare `detail`, or no JSON at all.
+/// Decodes an error body: OpenAI's envelope, Gemini's array, xAI's string, the flat objects of
+/// Mistral and Cohere, a bare `detail`, or a body that is not JSON.
 #[must_use]
 pub fn read_error(status: u16, body: &[u8]) -> ProviderError {
     let parsed = serde_json::from_slice::<Value>(body).ok();
@@ -139,7 +140,7 @@ pub fn read_error(status: u16, body: &[u8]) -> ProviderError {
 }
 
 fn read_object(status: u16, mut body: Map<String, Value>) -> ProviderError {
-    // An error inside a stream carries its status as a number, since the head said 200.
+    // An error inside a stream carries its status as a number, because the HTTP status was 200.
     let number = |value: &Value| {
         let number = value
             .as_u64()
@@ -162,7 +163,7 @@ fn read_object(status: u16, mut body: Map<String, Value>) -> ProviderError {
     let lower = message.to_ascii_lowercase();
     let status = match (status, inner_status) {
         (200..=299, Some(inner)) => inner,
-        // Nothing says whose fault it is: then it is the server's.
+        // If nothing says whose fault it is, it is the provider's.
         (200..=299, None) => told_status(&body, &lower).unwrap_or(status),
         (status, _) => status,
     };
@@ -183,7 +184,8 @@ fn read_object(status: u16, mut body: Map<String, Value>) -> ProviderError {
         (_, Some(Value::String(code))) if !code.is_empty() => error.code = Some(code),
         (_, Some(Value::Number(code))) => error.code = Some(code.to_string()),
         _ if error.kind != provider_error(status, String::new()).kind && status != 401 => {
-            // The provider said what it is in `type`; our guess at a code adds nothing.
+            // The provider's `type` already says what went wrong; a code derived from the status
+            // adds nothing.
             error.code = None;
         }
         _ => {}
@@ -210,7 +212,7 @@ fn read_object(status: u16, mut body: Map<String, Value>) -> ProviderError {
     error
 }
 
-/// The text of an error, and the field it names.
+/// The message of an error, and the parameter that it names.
 fn read_message(body: &mut Map<String, Value>) -> (String, Option<String>) {
     let detail = match body.remove("message").or_else(|| body.remove("Message")) {
         Some(Value::String(text)) => return (text, None),
@@ -252,10 +254,10 @@ fn slug(text: &str) -> String {
         .join("_")
 }
 
-/// Longest text of an error of our own, in bytes.
+/// Longest message of the gateway's own errors, in bytes.
 const MAX_TEXT: usize = 2000;
 
-/// A text, or its beginning and end where it is too long: the end says what is wrong.
+/// Shortens a long text to its beginning and its end, because the end says what is wrong.
 fn shortened(text: &str) -> Cow<'_, str> {
     if text.len() <= MAX_TEXT {
         return Cow::Borrowed(text);
@@ -271,12 +273,13 @@ fn shortened(text: &str) -> Cow<'_, str> {
     ))
 }
 
-/// The error as OpenAI's envelope; `message`, `type`, `param` and `code` are always present.
+/// Encodes an error as OpenAI's envelope. `message`, `type`, `param` and `code` are always present.
 #[must_use]
 pub fn envelope(error: &Error) -> String {
     let mut inner = Object::default();
     let message = error.to_string();
-    // What a provider says goes on as it is; ours may repeat a value that has no end.
+    // A provider's message is passed on unchanged. The gateway's own may repeat a value of any
+    // length.
     let message = match error {
         Error::Provider(_) => Cow::Borrowed(message.as_str()),
         _ => shortened(&message),
@@ -299,7 +302,7 @@ pub fn envelope(error: &Error) -> String {
 mod tests {
     use super::*;
 
-    /// status, body, what is read: status, message, type, param, code.
+    /// Status and body, then the decoded status, message, type, param and code.
     type Case = (
         u16,
         &'static str,

@@ -1,4 +1,4 @@
-//! Errors that come with a good status: as an event of a stream, or as a whole answer. Pure.
+//! Detects errors that come with a 2xx status, as an event of a stream or as a whole body. Pure.
 
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -6,20 +6,20 @@ use serde_json::value::RawValue;
 use super::error_body::read_error;
 use crate::error::ProviderError;
 
-/// The error that a whole answer with a good status is, if it is one.
+/// Returns the error if a whole body with a 2xx status is an error.
 #[must_use]
 pub fn whole_error(body: &[u8]) -> Option<ProviderError> {
     let text = std::str::from_utf8(body).ok()?;
     is_error(text).then(|| read_error(200, body))
 }
 
-/// Reads the value of a member `error`.
+/// Decodes the value of an `error` field.
 #[must_use]
 pub fn error_member(error: &RawValue) -> ProviderError {
     read_error(200, format!("{{\"error\":{}}}", error.get()).as_bytes())
 }
 
-/// Whether a JSON text is an error object: it has an `error` and nothing of an answer.
+/// Whether a JSON text is an error object: it has an error, and no field of a response.
 pub(in crate::dialect) fn is_error(data: &str) -> bool {
     #[derive(serde::Deserialize)]
     struct Probe {
@@ -36,7 +36,7 @@ pub(in crate::dialect) fn is_error(data: &str) -> bool {
         #[serde(default)]
         object: Option<Kind>,
     }
-    /// `object`, where it is the word for an error.
+    /// The `object` field: a string, or any other JSON value.
     #[derive(serde::Deserialize)]
     #[serde(untagged)]
     enum Kind {

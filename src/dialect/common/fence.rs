@@ -1,12 +1,12 @@
-//! The Markdown fence around a JSON text that a model was told to write, taken off. Pure.
+//! Removes the Markdown fence around JSON that a model was told to write. Pure.
 
 const MARK: &str = "```";
 const LANGUAGE: &str = "json";
 
-/// Most that is held back to see whether a fence begins or ends, in bytes.
+/// How much text is held back at most to find out whether a fence begins or ends, in bytes.
 const MAX_HELD: usize = 256;
 
-/// A text without the Markdown fence around it, where it has one.
+/// Returns a text without the Markdown fence around it, if there is one.
 pub(in crate::dialect) fn without_fence(text: &str) -> &str {
     let inside = text.trim().strip_prefix(MARK).and_then(|rest| {
         let rest = rest.strip_prefix(LANGUAGE).unwrap_or(rest);
@@ -15,7 +15,7 @@ pub(in crate::dialect) fn without_fence(text: &str) -> &str {
     inside.map_or(text, str::trim)
 }
 
-/// Takes the fence off a text that comes in pieces, whatever the cuts.
+/// Removes the fence from a text that arrives in fragments, wherever it is cut.
 #[derive(Debug, Default)]
 pub(in crate::dialect) struct Fence {
     place: Place,
@@ -24,19 +24,19 @@ pub(in crate::dialect) struct Fence {
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// Nothing but what a fence may begin with was there.
+    /// At the start: all text so far may be the beginning of a fence.
     #[default]
     Head,
-    /// Behind the opening mark, before the text.
+    /// After the opening fence, before the first text.
     Opened,
-    /// In the text.
+    /// Inside the fence.
     Inside,
-    /// There is no fence.
+    /// There is no fence; all text is passed on.
     Plain,
 }
 
 impl Fence {
-    /// Takes a piece; gives what of it is known to be text.
+    /// Takes a fragment and returns the text that is known to be content.
     pub(in crate::dialect) fn push(&mut self, fragment: &str) -> String {
         if self.place == Place::Plain {
             return fragment.to_owned();
@@ -58,7 +58,7 @@ impl Fence {
             self.held = text.to_owned();
             self.place = Place::Inside;
         }
-        // What may be the closing mark waits for the end.
+        // Text that may be the closing fence is held back until more text or the end comes.
         let end = self.held.trim_end();
         let text = end
             .strip_suffix(MARK)
@@ -70,7 +70,7 @@ impl Fence {
         self.held.drain(..cut).collect()
     }
 
-    /// Whether the fence has opened.
+    /// Checks whether the opening fence is complete.
     fn open(&mut self) -> bool {
         let head = self.held.trim_start();
         let Some(rest) = head.strip_prefix(MARK) else {
@@ -87,7 +87,8 @@ impl Fence {
         true
     }
 
-    /// What was held back when the text ended, where it was no mark.
+    /// Called at the end of the text. Returns the text that was held back, unless it is the closing
+    /// fence.
     pub(in crate::dialect) fn finish(&mut self) -> String {
         let held = std::mem::take(&mut self.held);
         let closes = self.place == Place::Inside && held.trim() == MARK;

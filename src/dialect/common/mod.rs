@@ -1,4 +1,5 @@
-//! What dialects share: errors, reports, ids of calls, and small state machines over text. Pure.
+//! Code that dialects share: errors, reports, tool call ids, and small state machines over text.
+//! Pure.
 
 pub(in crate::dialect) mod call_ids;
 pub(in crate::dialect) mod conformant;

@@ -1,11 +1,12 @@
-//! What every error of a provider has in common: its status for the client, and no key in it. Pure.
+//! The parts that all provider errors share: the status for the client, and the removal of keys.
+//! Pure.
 
 use std::borrow::Cow;
 
 use crate::error::ProviderError;
 use crate::secret::{Secret, redact};
 
-/// Fills what a provider's error body leaves out, from the status.
+/// Creates an error whose type and code follow from the status, for what the body does not say.
 #[must_use]
 pub fn provider_error(status: u16, message: String) -> ProviderError {
     let (kind, code) = match status {
@@ -28,7 +29,7 @@ pub fn provider_error(status: u16, message: String) -> ProviderError {
     }
 }
 
-/// Takes the key, and everything shaped like one, out of all that a provider's error says.
+/// Removes the key, and everything shaped like a key, from all texts of a provider's error.
 pub fn redact_error(error: &mut ProviderError, key: &Secret) {
     let scrub = |text: &mut String| {
         if let Cow::Owned(clean) = redact(text, Some(key)) {
@@ -45,14 +46,15 @@ pub fn redact_error(error: &mut ProviderError, key: &Secret) {
     }
 }
 
-/// What is wrong with JSON of a provider, without repeating any of it: the parser's own words
-/// quote the values they met.
+/// Says where a provider's JSON is invalid. The parser's own message is not used, because it quotes
+/// values of the body.
 #[must_use]
 pub fn position_of(error: &serde_json::Error) -> String {
     format!("line {}, column {}", error.line(), error.column())
 }
 
-/// The status a client is told: vendors' own numbers become the standard one they mean.
+/// The status for the client. 498 and 529 become 503, and every status that is not an error becomes
+/// 502.
 #[must_use]
 pub fn client_status(status: u16) -> u16 {
     match status {

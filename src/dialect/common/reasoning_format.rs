@@ -1,14 +1,14 @@
-//! The names of reasoning formats: who made a piece of reasoning, and so who takes it back. The names
-//! are those of OpenRouter's `reasoning_details`, as far as it has them. Pure.
+//! Names of reasoning formats: they say which provider made a piece of reasoning and accepts it
+//! back. Where OpenRouter's `reasoning_details` has a name for a format, it is used. Pure.
 
-/// Thinking that Anthropic signed or sealed.
+/// Anthropic's thinking, with its signature or encrypted.
 pub(in crate::dialect) const ANTHROPIC: &str = "anthropic-claude-v1";
 
-/// Thought signatures of Gemini, each with the id of its call.
+/// Gemini's thought signatures, each with the id of its tool call.
 pub(in crate::dialect) const GEMINI: &str = "google-gemini-v1";
 
-/// Reasoning that its provider gives and takes back as plain `reasoning_content`.
+/// Reasoning that the provider returns and accepts as plain `reasoning_content`.
 pub(in crate::dialect) const PLAIN: &str = "reasoning-content-v1";
 
-/// Reasoning that OpenAI's Responses sealed.
+/// Encrypted reasoning of OpenAI's Responses.
 pub(in crate::dialect) const RESPONSES: &str = "openai-responses-v1";

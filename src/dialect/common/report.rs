@@ -1,10 +1,10 @@
-//! What a translation left out of a request, and what it changed. Pure.
+//! The report of a translation: the parameters it left out and those it changed. Pure.
 
 use crate::codec::json::Object;
 use crate::error::Error;
 
-/// Adds the names of the members of an object that stands at `path`, as in `messages.name`. A member
-/// that is null says nothing and is not named.
+/// Appends the names of the fields of an object, with `path` in front, as in `messages.name`.
+/// Fields that are null are skipped.
 pub fn name_members(object: &Object<'_>, path: &str, names: &mut Vec<String>) {
     let said = object
         .fields
@@ -18,18 +18,18 @@ pub fn name_members(object: &Object<'_>, path: &str, names: &mut Vec<String>) {
 pub struct TranslationReport {
     /// Names of parameters that were left out.
     pub dropped: Vec<String>,
-    /// Names of parameters whose value was brought within the provider's limits, or whose effect
-    /// is sought by other means.
+    /// Names of parameters whose value was changed to what the provider accepts, or whose effect is
+    /// achieved in another way.
     pub changed: Vec<String>,
 }
 
 impl TranslationReport {
-    /// Names the members of an object that stands at `path` and that the provider has no place for.
+    /// Reports the fields of an object at `path` that the provider has no counterpart for.
     pub fn drop_members(&mut self, object: &Object<'_>, path: &str) {
         name_members(object, path, &mut self.dropped);
     }
 
-    /// Sorts the names and takes out repetitions.
+    /// Sorts the names and removes duplicates.
     pub fn dedup(&mut self) {
         for names in [&mut self.dropped, &mut self.changed] {
             names.sort_unstable();
@@ -37,7 +37,7 @@ impl TranslationReport {
         }
     }
 
-    /// Gives every name as `own` tells it.
+    /// Replaces every name by the result of `own`, the client dialect's name for it.
     pub fn rename(&mut self, own: impl Fn(&str) -> String) {
         for names in [&mut self.dropped, &mut self.changed] {
             for name in names.iter_mut() {
@@ -47,12 +47,12 @@ impl TranslationReport {
         self.dedup();
     }
 
-    /// Refuses a request that did not go through as it was.
+    /// Refuses the request if anything was left out or changed. This is strict mode.
     ///
     /// # Errors
-    /// `UnsupportedParameter` with all names, the first as its `param`.
+    /// `UnsupportedParameter` with the names; the first is its `param`.
     pub fn refuse(&self) -> Result<(), Error> {
-        /// Most other names that an error repeats.
+        /// Maximum number of further names in the message.
         const MOST: usize = 50;
         let mut names = self.dropped.iter().chain(&self.changed);
         let Some(first) = names.next() else {

@@ -1,13 +1,13 @@
-//! `tool_choice` as Chat Completions and Responses both have it. Pure.
+//! Decodes the `tool_choice` values that Chat Completions and Responses share. Pure.
 
 use crate::codec::json::{self, Raw};
 use crate::dialect::hub::ToolChoice;
 use crate::error::Error;
 
-/// Reads a `tool_choice` that is one word.
+/// Decodes a `tool_choice` that is a string.
 ///
 /// # Errors
-/// `InvalidValue` naming `tool_choice` for any other word.
+/// `InvalidValue` naming `tool_choice` for any other string.
 pub(in crate::dialect) fn read_word<'a>(raw: &Raw<'a>) -> Result<ToolChoice<'a>, Error> {
     const AT: &str = "tool_choice";
     let word = json::text(raw, &AT)?;

@@ -1,16 +1,17 @@
-//! Results of calls, as Chat Completions has them now: by the id of a call, and text only. Pure.
+//! Brings tool results into the current form of Chat Completions: named by call id, and text only.
+//! Pure.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 
 use crate::dialect::hub::{Message, Part, Request, Role};
 
-/// The calls of a turn that wait for their results.
+/// The tool calls of a turn that have no result yet.
 #[derive(Default)]
 struct Waiting {
-    /// Ids, in the order of the calls; nothing in place of one that has its result.
+    /// Call ids in the order of the calls; `None` once a call has its result.
     ids: Vec<Option<String>>,
-    /// Positions among these, by the function's name and by the id.
+    /// Positions in `ids`, by function name and by call id.
     by_name: HashMap<String, VecDeque<usize>>,
     by_id: HashMap<String, VecDeque<usize>>,
 }
@@ -32,7 +33,7 @@ impl Waiting {
         out
     }
 
-    /// A call got its result by its id.
+    /// Marks the first unanswered call with this id as answered.
     fn answer(&mut self, id: &str) {
         let at = self.by_id.get_mut(id).and_then(VecDeque::pop_front);
         if let Some(slot) = at.and_then(|at| self.ids.get_mut(at)) {
@@ -40,8 +41,8 @@ impl Waiting {
         }
     }
 
-    /// The id of the first call of this function that waits; where none is so named, of the latest
-    /// call.
+    /// Takes the id of the first unanswered call of this function. If there is none, the latest
+    /// unanswered call is taken.
     fn take(&mut self, name: &str) -> Option<String> {
         let Self { ids, by_name, .. } = self;
         if let Some(places) = by_name.get_mut(name) {
@@ -60,8 +61,8 @@ impl Waiting {
     }
 }
 
-/// Results in OpenAI's older shape, which name a function -> results of calls. One that finds no
-/// call stays as it is.
+/// Converts results in OpenAI's older format, which name a function, to results of a call id. A
+/// result without a matching call is left unchanged.
 pub(in crate::dialect) fn results_of_calls(messages: &mut [Message<'_>]) {
     let mut waiting = Waiting::default();
     for message in messages {
@@ -85,8 +86,8 @@ pub(in crate::dialect) fn results_of_calls(messages: &mut [Message<'_>]) {
     }
 }
 
-/// Puts what a result holds beside text into a user's message behind the results of its turn: a
-/// result has text only.
+/// Moves images, files and other non-text parts of tool results into a user message after the
+/// results of the turn, because a Chat Completions tool result holds text only.
 pub(in crate::dialect) fn text_only<'a>(request: &mut Request<'a>) {
     if !request.messages.iter().any(has_more) {
         return;
@@ -109,7 +110,7 @@ pub(in crate::dialect) fn text_only<'a>(request: &mut Request<'a>) {
             message.content = texts;
             message.plain |= matches!(message.content.as_slice(), [Part::Text { other, .. }] if other.fields.is_empty());
             if message.content.is_empty() {
-                // An empty result would say that the call gave nothing.
+                // An empty result would mean that the call returned nothing.
                 message.plain = true;
                 message.content = vec![Part::text("The result is in the next message.")];
             }

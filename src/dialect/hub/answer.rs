@@ -1,4 +1,4 @@
-//! Answers, whole and streamed. Pure.
+//! Responses, whole and streamed. Pure.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -6,8 +6,8 @@ use serde_json::value::RawValue;
 use super::{Piece, Sequence};
 use crate::error::Error;
 
-/// Tokens, in OpenAI's arithmetic: the prompt includes cached and cache-write tokens, the
-/// completion includes reasoning.
+/// Token usage as OpenAI counts it: the prompt includes tokens read from and written to a cache,
+/// the completion includes reasoning.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Tokens of the prompt.
@@ -23,7 +23,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Prompt and completion together.
+    /// Tokens of prompt and completion together.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.prompt.saturating_add(self.completion)
@@ -33,18 +33,18 @@ impl Usage {
 /// Why generation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FinishReason {
-    /// The model was done, or met a stop sequence.
+    /// The model finished, or met a stop sequence.
     Stop,
     /// The token limit was reached.
     Length,
-    /// The model called tools.
+    /// The model made tool calls.
     ToolCalls,
-    /// The answer was withheld.
+    /// The response was withheld.
     ContentFilter,
 }
 
 impl FinishReason {
-    /// Chat Completions, `finish_reason`.
+    /// The value of `finish_reason` in Chat Completions.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -56,20 +56,21 @@ impl FinishReason {
     }
 }
 
-/// A call of a function tool.
+/// A call of a function.
 #[derive(Debug, Clone)]
 pub struct ToolCall {
     /// The provider's id of the call.
     pub id: String,
     /// The function's name.
     pub name: String,
-    /// The arguments: JSON text, `{}` where there are none.
+    /// The arguments, as JSON text; `{}` if there are none.
     pub arguments: String,
-    /// What the provider sent along with the call, to have it back: `extra_content`.
+    /// The `extra_content` that the provider requires back with the call.
     pub extra: Option<Box<RawValue>>,
 }
 
-/// A piece of reasoning with what its provider needs to take it back.
+/// A piece of reasoning, with what its provider needs to accept it back. The shape is that of
+/// OpenRouter's `reasoning_details`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReasoningDetail {
     /// `reasoning.text` or `reasoning.encrypted`.
@@ -81,37 +82,39 @@ pub struct ReasoningDetail {
     /// The provider's signature of the text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<String>,
-    /// What only the provider can read.
+    /// Encrypted reasoning that only the provider can read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
-    /// Whose it is, as in `anthropic-claude-v1`.
+    /// The reasoning format, which says who made it, as in `anthropic-claude-v1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
-    /// The provider's id of the block, or of the call that it belongs to.
+    /// The provider's id of the block, or the id of the tool call that it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// Position of the block in the answer.
+    /// Position of the block in the response.
     #[serde(default)]
     pub index: u64,
 }
 
-/// What a provider wants back of an answer, kept for clients that do not.
+/// The parts of a response that the provider requires back, kept for clients that do not send them
+/// back.
 #[derive(Debug, Clone, Default)]
 pub struct ReasoningState {
     /// The readable reasoning.
     pub reasoning: Option<String>,
-    /// The reasoning, for taking back.
+    /// The reasoning in the form that the provider accepts back.
     pub details: Vec<ReasoningDetail>,
-    /// The blocks as the provider sent them.
+    /// All content blocks as the provider sent them.
     pub raw_blocks: Option<Box<RawValue>>,
-    /// Ids of calls, and what the provider sent along with them: `extra_content`.
+    /// Call ids, each with the `extra_content` that the provider sent with the call.
     pub extras: Vec<(String, Box<RawValue>)>,
-    /// In which order it came.
+    /// The order of reasoning, text and tool calls.
     pub sequence: Sequence,
 }
 
 impl ReasoningState {
-    /// Whether there is nothing to keep.
+    /// Whether there is nothing that a provider requires back. An unusual order counts as
+    /// something.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.reasoning.as_deref().is_none_or(str::is_empty)
@@ -122,10 +125,10 @@ impl ReasoningState {
     }
 }
 
-/// Most of one answer that is kept, in bytes; of more nothing is kept at all.
+/// Limit for the state of one response, in bytes. A larger state is not kept at all.
 const MAX_KEPT: usize = 2 << 20;
 
-/// What is kept of a streamed answer, as far as it has come.
+/// Collects the [`ReasoningState`] of a streamed response.
 #[derive(Debug, Default)]
 pub struct ReasoningCollector {
     calls: Vec<String>,
@@ -134,8 +137,8 @@ pub struct ReasoningCollector {
 }
 
 impl ReasoningCollector {
-    /// Whether there is room for so much more. Half of what was said would be taken for the whole,
-    /// so that without room nothing is kept any more.
+    /// Counts `more` bytes and returns whether they fit. If they do not, everything is discarded,
+    /// because half of the reasoning would be taken for all of it.
     fn fits(&mut self, more: usize) -> bool {
         self.size = self.size.saturating_add(more);
         if self.size > MAX_KEPT {
@@ -152,14 +155,14 @@ impl ReasoningCollector {
         }
     }
 
-    /// Adds what the provider sent along with a call.
+    /// Adds the `extra_content` of a tool call.
     pub fn extra(&mut self, id: &str, extra: &RawValue) {
         if self.fits(id.len() + extra.get().len()) {
             self.kept.extras.push((id.to_owned(), extra.to_owned()));
         }
     }
 
-    /// Takes a step of a stream in.
+    /// Collects what one event of the stream contributes.
     pub fn see(&mut self, event: &Event) {
         match event {
             Event::Reasoning(text) => self.think(text),
@@ -189,12 +192,12 @@ impl ReasoningCollector {
         }
     }
 
-    /// What was kept of the whole answer.
+    /// Takes the collected state.
     pub fn take(&mut self) -> ReasoningState {
         std::mem::take(&mut self.kept)
     }
 
-    /// The ids of its calls and what is kept of it, where there are both.
+    /// Takes the ids of the tool calls and the collected state; `None` if either is empty.
     pub fn whole(&mut self) -> Option<(Vec<String>, ReasoningState)> {
         let (calls, kept) = (std::mem::take(&mut self.calls), self.take());
         (!calls.is_empty() && !kept.is_empty()).then_some((calls, kept))
@@ -202,7 +205,7 @@ impl ReasoningCollector {
 }
 
 impl ReasoningDetail {
-    /// How much memory it takes, in bytes.
+    /// Memory taken, in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         let texts = [
@@ -216,7 +219,7 @@ impl ReasoningDetail {
         texts.sum::<usize>() + self.kind.len() + size_of::<Self>()
     }
 
-    /// Adds a fragment to a list of details: fragments of one block become one entry again.
+    /// Appends a fragment to a list. Fragments of one block are joined into one entry.
     pub fn join(list: &mut Vec<Self>, fragment: Self) {
         match list.last_mut() {
             Some(last)
@@ -235,14 +238,15 @@ impl ReasoningDetail {
     }
 }
 
-/// Knows of earlier answers what clients may not have kept.
+/// Looks up reasoning of earlier responses that clients may not have sent back.
 pub trait ReasoningLookup {
-    /// What was kept of the answer with the call of this id. `conversation_hash` stands for the conversation
-    /// before it, for ids that are not like no other.
+    /// The state of the response that made the tool call with this id. `conversation_hash` is the
+    /// hash of the conversation before that response. It tells equal call ids of different
+    /// conversations apart; if it is 0, only ids that are unique by themselves are found.
     fn recall(&self, call_id: &str, conversation_hash: u64) -> Option<ReasoningState>;
 }
 
-/// Knows nothing.
+/// A lookup that finds nothing.
 #[derive(Debug, Clone, Copy)]
 pub struct NoReasoningCache;
 
@@ -252,47 +256,48 @@ impl ReasoningLookup for NoReasoningCache {
     }
 }
 
-/// A whole answer.
+/// A whole response.
 #[derive(Debug, Clone)]
 pub struct Response {
-    /// The provider's id of the answer.
+    /// The provider's id of the response.
     pub id: Option<String>,
-    /// The model that answered, in the provider's words.
+    /// The provider's name of the model that answered.
     pub model: Option<String>,
-    /// When, in seconds since 1970.
+    /// Creation time, in seconds since 1970.
     pub created: Option<u64>,
-    /// The text; `None` where there was none at all.
+    /// The text; `None` if there was no text at all.
     pub text: Option<String>,
-    /// The reasoning, readable.
+    /// The readable reasoning.
     pub reasoning: Option<String>,
-    /// The reasoning, for taking back.
+    /// The reasoning in the form that the provider accepts back.
     pub details: Vec<ReasoningDetail>,
-    /// Why the model declined.
+    /// The text of the model's refusal.
     pub refusal: Option<String>,
     /// Citations in Chat Completions shape.
     pub annotations: Vec<Box<RawValue>>,
-    /// Log probabilities of the text in Chat Completions shape.
+    /// Log probabilities of the text, in Chat Completions shape.
     pub logprobs: Option<Box<RawValue>>,
     /// Tool calls, in order.
     pub tool_calls: Vec<ToolCall>,
-    /// Why it ended.
+    /// Why generation ended.
     pub finish: FinishReason,
-    /// The provider's own word for that, where ours says less.
+    /// The provider's own finish reason, if [`FinishReason`] is less specific.
     pub native_finish: Option<String>,
-    /// Tokens, where the provider counted them.
+    /// Token usage; `None` if the provider reported none.
     pub usage: Option<Usage>,
-    /// OpenAI's name of the service tier.
+    /// The service tier, under OpenAI's name.
     pub service_tier: Option<String>,
-    /// The blocks as the provider sent them, where the members above cannot give them back.
+    /// All content blocks as the provider sent them, if they cannot be rebuilt from the fields
+    /// above.
     pub raw_blocks: Option<Box<RawValue>>,
-    /// In which order it came, where that is told.
+    /// The order of reasoning, text and tool calls; empty if it is not known.
     pub sequence: Sequence,
-    /// The stop sequence that was met.
+    /// The stop sequence that the model met.
     pub stop_sequence: Option<String>,
 }
 
 impl Response {
-    /// An answer without content.
+    /// A response without content.
     #[must_use]
     pub fn empty(finish: FinishReason) -> Self {
         Self {
@@ -318,7 +323,8 @@ impl Response {
 }
 
 impl Response {
-    /// The ids of its calls, and what its provider wants back with them.
+    /// The ids of the tool calls and the state that the provider requires back; `None` if either is
+    /// empty.
     #[must_use]
     pub fn kept(&self) -> Option<(Vec<String>, ReasoningState)> {
         let calls: Vec<String> = self.tool_calls.iter().map(|call| call.id.clone()).collect();
@@ -336,7 +342,7 @@ impl Response {
         (!calls.is_empty() && !kept.is_empty()).then_some((calls, kept))
     }
 
-    /// The answer as the steps of a stream, for a client that asked for one.
+    /// Converts the response to stream events, for a client that requested a stream.
     #[must_use]
     pub fn into_events(self) -> Vec<Event> {
         let mut out = vec![Event::Start {
@@ -377,66 +383,67 @@ impl Response {
     }
 }
 
-/// A step of a streamed answer.
+/// An event of a streamed response.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// The first event: who answers.
+    /// The first event.
     Start {
-        /// The provider's id of the answer.
+        /// The provider's id of the response.
         id: Option<String>,
-        /// The model that answers.
+        /// The provider's name of the model that answers.
         model: Option<String>,
-        /// When, in seconds since 1970.
+        /// Creation time, in seconds since 1970.
         created: Option<u64>,
     },
     /// A fragment of the text.
     Text(String),
     /// A fragment of the readable reasoning.
     Reasoning(String),
-    /// A fragment of the reasoning for taking back.
+    /// A fragment of the reasoning in the form that the provider accepts back.
     ReasoningDetail(ReasoningDetail),
     /// A fragment of a refusal.
     Refusal(String),
-    /// Citations of what was said so far, in Chat Completions shape.
+    /// Citations for the text so far, in Chat Completions shape.
     Annotations(Vec<Box<RawValue>>),
-    /// A call begins. Indexes are dense from 0.
+    /// A tool call begins. Indexes are dense and start at 0.
     ToolCall {
-        /// Position among the calls.
+        /// Position among the tool calls.
         index: usize,
         /// The provider's id of the call.
         id: String,
         /// The function's name.
         name: String,
-        /// What the provider sent along with the call, to have it back: `extra_content`.
+        /// The `extra_content` that the provider requires back with the call.
         extra: Option<Box<RawValue>>,
     },
-    /// A fragment of a call's arguments.
+    /// A fragment of the arguments of a tool call.
     Arguments {
-        /// Position among the calls.
+        /// Position among the tool calls.
         index: usize,
-        /// JSON text, cut anywhere.
+        /// JSON text, cut at any byte.
         fragment: String,
     },
-    /// The arguments of a call are complete.
+    /// The arguments of a tool call are complete.
     ToolCallEnd {
-        /// Position among the calls.
+        /// Position among the tool calls.
         index: usize,
     },
-    /// All blocks as the provider sent them, where the other steps cannot give them back.
+    /// All content blocks as the provider sent them, if they cannot be rebuilt from the other
+    /// events.
     Blocks(Box<RawValue>),
-    /// Why it ended.
+    /// Generation ended.
     Finish {
-        /// In OpenAI's words.
+        /// The finish reason.
         reason: FinishReason,
-        /// In the provider's word, where ours says less.
+        /// The provider's own finish reason, if [`FinishReason`] is less specific.
         native: Option<String>,
     },
-    /// Tokens of the whole answer.
+    /// Token usage of the whole response.
     Usage(Usage),
-    /// A sign of life.
+    /// A keepalive from the provider.
     Ping,
-    /// The answer is complete.
+    /// The response is complete.
     End,
-    /// The answer will not be completed.
+    /// The response failed and will not be completed.
     Failed(Error),
 }

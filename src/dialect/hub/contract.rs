@@ -1,10 +1,10 @@
-//! The contract of a streamed answer on its way through the hub. Pure.
+//! The contract that every translated stream must keep. Pure.
 
 use super::Event;
 
-/// Sees that a stream keeps the contract: calls have dense indexes, are opened before their
-/// arguments and not gone on with after their end, and there is one finish, after which nothing is
-/// said.
+/// Checks that a stream keeps the contract. Tool calls have dense indexes. A call begins before its
+/// arguments, and gets none after its end. There is exactly one finish reason, and no content after
+/// it.
 #[derive(Debug, Default)]
 pub struct Contract {
     calls: Vec<bool>,
@@ -12,10 +12,10 @@ pub struct Contract {
 }
 
 impl Contract {
-    /// Looks at the next step.
+    /// Checks the next event.
     ///
     /// # Errors
-    /// What is wrong with it. The stream is to end there.
+    /// The breach of the contract. The caller must end the stream.
     pub fn check(&mut self, event: &Event) -> Result<(), &'static str> {
         match event {
             Event::Text(_)

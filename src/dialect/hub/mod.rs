@@ -1,4 +1,4 @@
-//! The shape all dialects meet in: request, answer, stream events, usage. Pure.
+//! The hub: the internal format of requests, responses, stream events and token usage. Pure.
 
 mod answer;
 mod contract;

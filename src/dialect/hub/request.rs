@@ -1,4 +1,4 @@
-//! Requests: Chat Completions with its parts taken apart. Pure.
+//! The hub request: a Chat Completions request, with messages, parts and tools decoded. Pure.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,30 +7,30 @@ use serde_json::value::RawValue;
 
 use crate::codec::json::{Object, Raw};
 
-/// A request for one answer.
+/// A request for one response.
 #[derive(Debug, Clone)]
 pub struct Request<'a> {
-    /// The model, in the provider's words.
+    /// The provider's name of the model.
     pub model: Cow<'a, str>,
-    /// Whether the answer is streamed.
+    /// Whether the response is to be streamed.
     pub stream: bool,
-    /// Whether a streamed answer ends with a count of its tokens.
+    /// Whether a streamed response ends with its token usage.
     pub include_usage: bool,
     /// The conversation.
     pub messages: Vec<Message<'a>>,
-    /// What the model may call.
+    /// The tools that the model may call.
     pub tools: Vec<Tool<'a>>,
-    /// Whether it must.
+    /// Whether the model must call a tool, and which.
     pub tool_choice: Option<ToolChoice<'a>>,
-    /// Every other parameter under its Chat Completions name, in the client's order.
+    /// Every other parameter, under its Chat Completions name and in the client's order.
     pub fields: Object<'a>,
-    /// Parameters of the client that no provider is given.
+    /// Names of the client's parameters that no provider is sent.
     pub dropped: Vec<String>,
-    /// Parameters of the client that are put otherwise for every provider.
+    /// Names of the client's parameters that are expressed differently for every provider.
     pub changed: Vec<String>,
 }
 
-/// Where something stands in the client's request, as in `messages[2]`.
+/// Position in the client's request: the name of a list and an index, as in `messages[2]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place(pub &'static str, pub usize);
 
@@ -40,25 +40,25 @@ impl fmt::Display for Place {
     }
 }
 
-/// Who speaks.
+/// The author of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Instructions.
     System,
-    /// Instructions, in OpenAI's newer word.
+    /// Instructions, under OpenAI's newer name.
     Developer,
-    /// The person.
+    /// The end user.
     User,
     /// The model.
     Assistant,
     /// The result of a tool call.
     Tool,
-    /// The result of a function call, in OpenAI's older shape.
+    /// The result of a function call, in OpenAI's older format.
     Function,
 }
 
 impl Role {
-    /// Chat Completions, `role`.
+    /// The value of `role` in Chat Completions.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -75,30 +75,30 @@ impl Role {
 /// A message of the conversation.
 #[derive(Debug, Clone)]
 pub struct Message<'a> {
-    /// Where the client wrote it.
+    /// Position in the client's request.
     pub at: Place,
-    /// Who speaks.
+    /// The author.
     pub role: Role,
-    /// What is said.
+    /// The content.
     pub content: Vec<Part<'a>>,
-    /// Whether the content was written as a plain string, not as parts.
+    /// Whether the client wrote the content as a string, not as a list of parts.
     pub plain: bool,
-    /// The name of the speaker, or of the function.
+    /// The name of the author, or of the function whose result this is.
     pub name: Option<Cow<'a, str>>,
-    /// The calls an assistant made.
+    /// The tool calls of an assistant message.
     pub tool_calls: Vec<RequestToolCall<'a>>,
-    /// The call that a tool message answers.
+    /// The id of the call whose result a tool message is.
     pub tool_call_id: Option<Cow<'a, str>>,
-    /// What an assistant said when it declined.
+    /// The refusal of an assistant message.
     pub refusal: Option<Cow<'a, str>>,
-    /// Readable reasoning of an assistant.
+    /// The readable reasoning of an assistant message.
     pub reasoning: Option<Cow<'a, str>>,
-    /// Every other member.
+    /// All other fields.
     pub other: Object<'a>,
 }
 
 impl Message<'_> {
-    /// A message without content.
+    /// Creates a message without content.
     #[must_use]
     pub fn new(at: Place, role: Role) -> Self {
         Self {
@@ -116,42 +116,42 @@ impl Message<'_> {
     }
 }
 
-/// A part of what is said.
+/// A content part of a message.
 #[derive(Debug, Clone)]
 pub enum Part<'a> {
     /// Text.
     Text {
         /// The text.
         text: Cow<'a, str>,
-        /// Further members, as in `cache_control`.
+        /// Other fields, such as `cache_control`.
         other: Object<'a>,
     },
     /// An image.
     Image {
-        /// A `data:` or `https:` URL.
+        /// The URL as the client wrote it, normally `data:` or `https:`.
         url: Cow<'a, str>,
         /// `low`, `high` or `auto`.
         detail: Option<Cow<'a, str>>,
-        /// Further members of Chat Completions' `image_url`.
+        /// Other fields of Chat Completions' `image_url`.
         image: Object<'a>,
-        /// Further members of the part.
+        /// Other fields of the part.
         other: Object<'a>,
     },
-    /// A file: the members of Chat Completions' `file`.
+    /// A file, with the fields of Chat Completions' `file`.
     File {
         /// `file_data`, `filename`, `file_id`, `file_url`.
         file: Object<'a>,
-        /// Further members.
+        /// Other fields of the part.
         other: Object<'a>,
     },
     /// An assistant's refusal.
     Refusal {
         /// The text.
         text: Cow<'a, str>,
-        /// Further members.
+        /// Other fields of the part.
         other: Object<'a>,
     },
-    /// Anything else, as written.
+    /// Any other part, unchanged.
     Other {
         /// The part's `type`.
         kind: Cow<'a, str>,
@@ -161,7 +161,7 @@ pub enum Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    /// Plain text.
+    /// Creates a text part.
     #[must_use]
     pub fn text(text: impl Into<Cow<'a, str>>) -> Self {
         Self::Text {
@@ -171,10 +171,11 @@ impl<'a> Part<'a> {
     }
 }
 
-/// A call that an assistant made earlier.
+/// A tool call of an earlier assistant message.
 #[derive(Debug, Clone)]
 pub struct RequestToolCall<'a> {
-    /// Where the client wrote it, where that is no part of its message.
+    /// Position in the client's request if the call has one of its own; `None` if it is inside its
+    /// message.
     pub at: Option<Place>,
     /// The id of the call.
     pub id: Cow<'a, str>,
@@ -182,16 +183,16 @@ pub struct RequestToolCall<'a> {
     pub name: Cow<'a, str>,
     /// The arguments, as the model wrote them.
     pub arguments: Cow<'a, str>,
-    /// Further members of Chat Completions' `function`.
+    /// Other fields of Chat Completions' `function`.
     pub function: Object<'a>,
-    /// Whether it was written as `function_call`, in OpenAI's older shape.
+    /// Whether the client wrote it as `function_call`, OpenAI's older format.
     pub older: bool,
-    /// Further members of the call, as in `extra_content`.
+    /// Other fields of the call, such as `extra_content`.
     pub other: Object<'a>,
 }
 
 impl RequestToolCall<'_> {
-    /// Where a message has the function of such a call.
+    /// The path of the call's function, for reports.
     #[must_use]
     pub fn function_at(&self) -> &'static str {
         if self.older {
@@ -202,25 +203,25 @@ impl RequestToolCall<'_> {
     }
 }
 
-/// Something the model may call.
+/// A tool that the model may call.
 #[derive(Debug, Clone)]
 pub enum Tool<'a> {
-    /// A function of the client.
+    /// A function that the client runs.
     Function {
-        /// Its name.
+        /// The function's name.
         name: Cow<'a, str>,
-        /// What it does.
+        /// The description.
         description: Option<Cow<'a, str>>,
-        /// JSON Schema of its arguments, as written.
+        /// JSON Schema of the arguments, unchanged.
         parameters: Option<Raw<'a>>,
-        /// Whether arguments must follow the schema exactly.
+        /// Whether the arguments must follow the schema exactly.
         strict: Option<bool>,
-        /// Further members of Chat Completions' `function`.
+        /// Other fields of Chat Completions' `function`.
         function: Object<'a>,
-        /// Further members of the tool.
+        /// Other fields of the tool.
         other: Object<'a>,
     },
-    /// Anything else, as written.
+    /// Any other tool, unchanged.
     Other {
         /// The tool's `type`.
         kind: Cow<'a, str>,
@@ -229,27 +230,28 @@ pub enum Tool<'a> {
     },
 }
 
-/// Whether the model must call, and what.
+/// Whether the model must call a tool, and which.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ToolChoice<'a> {
-    /// As it likes.
+    /// The model decides.
     Auto,
-    /// Not at all.
+    /// The model must not call a tool.
     None,
-    /// At least one tool.
+    /// The model must call at least one tool.
     Required,
-    /// This function.
+    /// The model must call this function.
     Function(Cow<'a, str>),
-    /// One of these functions; `required` as in [`ToolChoice::Required`].
+    /// The model may call these functions only.
     Allowed {
-        /// Whether one must be called.
+        /// Whether it must call one of them.
         required: bool,
-        /// Their names.
+        /// The names of the functions.
         names: Vec<String>,
     },
 }
 
-/// Whether a parameter says what Chat Completions does anyway, so that leaving it out loses nothing.
+/// Whether a parameter has the default value of Chat Completions, so that leaving it out changes
+/// nothing.
 #[must_use]
 pub fn is_default(name: &str, value: &RawValue) -> bool {
     let value = value.get();

@@ -1,22 +1,23 @@
-//! In which order reasoning, text and calls came, which Chat Completions has no place for. Pure.
+//! The order of reasoning, text and tool calls in a response, which Chat Completions cannot
+//! express. Pure.
 
-/// A piece of an answer.
+/// One piece of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece {
-    /// One entry of the reasoning for taking back.
+    /// One [`ReasoningDetail`](super::ReasoningDetail).
     ReasoningDetail,
-    /// So many bytes of text.
+    /// Text, with its length in bytes.
     Text(usize),
-    /// A call.
+    /// A tool call.
     Call,
 }
 
-/// The pieces of an answer, as they came.
+/// The pieces of a response, in their order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sequence(Vec<Piece>);
 
 impl Sequence {
-    /// Adds a piece; text that follows text goes on with it.
+    /// Appends a piece. Consecutive texts are joined.
     pub fn add(&mut self, piece: Piece) {
         match (self.0.last_mut(), piece) {
             (_, Piece::Text(0)) => {}
@@ -25,7 +26,7 @@ impl Sequence {
         }
     }
 
-    /// Whether it is another than the usual one: reasoning, text, calls.
+    /// Whether the order differs from the usual one: reasoning, text, tool calls.
     #[must_use]
     pub fn is_unusual(&self) -> bool {
         let rank = |piece: &Piece| match piece {
@@ -36,20 +37,21 @@ impl Sequence {
         !self.0.is_sorted_by_key(rank)
     }
 
-    /// How many pieces there are.
+    /// Number of pieces.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no pieces.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The pieces, where they are those of a message with so many entries of reasoning, this text and so
-    /// many calls: a client may have changed it.
+    /// The pieces, if they match a message with this number of reasoning details, this text and
+    /// this number of tool calls. `None` if they do not, because the client may have edited the
+    /// message.
     #[must_use]
     pub fn of(&self, details: usize, text: &str, calls: usize) -> Option<&[Piece]> {
         let count = |piece| self.0.iter().filter(|one| **one == piece).count();

@@ -1,4 +1,4 @@
-//! `tool_choice` -> the hub's, as far as there is a tool to choose. Pure.
+//! Decodes `tool_choice` into the hub's form, as far as its tools are available. Pure.
 
 use std::borrow::Cow;
 
@@ -9,8 +9,8 @@ use crate::dialect::common::tool_choice::read_word;
 use crate::dialect::hub::ToolChoice;
 use crate::error::Error;
 
-/// Reads `tool_choice` beside the tools that the provider is given; what of it is left out is named
-/// in `dropped`.
+/// Decodes `tool_choice`; `tools` are those that the provider is sent. What is left out is added to
+/// `dropped`.
 pub(super) fn read_tool_choice<'a>(
     choice: &Raw<'a>,
     tools: &Tools<'_>,
@@ -22,7 +22,7 @@ pub(super) fn read_tool_choice<'a>(
         return Ok(Some(choice));
     }
     match (choice, &tools.left_out) {
-        // Where there is no tool there is nothing to choose; providers refuse to be told.
+        // Without tools there is nothing to choose, and providers refuse `tool_choice`.
         (
             ToolChoice::Auto
             | ToolChoice::None
@@ -41,7 +41,7 @@ pub(super) fn read_tool_choice<'a>(
     }
 }
 
-/// A choice that asks for a tool which the provider lacks.
+/// The error for a forced call of a tool that the provider lacks.
 fn forced(param: &str, kind: &str, provider: &str) -> Error {
     Error::unsupported_value(
         param,
@@ -123,7 +123,7 @@ fn allowed<'a>(
     }
     match lacking {
         Some(kind) if names.is_empty() && required => Err(forced("tool_choice", &kind, provider)),
-        // None of those that may be called is there.
+        // None of the allowed tools is available.
         Some(_) if names.is_empty() => Ok(ToolChoice::None),
         _ => Ok(ToolChoice::Allowed { required, names }),
     }

@@ -1,40 +1,41 @@
-//! What a Responses client asked for, as far as its answer depends on it. Pure.
+//! What the response to a Responses client depends on. Pure.
 
 use super::names::own_name;
 use super::tools::Names;
 use super::wire::Echo;
 use crate::dialect::common::stamp::Stamp;
 
-/// Responses as a client speaks it; holds what its answer repeats of the request.
+/// The client dialect Responses, with what a response needs of its request.
 #[derive(Debug, Clone)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a choice of the client's that no other depends on"
 )]
 pub struct ResponsesClient {
-    /// Times and ids.
+    /// Source of times and ids.
     pub stamp: Stamp,
     /// The provider's name, part of the response's id.
     pub provider: &'static str,
-    /// The model of the request, for a provider that names none in its answer.
+    /// The requested model, used if the provider's response names none.
     pub model: String,
     /// Whether reasoning is shown as a summary.
     pub summary: bool,
-    /// Whether reasoning is given for taking back.
+    /// Whether the client asked for `encrypted_content`, to send reasoning back.
     pub encrypted: bool,
-    /// Whether it asked for log probabilities by `include`.
+    /// Whether `include` asks for log probabilities.
     pub includes_logprobs: bool,
-    /// Whether it asked for a JSON object that the provider was only told to write.
+    /// Whether the client asked for `json_object`. A Markdown fence around the text is removed
+    /// then, because the provider may only have been asked for JSON in the prompt.
     pub json_object: bool,
     pub(super) names: Names,
-    /// Where the client wrote each of the hub's tools.
+    /// The client's path of each tool in the hub's list.
     pub(super) places: Vec<String>,
     pub(super) echo: Echo,
 }
 
 impl ResponsesClient {
-    /// The client's own name of a field that a translation to a provider named. Tools have other
-    /// places in the provider's list where some are of a namespace or were left out.
+    /// Converts a hub field name to the client's. Tools are mapped by position, because the hub's
+    /// list has namespaces expanded and some tools left out.
     #[must_use]
     pub fn own_name(&self, name: &str) -> String {
         if name == "logprobs" && !self.includes_logprobs {

@@ -1,4 +1,4 @@
-//! What is seen of a whole response that is relayed: whether it is one, and its tokens. Pure.
+//! Checks a whole response that is relayed, and reads its token usage. Pure.
 
 use serde_json::value::RawValue;
 
@@ -7,7 +7,7 @@ use crate::codec::scan::Scan;
 use crate::dialect::common::conformant::Conformant;
 use crate::dialect::hub::Usage;
 
-/// The tokens that a whole response counts.
+/// The token usage of a whole response; `None` if it has none or cannot be read.
 #[must_use]
 pub fn usage(response: &[u8]) -> Option<Usage> {
     #[derive(serde::Deserialize)]
@@ -18,7 +18,8 @@ pub fn usage(response: &[u8]) -> Option<Usage> {
     counted.usage.map(Usage::from)
 }
 
-/// A whole response that goes through as it is; `None` where it may be an error.
+/// Checks whether a whole response can be relayed without a closer look. `None` if it cannot be
+/// read at once or may be an error.
 #[must_use]
 pub fn conformance(response: &[u8]) -> Option<Conformant> {
     let mut scan = Scan::new(std::str::from_utf8(response).ok()?);
@@ -42,8 +43,8 @@ pub fn conformance(response: &[u8]) -> Option<Conformant> {
     })
 }
 
-/// Whether a JSON text is a response, in whatever state, or at least a completion: what a provider says in
-/// its own words goes through as it came.
+/// Whether a body is a response in any state, or at least a chat completion. What a provider writes
+/// in its own format is passed on.
 #[must_use]
 pub fn is_response(body: &[u8]) -> bool {
     #[derive(serde::Deserialize)]

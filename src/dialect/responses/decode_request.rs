@@ -1,4 +1,4 @@
-//! Responses request -> hub request. Pure.
+//! Decodes a Responses request into a hub request. Pure.
 
 use std::borrow::Cow;
 
@@ -18,7 +18,7 @@ use crate::dialect::hub::{Message, Part, Place, Request, Role};
 use crate::dialect::traits::ProviderDialect;
 use crate::error::Error;
 
-/// Parameters that need something the gateway does not have; refused unless null.
+/// Parameters that need something the gateway does not have. They are refused unless null.
 const REFUSED: [(&str, &str); 8] = [
     (
         "previous_response_id",
@@ -46,10 +46,10 @@ const SAME: [&str; 6] = [
     "service_tier",
 ];
 
-/// Takes a request apart for a provider that speaks `to`. `model` is the name for the provider.
+/// Decodes a request for a provider that speaks `to`. `model` is the provider's name of the model.
 ///
 /// # Errors
-/// Names the field that is missing, has the wrong type or cannot be done for this provider.
+/// Names the field that is missing, has the wrong type or is not possible with this provider.
 pub fn read_request<'a>(
     mut body: Object<'a>,
     model: Cow<'a, str>,
@@ -97,7 +97,7 @@ pub fn read_request<'a>(
         Some(choice) => read_tool_choice(choice, &read, provider, &mut dropped)?,
         None => None,
     };
-    // Providers refuse what is said of calls where there is nothing to call.
+    // Providers refuse `parallel_tool_calls` if there are no tools.
     if read.left_out.is_some()
         && read.tools.is_empty()
         && fields
@@ -162,7 +162,8 @@ pub fn read_request<'a>(
     Ok((request, client))
 }
 
-/// Reads what a response repeats and no provider is given, and names it and all else that is left.
+/// Reads the parameters that a response only repeats. Reports those that no provider is sent, and
+/// every parameter that is left.
 fn read_rest(
     body: &mut Object<'_>,
     dropped: &mut Vec<String>,
@@ -184,7 +185,7 @@ fn read_rest(
     Ok((max_tool_calls, truncation))
 }
 
-/// Reads the instructions and the items. What of these no provider is given is named in `report`.
+/// Reads the instructions and the input items. Reports what no provider is sent.
 fn read_messages<'a>(
     body: &mut Object<'a>,
     instructions: Option<&Raw<'a>>,
@@ -204,7 +205,7 @@ fn read_messages<'a>(
     Ok(messages)
 }
 
-/// Refuses what needs something the gateway does not have.
+/// Refuses parameters that need something the gateway does not have.
 fn refuse(body: &mut Object<'_>) -> Result<(), Error> {
     for (name, why) in REFUSED {
         if body.take(name).is_some() {
@@ -220,7 +221,7 @@ fn refuse(body: &mut Object<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// What a response repeats of the parameters that go through unchanged.
+/// What a response repeats of the parameters that are passed on unchanged.
 struct Shared {
     temperature: Option<Box<RawValue>>,
     top_p: Option<Box<RawValue>>,
@@ -254,12 +255,12 @@ fn read_shared<'a>(body: &mut Object<'a>, fields: &mut Object<'a>) -> Result<Sha
     Ok(shared)
 }
 
-/// What is to stand in the response beside its items.
+/// What the response is to contain beside its items.
 struct Include {
     top_logprobs: u64,
     /// Whether `include` asks for log probabilities.
     logprobs: bool,
-    /// Whether reasoning is given for taking back.
+    /// Whether `include` asks for encrypted reasoning.
     encrypted: bool,
 }
 
@@ -276,7 +277,7 @@ fn read_include<'a>(
     let include: Vec<String> = body.read("", "include")?.unwrap_or_default();
     let wants = |name: &str| include.iter().any(|entry| entry == name);
     let asked = wants(LOGPROBS);
-    // Log probabilities come with a whole answer only.
+    // Log probabilities are available only in a response that is not streamed.
     if stream && top_logprobs > 0 {
         dropped.push("top_logprobs".to_owned());
     }
@@ -297,7 +298,7 @@ fn read_include<'a>(
     })
 }
 
-/// Reads `text`; gives back what a response repeats of it.
+/// Reads `text`, and returns what a response repeats of it.
 fn read_text<'a>(
     body: &mut Object<'a>,
     fields: &mut Object<'a>,
@@ -329,7 +330,7 @@ fn read_text<'a>(
                             });
                         }
                     }
-                    // Flat here, nested there.
+                    // Responses has flat what Chat Completions nests in `json_schema`.
                     let mut nested = Object::default();
                     nested.push("type", Cow::Owned(raw("json_schema")));
                     nested.push("json_schema", Cow::Owned(raw(&flat)));

@@ -1,4 +1,4 @@
-//! A provider's response object -> hub answer. Pure.
+//! Decodes a provider's response object into a hub response. Pure.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
@@ -12,7 +12,7 @@ use crate::dialect::common::reasoning_format;
 use crate::dialect::hub::{FinishReason, Piece, ReasoningDetail, Response, ToolCall, Usage};
 use crate::error::ProviderError;
 
-/// `response`, as far as it means something elsewhere.
+/// The response object, with the fields that are needed here.
 #[derive(Deserialize)]
 pub(super) struct WireResponse {
     #[serde(default)]
@@ -35,7 +35,8 @@ pub(super) struct WireResponse {
     pub service_tier: Option<String>,
 }
 
-/// A member that other events and items have in another shape, where it means nothing here.
+/// A field that is `None` if it has another shape. Other events and items use the same name for
+/// values that are not needed here.
 pub(super) struct Lenient<T>(pub Option<T>);
 
 impl<T> Default for Lenient<T> {
@@ -128,7 +129,7 @@ impl From<WireUsage> for Usage {
 }
 
 impl Item {
-    /// What the provider wants back of a reasoning item.
+    /// The encrypted reasoning of a reasoning item; `None` if it has none.
     pub(super) fn detail(&self, index: u64) -> Option<ReasoningDetail> {
         Some(ReasoningDetail {
             kind: "reasoning.encrypted".to_owned(),
@@ -141,7 +142,7 @@ impl Item {
         })
     }
 
-    /// What a message says, and why it declines.
+    /// The text and the refusal of a message.
     pub(super) fn said(&self) -> (Option<String>, Option<String>) {
         let parts = || self.content.iter().flatten();
         let text: String = parts().filter_map(|part| part.text.as_deref()).collect();
@@ -162,7 +163,7 @@ impl Item {
     }
 }
 
-/// Why a response ended, and the provider's word where ours says less.
+/// The finish reason. The second value is the provider's own reason, if it says more.
 pub(super) fn finish(response: &WireResponse, called: bool) -> (FinishReason, Option<String>) {
     let reason = response
         .incomplete_details
@@ -179,7 +180,7 @@ pub(super) fn finish(response: &WireResponse, called: bool) -> (FinishReason, Op
     }
 }
 
-/// What is wrong with a response that is said to have ended, by its status.
+/// What is wrong with the status of a response that should have ended; `None` if nothing is.
 pub(super) fn unfinished(response: &WireResponse) -> Option<&'static str> {
     match response.status.as_deref() {
         None | Some("completed" | "incomplete") => None,
@@ -190,16 +191,16 @@ pub(super) fn unfinished(response: &WireResponse) -> Option<&'static str> {
     }
 }
 
-/// A citation in the nested shape that Chat Completions has.
+/// Converts a citation to the nested shape of Chat Completions.
 pub(super) fn nested_annotation(flat: &RawValue) -> Option<Box<RawValue>> {
     let mut flat: Object<'_> = serde_json::from_str(flat.get()).ok()?;
     let kind = flat.take("type")?;
-    // Chat Completions knows citations of the web only.
+    // Chat Completions has citations of web pages only.
     (kind.get() == "\"url_citation\"")
         .then(|| raw(&fields!({"type": "url_citation", "url_citation": flat})))
 }
 
-/// Reads a whole response.
+/// Decodes a whole response.
 pub(super) fn answer(body: &[u8]) -> Result<Response, String> {
     let response: WireResponse = serde_json::from_slice(body)
         .map_err(|error| format!("it is no response ({})", position_of(&error)))?;
@@ -291,10 +292,10 @@ pub(super) fn answer(body: &[u8]) -> Result<Response, String> {
     Ok(out)
 }
 
-/// What is wrong with an answer that ended well and holds items of unknown types only.
+/// The error for a complete response that has items of unknown types only.
 pub(super) const NOTHING_KNOWN: &str = "it has no item of a type that is known";
 
-/// Whole seconds of a time that may be written as a decimal.
+/// Converts a time, which may have decimals, to whole seconds.
 pub(super) fn seconds(at: f64) -> Option<u64> {
     #[expect(
         clippy::cast_possible_truncation,
@@ -305,7 +306,7 @@ pub(super) fn seconds(at: f64) -> Option<u64> {
     whole
 }
 
-/// The error of a whole response that failed.
+/// The error of a whole response whose status is `failed`.
 pub(super) fn failure(body: &[u8]) -> Option<ProviderError> {
     #[derive(Deserialize)]
     struct Failed {

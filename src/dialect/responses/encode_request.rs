@@ -1,4 +1,5 @@
-//! Hub request -> Responses body, for models that do something there only. Pure.
+//! Encodes a hub request as a Responses request, for models that offer some features only there.
+//! Pure.
 
 use std::borrow::Cow;
 
@@ -18,7 +19,7 @@ use crate::dialect::traits::EncodedRequest;
 use crate::dialect::traits::RecoveredRequest;
 use crate::error::{Error, ProviderError};
 
-/// Parameters that Responses does not have.
+/// Parameters that Responses lacks.
 const NOT_THERE: [&str; 9] = [
     "stop",
     "seed",
@@ -31,7 +32,7 @@ const NOT_THERE: [&str; 9] = [
     "web_search_options",
 ];
 
-/// Writes a request.
+/// Encodes a request.
 pub(super) fn request(
     request: &mut Request<'_>,
     memory: &dyn ReasoningLookup,
@@ -51,7 +52,7 @@ pub(super) fn request(
     out.push("model", Cow::Owned(raw(&request.model)));
     results_of_calls(&mut request.messages);
     let mut rest = request.messages.as_slice();
-    // The word "json", which JSON output needs, is looked for among the messages only.
+    // JSON output needs the word "json" in the input. It does not count in the instructions.
     let json_object = fields
         .get("response_format")
         .is_some_and(|format| format.get().contains("\"json_object\""));
@@ -88,7 +89,7 @@ pub(super) fn request(
         out.push("tool_choice", Cow::Owned(tool_choice(choice)));
     }
     if request.stream && fields.read::<bool>("", "logprobs")? == Some(true) {
-        // They come with a whole answer only.
+        // Log probabilities are available only in a response that is not streamed.
         fields.take("top_logprobs");
         report.dropped.push("logprobs".to_owned());
     }
@@ -148,7 +149,7 @@ fn parameters<'a>(
         }
     }
     out.push("include", Cow::Owned(raw(&include)));
-    // Chat Completions keeps nothing unless told to.
+    // Chat Completions stores nothing unless asked to.
     let store = fields.read::<bool>("", "store")?.unwrap_or(false);
     out.push("store", Cow::Owned(raw(&store)));
     for name in NOT_THERE {
@@ -162,7 +163,7 @@ fn parameters<'a>(
     for field in std::mem::take(&mut fields.fields) {
         let mut own = out.fields.iter().take(ours);
         if own.any(|own| own.name == field.name) {
-            // The provider would get it twice, and take either.
+            // The provider would receive the field twice, and could use either.
             report.dropped.push(field.name.into_owned());
         } else if field.value.get() != "null" {
             out.fields.push(field);
@@ -171,7 +172,7 @@ fn parameters<'a>(
     Ok(())
 }
 
-/// Nested there, flat here.
+/// Chat Completions nests in `json_schema` what Responses has flat.
 fn flat_format<'a>(format: &Raw<'a>, report: &mut TranslationReport) -> Result<Raw<'a>, Error> {
     const AT: &str = "response_format";
     let mut nested = json::object(format, &AT)?;
@@ -187,15 +188,15 @@ fn flat_format<'a>(format: &Raw<'a>, report: &mut TranslationReport) -> Result<R
     Ok(Cow::Owned(raw(&flat)))
 }
 
-/// Which ids of calls the provider takes.
+/// The call ids that the provider accepts.
 const CALL_IDS: CallIds = CallIds::UpTo(64);
 
-/// Members of a message that have no counterpart.
+/// Fields of a message that have no counterpart.
 fn left_out(message: &Message<'_>) -> Vec<String> {
     const CONTENT: &str = "messages.content";
     let mut out = TranslationReport::default();
     let mut other = message.other.clone();
-    // Reasoning for taking back is looked at where it is written.
+    // These are handled where the reasoning items are written.
     other.take("reasoning_details");
     out.drop_members(&other, "messages");
     for part in &message.content {
@@ -227,7 +228,7 @@ fn left_out(message: &Message<'_>) -> Vec<String> {
     out.dropped
 }
 
-/// Members of a tool that have no counterpart.
+/// Reports the fields of a tool that have no counterpart.
 fn left_out_of_tool(tool: &Tool<'_>, i: usize, report: &mut TranslationReport) {
     if let Tool::Function {
         function, other, ..
@@ -300,11 +301,11 @@ fn assistant(
         })?,
     };
     if !details.iter().all(ours) {
-        // What another provider signed or wrote cannot be taken back by this one.
+        // The provider does not accept reasoning of another provider.
         report.dropped.push("messages.reasoning_details".to_owned());
         details.retain(ours);
     }
-    // What the client brings wins over what is remembered.
+    // What the client sends takes precedence over what is remembered.
     if details.is_empty() {
         details = kept.details;
         details.retain(ours);
@@ -355,7 +356,7 @@ fn assistant(
     Ok(())
 }
 
-/// Reasoning that the provider sealed, as it takes it back.
+/// A reasoning item with the provider's encrypted reasoning.
 fn sealed(detail: &ReasoningDetail) -> Box<RawValue> {
     raw(&fields!({
         "type": "reasoning",
@@ -369,7 +370,7 @@ fn said_by_assistant(content: &[Box<RawValue>]) -> Box<RawValue> {
     raw(&fields!({"type": "message", "role": "assistant", "content": content}))
 }
 
-/// What a message says, where that is text and nothing else.
+/// The text of a message; `None` if it holds anything but text.
 fn text_alone(message: &Message<'_>) -> Option<String> {
     if message.refusal.is_some() {
         return None;
@@ -427,7 +428,7 @@ fn tool(tool: &Tool<'_>) -> Box<RawValue> {
                 Some(schema) => out.push("parameters", Cow::Borrowed(schema)),
                 None => out.push("parameters", Cow::Owned(raw(&None::<()>))),
             }
-            // Absent means true here, and false there.
+            // Absent `strict` means true in Responses, and false in Chat Completions.
             out.push("strict", Cow::Owned(raw(&strict.unwrap_or(false))));
             raw(&out)
         }
@@ -455,7 +456,8 @@ fn tool_choice(choice: &ToolChoice<'_>) -> Box<RawValue> {
     }
 }
 
-/// The request without reasoning that the provider cannot read: it was sealed for another key.
+/// Removes reasoning that the provider cannot decrypt because it belongs to another key. `None` if
+/// the request was refused for another reason, or has no reasoning.
 pub(super) fn recover(body: &[u8], refusal: &ProviderError) -> Option<RecoveredRequest> {
     let told = |text: &str| text.contains("invalid_encrypted_content");
     if !refusal.code.as_deref().is_some_and(told) && !told(&refusal.message) {

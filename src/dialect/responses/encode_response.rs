@@ -1,4 +1,4 @@
-//! Hub answer -> response object. Pure.
+//! Encodes a hub response as a response object. Pure.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,7 +17,7 @@ use crate::dialect::common::reasoning_format;
 use crate::dialect::hub::{FinishReason, Piece, ReasoningDetail, Response, Usage};
 use crate::error::Error;
 
-/// Counters behind the ids of one response.
+/// Generates the ids of the items of one response.
 #[derive(Default)]
 pub(super) struct Ids {
     items: u64,
@@ -30,7 +30,7 @@ impl Ids {
     }
 }
 
-/// What differs between the states of one response.
+/// What differs between the states of a response.
 pub(super) struct State<'a> {
     pub id: &'a str,
     pub model: &'a str,
@@ -44,7 +44,7 @@ pub(super) struct State<'a> {
     pub finished: bool,
 }
 
-/// The response object in one of its states.
+/// Encodes the response object in one of its states.
 pub(super) fn response(client: &ResponsesClient, state: State<'_>) -> Box<RawValue> {
     let echo = &client.echo;
     let asked = echo.service_tier.as_deref().filter(|tier| *tier != "auto");
@@ -96,7 +96,7 @@ pub(super) fn response(client: &ResponsesClient, state: State<'_>) -> Box<RawVal
     })
 }
 
-/// The status of a finished response, and why it is incomplete.
+/// The status of a finished response, and the reason if it is incomplete.
 pub(super) fn outcome(finish: FinishReason, refused: bool) -> (&'static str, Option<&'static str>) {
     match finish {
         FinishReason::Length => ("incomplete", Some("max_output_tokens")),
@@ -107,8 +107,8 @@ pub(super) fn outcome(finish: FinishReason, refused: bool) -> (&'static str, Opt
     }
 }
 
-/// The members of an `error` event: flat as the specification has them, nested as SDKs look for
-/// them.
+/// The fields of an `error` event, twice: flat as in the specification, and nested where SDKs look
+/// for them.
 pub(super) fn error_fields(error: &Error) -> Object<'static> {
     fields!({
         "code": failure_code(error),
@@ -123,7 +123,7 @@ pub(super) fn error_fields(error: &Error) -> Object<'static> {
     })
 }
 
-/// The code of a failed response, from the closed list of the specification.
+/// The error code of a failed response, from the specification's closed list.
 pub(super) fn failure_code(error: &Error) -> &'static str {
     match error.status() {
         429 => "rate_limit_exceeded",
@@ -132,7 +132,7 @@ pub(super) fn failure_code(error: &Error) -> &'static str {
     }
 }
 
-/// A call in the client's words, without its arguments.
+/// A call under the client's name of its tool, without arguments.
 pub(super) fn call_item(
     client: &ResponsesClient,
     ids: &mut Ids,
@@ -166,7 +166,7 @@ pub(super) fn call_item(
     }
 }
 
-/// Reasoning that its provider takes back as the text it is.
+/// Reasoning that its provider accepts back as plain text.
 pub(super) fn plain_detail(text: String) -> ReasoningDetail {
     ReasoningDetail {
         kind: "reasoning.text".to_owned(),
@@ -179,7 +179,7 @@ pub(super) fn plain_detail(text: String) -> ReasoningDetail {
     }
 }
 
-/// What a provider sent along with a call.
+/// The `extra_content` that a provider sent with a call.
 pub(super) fn call_detail(call: &str, extra: &RawValue) -> ReasoningDetail {
     ReasoningDetail {
         kind: "reasoning.encrypted".to_owned(),
@@ -197,7 +197,7 @@ pub(super) fn seal(details: &[ReasoningDetail]) -> String {
     format!("{SEALED}{}", URL_SAFE_NO_PAD.encode(json.get()))
 }
 
-/// A citation in the flat shape that Responses has.
+/// Converts a citation to the flat shape of Responses.
 pub(super) fn flat_annotation(nested: &RawValue) -> Option<Box<RawValue>> {
     let mut outer: Map<String, Value> = serde_json::from_str(nested.get()).ok()?;
     let mut flat = Map::new();
@@ -208,7 +208,8 @@ pub(super) fn flat_annotation(nested: &RawValue) -> Option<Box<RawValue>> {
     Some(raw(&flat))
 }
 
-/// Log probabilities of the text; Responses has the same entries, without an envelope.
+/// The entries of log probabilities. Responses has the same entries as Chat Completions, without
+/// the object around them.
 fn flat_logprobs(logprobs: Option<&RawValue>) -> Vec<Box<RawValue>> {
     #[derive(serde::Deserialize)]
     struct Envelope {
@@ -221,9 +222,9 @@ fn flat_logprobs(logprobs: Option<&RawValue>) -> Vec<Box<RawValue>> {
         .unwrap_or_default()
 }
 
-/// The items of an answer in which reasoning, texts and calls came in turns, in the order in which they
-/// came. Nothing where the order is the usual one, or where something in the answer is told by its place
-/// in the whole text.
+/// The items of a response in which reasoning, text and calls alternate, in their order. `None` if
+/// the order is the usual one, or if citations, log probabilities or a JSON fence refer to the text
+/// as a whole.
 fn in_turns(client: &ResponsesClient, ids: &mut Ids, answer: &Response) -> Option<Vec<Item>> {
     let text = answer.text.as_deref().unwrap_or_default();
     let placed = !answer.annotations.is_empty() || answer.logprobs.is_some();
@@ -288,7 +289,7 @@ fn in_turns(client: &ResponsesClient, ids: &mut Ids, answer: &Response) -> Optio
     Some(output)
 }
 
-/// The items of an answer: reasoning, a message, calls.
+/// The items of a response in the usual order: reasoning, one message, calls.
 fn items(client: &ResponsesClient, ids: &mut Ids, answer: &mut Response) -> Vec<Item> {
     let mut output = Vec::new();
     let refused = answer.refusal.is_some();
@@ -355,7 +356,7 @@ fn items(client: &ResponsesClient, ids: &mut Ids, answer: &mut Response) -> Vec<
     output
 }
 
-/// Writes a whole response.
+/// Encodes a whole response.
 pub(super) fn answer(client: &ResponsesClient, mut answer: Response) -> String {
     let (status, incomplete) = outcome(answer.finish, answer.refusal.is_some());
     let mut ids = Ids::default();

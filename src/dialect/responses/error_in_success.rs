@@ -1,4 +1,4 @@
-//! Errors of a Responses stream with a good status. Pure.
+//! Detects errors in a Responses stream with a 2xx status. Pure.
 
 use crate::codec::sse;
 use crate::dialect::common::error_body::read_error;
@@ -11,7 +11,7 @@ struct Head {
     kind: String,
 }
 
-/// The error that an event of a Responses stream is, if one is.
+/// Returns the error if one of these events is an error.
 #[must_use]
 pub fn responses_error(events: &[u8]) -> Option<ProviderError> {
     sse::events(events).find_map(|event| {

@@ -1,4 +1,4 @@
-//! Input items -> the messages of a conversation. Pure.
+//! Decodes input items into the messages of a conversation. Pure.
 
 use std::borrow::Cow;
 
@@ -15,7 +15,7 @@ use crate::dialect::common::report::TranslationReport;
 use crate::dialect::hub::{Message, Part, Place, RequestToolCall, Role};
 use crate::error::Error;
 
-/// Items of hosted tools; their results are no part of what another provider can read.
+/// Types of items that belong to hosted tools. Other providers cannot read them.
 const HOSTED: [&str; 23] = [
     "additional_tools",
     "apply_patch_call",
@@ -42,13 +42,12 @@ const HOSTED: [&str; 23] = [
     "web_search_call",
 ];
 
-/// Whether an item of this type is of a hosted tool.
+/// Whether an item of this type belongs to a hosted tool.
 pub(super) fn is_of_hosted_tool(kind: &str) -> bool {
     HOSTED.contains(&kind)
 }
 
-/// Reads `input`: a text, or a list of items. What other providers cannot be given is named in
-/// `report`.
+/// Decodes `input`, a string or a list of items. Reports what other providers cannot be sent.
 pub(super) fn read_input<'a>(
     input: &Raw<'a>,
     messages: &mut Vec<Message<'a>>,
@@ -84,12 +83,12 @@ pub(super) fn read_input<'a>(
     Ok(())
 }
 
-/// What was read of a list of items so far.
+/// The messages that were decoded so far.
 struct Reader<'a, 'r> {
     messages: Vec<Message<'a>>,
-    /// Reasoning for taking back that belongs to the last message, which is an assistant's.
+    /// Reasoning details of the last message, which is an assistant message.
     details: Vec<Box<RawValue>>,
-    /// The same as readable text.
+    /// Readable reasoning of the same message.
     thought: String,
     report: &'r mut TranslationReport,
 }
@@ -107,7 +106,7 @@ impl<'a> Reader<'a, '_> {
                 let arguments = text(&mut item, at, "arguments")?;
                 self.call(&mut item, at, arguments)?;
             }
-            // A tool that takes any text stands as a function with one text.
+            // A custom tool takes free text. It is represented as a function with one string.
             "custom_tool_call" => {
                 let input = text(&mut item, at, "input")?;
                 let arguments = raw(&fields!({"input": input})).get().to_owned();
@@ -141,7 +140,7 @@ impl<'a> Reader<'a, '_> {
         self.messages.push(message);
     }
 
-    /// Gives the last message the reasoning that was read for it.
+    /// Attaches the pending reasoning to the last message.
     fn settle(&mut self) {
         let details = std::mem::take(&mut self.details);
         let thought = std::mem::take(&mut self.thought);
@@ -157,7 +156,7 @@ impl<'a> Reader<'a, '_> {
         }
     }
 
-    /// Whether the last message is an assistant's that said and called nothing yet.
+    /// Whether the last message is an assistant message without content and calls.
     fn begun(&self) -> bool {
         self.messages.last().is_some_and(|last| {
             last.role == Role::Assistant
@@ -173,7 +172,7 @@ impl<'a> Reader<'a, '_> {
             self.push(message);
             return Ok(());
         }
-        // What an assistant thought and then said is one message.
+        // Reasoning and the text after it form one message.
         if let Some(last) = self.messages.last_mut() {
             last.content = message.content;
             last.refusal = message.refusal;
@@ -182,7 +181,7 @@ impl<'a> Reader<'a, '_> {
         Ok(())
     }
 
-    /// A call belongs to what the assistant said before it.
+    /// Adds a call to the assistant message before it, or starts a message.
     fn call(
         &mut self,
         item: &mut Object<'a>,
@@ -230,14 +229,14 @@ impl<'a> Reader<'a, '_> {
         if let Some(sealed) = item.take("encrypted_content") {
             let sealed = json::text(&sealed, &format_args!("{at}.encrypted_content"))?;
             if let Some(details) = unseal(&sealed) {
-                // Its texts are in what was sealed.
+                // The sealed details contain these texts.
                 item.take("summary");
                 item.take("content");
                 self.thinking(at);
                 self.details.extend(details);
                 return Ok(());
             }
-            // What another gateway or provider sealed means nothing here.
+            // Only what this gateway sealed can be opened.
             self.report.dropped.push("input.reasoning".to_owned());
         }
         if let Some(text) = read_reasoning(item) {
@@ -250,7 +249,7 @@ impl<'a> Reader<'a, '_> {
         Ok(())
     }
 
-    /// Opens the assistant's message that what follows was thought for.
+    /// Starts the assistant message to which reasoning belongs, unless it has just been started.
     fn thinking(&mut self, at: Place) {
         if !self.begun() {
             self.push(Message::new(at, Role::Assistant));
@@ -269,7 +268,7 @@ fn text<'a>(item: &mut Object<'a>, at: Place, name: &str) -> Result<Cow<'a, str>
     json::text(&value, &format_args!("{at}.{name}"))
 }
 
-/// The name of the function that stands for the tool which an item names.
+/// The name of the function that represents the tool of an item.
 fn read_name<'a>(item: &mut Object<'a>, at: Place) -> Result<Cow<'a, str>, Error> {
     let name = text(item, at, "name")?;
     let namespace: Option<String> = item.read(&format!("{at}."), "namespace")?;
@@ -279,7 +278,7 @@ fn read_name<'a>(item: &mut Object<'a>, at: Place) -> Result<Cow<'a, str>, Error
     })
 }
 
-/// The readable reasoning of an item: all of it, or else its summary.
+/// The readable reasoning of an item: its content, or else its summary.
 fn read_reasoning(item: &mut Object<'_>) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Part {
@@ -308,7 +307,7 @@ fn read_message<'a>(
     let role = text(item, at, "role")?;
     let role = match &*role {
         "user" => Role::User,
-        // No provider that lacks Responses knows the newer word.
+        // Providers that lack Responses do not know the role `developer`.
         "system" | "developer" => Role::System,
         "assistant" => Role::Assistant,
         other => {
@@ -329,7 +328,7 @@ fn read_message<'a>(
     } else {
         message.content.extend(refusal.map(Part::text));
     }
-    // What a plain text of an assistant is when it is empty is nothing, too.
+    // An assistant's empty string becomes no content as well.
     if role != Role::User && (!message.plain || role == Role::Assistant) {
         join_texts(&mut message);
     }

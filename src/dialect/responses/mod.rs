@@ -1,5 +1,5 @@
-//! OpenAI Responses (API of August 2026): for clients of providers that lack it, relayed to those
-//! that have it, and spoken to models that do something there only. Pure.
+//! OpenAI Responses (API of August 2026): a client dialect, a provider dialect for models that
+//! offer some features only there, and a relay for providers that support it. Pure.
 
 mod choice;
 mod client;
@@ -42,7 +42,7 @@ impl ClientDialect for ResponsesClient {
     }
 }
 
-/// Responses as a provider speaks it.
+/// The provider dialect Responses.
 #[derive(Debug)]
 pub struct ResponsesProvider;
 

@@ -1,6 +1,6 @@
-//! The hub's names of fields -> those of Responses, for errors and reports. Pure.
+//! Converts the hub's field names to those of Responses, for errors and reports. Pure.
 
-/// Names that are different words.
+/// Names that differ as a whole.
 const WORDS: [(&str, &str); 14] = [
     ("messages.refusal", "input.content.refusal"),
     ("messages.tool_calls", "input"),
@@ -18,7 +18,7 @@ const WORDS: [(&str, &str); 14] = [
     ("logprobs", "include"),
 ];
 
-/// Beginnings that are different.
+/// Prefixes that differ.
 const BEGINNINGS: [(&str, &str); 4] = [
     ("messages.tool_calls.", "input."),
     ("messages.", "input."),
@@ -26,7 +26,7 @@ const BEGINNINGS: [(&str, &str); 4] = [
     ("response_format.", "text.format."),
 ];
 
-/// Ends that are different: what Chat Completions nests is flat here.
+/// Suffixes that differ: Responses has flat what Chat Completions nests.
 const ENDS: [(&str, &str); 6] = [
     (".image_url.detail", ".detail"),
     (".tool_call_id", ".call_id"),
@@ -36,7 +36,7 @@ const ENDS: [(&str, &str); 6] = [
     (".file.file_url", ".file_url"),
 ];
 
-/// The client's own name of a field that a translation to a provider named.
+/// Converts a hub field name to its name in Responses.
 #[must_use]
 pub fn own_name(name: &str) -> String {
     if let Some((_, own)) = WORDS.iter().find(|(hub, _)| *hub == name) {

@@ -1,4 +1,4 @@
-//! Content of items -> parts of messages. Pure.
+//! Decodes the content of items into parts of messages. Pure.
 
 use std::borrow::Cow;
 
@@ -7,10 +7,11 @@ use crate::dialect::common::report::TranslationReport;
 use crate::dialect::hub::{Message, Part};
 use crate::error::Error;
 
-/// Members that say nothing to another provider: it knows no such ids, and a history is complete.
+/// Fields that mean nothing to another provider: it does not know the ids, and a history is always
+/// complete.
 const SILENT: [&str; 3] = ["id", "status", "object"];
 
-/// Names what is left of an object after all was taken out that can be told.
+/// Reports the fields of an object that were not decoded.
 pub(super) fn note_rest(object: &Object<'_>, at: &str, report: &mut TranslationReport) {
     let says = |value: &str| !matches!(value, "null" | "[]" | "{}" | "\"\"");
     let rest = object
@@ -22,13 +23,13 @@ pub(super) fn note_rest(object: &Object<'_>, at: &str, report: &mut TranslationR
         .extend(rest.map(|field| format!("{at}.{}", field.name)));
 }
 
-/// What a message or a result holds.
+/// The content of a message or of a tool result.
 pub(super) struct Content<'a> {
     pub parts: Vec<Part<'a>>,
     pub refusal: Option<Cow<'a, str>>,
 }
 
-/// Text parts of a message become one string, which every provider takes.
+/// Joins the text parts of a message into one string, which every provider accepts.
 pub(super) fn join_texts(message: &mut Message<'_>) {
     if message
         .content
@@ -52,8 +53,7 @@ pub(super) fn join_texts(message: &mut Message<'_>) {
     }
 }
 
-/// Reads the content of what stands at `at`; what of it is left out is named in `report` as members
-/// of `named`.
+/// Decodes the content at `at`. What is left out is reported as fields of `named`.
 pub(super) fn read_content<'a>(
     content: &Raw<'a>,
     at: &str,
@@ -72,7 +72,7 @@ pub(super) fn read_content<'a>(
     let mut refusal: Option<Cow<'a, str>> = None;
     for (j, raw) in list.iter().enumerate() {
         match read_part(raw, &format!("{at}[{j}]"), named, report)? {
-            // One message declines once, however many parts say it.
+            // A hub message has one refusal, so several parts are joined.
             Part::Refusal { text, .. } => match &mut refusal {
                 Some(all) => all.to_mut().push_str(&text),
                 None => refusal = Some(text),

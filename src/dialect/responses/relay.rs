@@ -1,8 +1,7 @@
-//! Responses on their way from a provider that has them to the client. Pure.
+//! Relays the stream of a provider that speaks Responses to a Responses client. Pure.
 //!
-//! An event in which nothing is wrong goes through as the bytes that came. One that breaks the
-//! contract of the stream is written anew where the right answer is known; where it is not known
-//! the stream ends with an error.
+//! An event without a fault is passed on as the same bytes. An event that breaks the contract of
+//! the stream is rewritten if the correct value is known; otherwise the stream ends with an error.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -21,17 +20,17 @@ use crate::dialect::hub::{ReasoningState, Usage};
 use crate::dialect::traits::Relay;
 use crate::error::Error;
 
-/// Longest id of an item, in bytes: it is repeated in each of its events.
+/// Longest item id, in bytes. The id is repeated in each event of the item.
 const MAX_ID: usize = 4096;
 
-/// What an `error` event says.
+/// The content of an `error` event.
 struct Told {
     code: String,
     message: String,
 }
 
 impl Told {
-    /// Reads an `error` event: its members stand in `error`, or in the event itself.
+    /// Decodes an `error` event. Its fields are in `error` or in the event itself.
     fn read(data: &str) -> Self {
         let event: Value = serde_json::from_str(data).unwrap_or_default();
         let inner = event.get("error").filter(|inner| inner.is_object());
@@ -50,26 +49,27 @@ impl Told {
     }
 }
 
-/// The contract of a streamed response: one id, items with dense indexes that keep their ids, are
-/// opened once and closed, numbers without a gap, one last event.
+/// Enforces the contract of a streamed response: one response id, items with dense indexes and
+/// constant ids that are opened once and closed, sequence numbers without a gap, and one last
+/// event.
 #[derive(Default)]
 pub struct ResponsesRelay {
     provider: &'static str,
     next: Option<u64>,
     id: Option<String>,
-    /// The response as the first event told it, for telling that it failed.
+    /// The response object of the first event, from which `response.failed` is made.
     begun: Option<Box<RawValue>>,
     items: Vec<Item>,
     by_index: HashMap<u64, usize>,
     complete: bool,
-    /// Where the items of these ids are.
+    /// Positions in `items`, by id.
     by_id: HashMap<String, usize>,
-    /// How much memory the ids take, in bytes.
+    /// Size of the item ids, in bytes.
     names: usize,
-    /// An error that the provider told; the response that failed by it may follow.
+    /// An `error` event of the provider. `response.failed` may still follow it.
     erred: Option<Told>,
     failed: Option<&'static str>,
-    /// The code of an error that the provider told itself.
+    /// `provider_error` if the provider reported an error in the stream.
     told: Option<&'static str>,
     counted: Option<Usage>,
     repaired: u64,
@@ -112,7 +112,7 @@ struct ProbeResponse<'a> {
 
 const FAILED: &str = "response.failed";
 
-/// What is wrong with an event.
+/// The corrections that an event needs.
 #[derive(Default)]
 struct Fixes {
     sequence: Option<u64>,
@@ -120,12 +120,12 @@ struct Fixes {
     item_id: Option<String>,
     item: Option<String>,
     response: Option<String>,
-    /// Right ids of the items of a finished response.
+    /// Whether item ids in `response.output` must be corrected.
     output: bool,
 }
 
 impl ResponsesRelay {
-    /// `provider` is whose stream it is, for error texts.
+    /// `provider` is used in error messages.
     #[must_use]
     pub fn new(provider: &'static str) -> Self {
         Self {
@@ -138,7 +138,7 @@ impl ResponsesRelay {
         let data = data.trim();
         if data == "[DONE]" {
             if self.complete {
-                // Clients stop reading there.
+                // Clients stop reading at `[DONE]`, so what is missing goes before it.
                 let mut before = self.closing();
                 if before.is_empty() {
                     return Verdict::Same;
@@ -153,7 +153,7 @@ impl ResponsesRelay {
         }
         let probe: Probe = match serde_json::from_str(data) {
             Ok(probe) => probe,
-            // In another shape: what it is, is for the client to see.
+            // JSON of an unexpected shape is left to the client.
             Err(error) if error.is_data() && data.starts_with('{') => return Verdict::Same,
             Err(error) => {
                 let reason = format!(
@@ -165,7 +165,7 @@ impl ResponsesRelay {
             }
         };
         let kind = probe.kind.get().unwrap_or_default();
-        // One event is the last, but that an error may be followed by what it did.
+        // Nothing follows the last event, except that `response.failed` may follow `error`.
         if self.complete && !(self.erred.is_some() && kind == FAILED) {
             self.repaired += 1;
             return Verdict::Instead(Vec::new());
@@ -229,8 +229,8 @@ impl ResponsesRelay {
         Verdict::Instead(before)
     }
 
-    /// The end of a stream that the provider ended with an error only: clients wait for the
-    /// response that failed, and some pass over the error itself.
+    /// The closing event of a stream that the provider ended with `error` only. Clients wait for
+    /// `response.failed`, and some ignore `error`.
     fn closing(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
         if let Some(Told { code, message }) = self.erred.take() {
@@ -240,7 +240,7 @@ impl ResponsesRelay {
         out
     }
 
-    /// The response as it began, failed.
+    /// Writes `response.failed`, made from the response of the first event.
     fn failed_response(&mut self, code: &str, message: &str, out: &mut Vec<u8>) {
         let Some(begun) = self.begun.take() else {
             return;
@@ -259,7 +259,7 @@ impl ResponsesRelay {
         sse::write(out, Some(FAILED), raw(&event).get());
     }
 
-    /// The number of the next event. A stream may begin with any.
+    /// Returns the next sequence number. A stream may begin with any number.
     fn number(&mut self, theirs: Option<u64>) -> u64 {
         let next = self.next.unwrap_or_else(|| theirs.unwrap_or(0));
         self.next = Some(next.saturating_add(1));
@@ -275,7 +275,7 @@ impl ResponsesRelay {
             Some(own) if own != id => fixes.response = Some(own.clone()),
             Some(_) => {}
         }
-        // Items are told by their place only where all of them are there.
+        // Positions are reliable only if all items are listed.
         let output = response.output.as_deref().unwrap_or_default();
         if output.len() != self.items.len() {
             return;
@@ -287,7 +287,7 @@ impl ResponsesRelay {
         }
     }
 
-    /// Sees to the item of an event; whether the event opens an item that is open already, and is to
+    /// Checks the item of an event. Returns true if the event opens an item a second time and must
     /// be left out.
     fn item(
         &mut self,
@@ -307,12 +307,12 @@ impl ResponsesRelay {
             return Err(self.breach("an id in it is too long"));
         }
         let by_id = id.and_then(|id| self.by_id.get(id).copied());
-        // An item is told by its id; where that is not known, ids change from event to event, and
-        // the place tells.
+        // An item is matched by its id. If the id is unknown, the provider changes ids from event
+        // to event, and the index decides.
         let at = match by_id.or_else(|| self.by_index.get(&index).copied().filter(|_| !adds)) {
             Some(_) if adds => return Ok(true),
             Some(at) => at,
-            // What comes early, or belongs to no item, goes through.
+            // An event that comes early, or that belongs to no item, passes.
             None if !adds && !opens(kind) => return Ok(false),
             None => {
                 let at = self.items.len();
@@ -362,7 +362,7 @@ impl ResponsesRelay {
         Ok(false)
     }
 
-    /// Opens an item that the provider goes on with without having opened it.
+    /// Opens an item that the provider continues without having opened it.
     fn open(
         &mut self,
         kind: &str,
@@ -391,7 +391,7 @@ impl ResponsesRelay {
         Ok(())
     }
 
-    /// Closes the items that the provider left open, as the finished response has them.
+    /// Closes the items that the provider left open, with their content in the finished response.
     fn close_items(&mut self, probe: &Probe<'_>, data: &str, before: &mut Vec<u8>) {
         let open: Vec<usize> = (0..self.items.len())
             .filter(|&at| self.items.get(at).is_some_and(|item| item.open))
@@ -403,7 +403,7 @@ impl ResponsesRelay {
             .and_then(|response| member(response.get(), "output"))
             .unwrap_or_else(|| raw::<[(); 0]>(&[]));
         let list = json::array(&Cow::Borrowed(&*output), &"output").unwrap_or_default();
-        // Of two with one id the first counts.
+        // If two items have the same id, the first one counts.
         let by_id: HashMap<String, usize> = list
             .iter()
             .enumerate()
@@ -412,7 +412,7 @@ impl ResponsesRelay {
             .collect();
         let whole = list.len() == self.items.len();
         for at in open {
-            // By its id, or by its place where all items are there.
+            // Matched by id, or by position if all items are listed.
             let own = self.items.get(at).and_then(|item| item.id.as_deref());
             let named = own.and_then(|own| by_id.get(own)).copied();
             let place = named.or(whole.then_some(at));
@@ -426,7 +426,7 @@ impl ResponsesRelay {
         }
     }
 
-    /// An event of our own about an item.
+    /// Writes an event of the gateway's own about an item.
     fn emit(&mut self, kind: &str, at: usize, item: &RawValue, out: &mut Vec<u8>) {
         self.repaired += 1;
         let number = self.number(None);
@@ -496,10 +496,10 @@ impl ResponsesRelay {
     }
 }
 
-/// Most items of one response.
+/// The most items of one response.
 const MAX_ITEMS: usize = 10_000;
 
-/// Whether an event goes on with an item that must have been opened before.
+/// Whether the item of an event must have been opened before.
 fn opens(kind: &str) -> bool {
     [
         "output_text",
@@ -533,13 +533,13 @@ fn with_id(event: &mut Object<'_>, name: &str, id: &str) {
     }
 }
 
-/// A member of an object that is there as text.
+/// A field of a JSON object that is given as text.
 fn member(text: &str, name: &str) -> Option<Box<RawValue>> {
     let object: Object<'_> = serde_json::from_str(text).ok()?;
     object.get(name).map(|value| (**value).to_owned())
 }
 
-/// The tokens that a response counts.
+/// The token usage of a response object.
 fn tokens(response: &RawValue) -> Option<Usage> {
     super::usage(response.get().as_bytes())
 }
@@ -571,7 +571,7 @@ impl Relay for ResponsesRelay {
     }
 
     fn failure(&mut self, error: &Error) -> Vec<u8> {
-        // What the provider told says more than that nothing came after it.
+        // An error that the provider reported says more than the failure after it.
         let told = self.closing();
         if !told.is_empty() {
             return told;
@@ -606,7 +606,7 @@ impl Relay for ResponsesRelay {
     }
 }
 
-/// The id of an item that is there as text.
+/// The id of an item that is given as JSON text.
 fn id_of(item: &Raw<'_>) -> Option<String> {
     let item = json::loose(item, &"output").ok()?;
     Some(json::text(item.get("id")?, &"id").ok()?.into_owned())

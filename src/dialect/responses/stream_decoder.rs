@@ -1,4 +1,4 @@
-//! A provider's Responses events -> hub events; one state machine per stream. Pure.
+//! Decodes a provider's Responses events into hub events, with one state machine per stream. Pure.
 
 use std::collections::{HashMap, HashSet};
 
@@ -40,16 +40,16 @@ struct Wire {
     response: Option<WireResponse>,
 }
 
-/// A call of the stream.
+/// A tool call of the stream.
 #[derive(Default)]
 struct Call {
     index: usize,
-    /// Whether any of its arguments came in fragments.
+    /// Whether any of its arguments were emitted.
     told: bool,
     ended: bool,
 }
 
-/// Reads the events of one stream.
+/// Decodes the events of one stream.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a thing that was seen or was not, in any order"
@@ -59,21 +59,22 @@ pub(super) struct FromResponses {
     started: bool,
     ended: bool,
     calls: HashMap<u64, Call>,
-    /// Items of which anything was told in fragments; what was not is told when it is whole.
+    /// Positions of items of which something was emitted. All other items are emitted when they are
+    /// complete.
     told: HashSet<u64>,
-    /// Reasoning items whose end was told.
+    /// Positions of reasoning items that are complete.
     sealed: HashSet<u64>,
-    /// Where the items of these ids stand.
+    /// Positions of items, by id.
     places: HashMap<String, u64>,
-    /// Whether there was a message, and whether an item of an unknown type.
+    /// Whether there was a message (`said`), and an item of an unknown type (`strange`).
     said: bool,
     strange: bool,
-    /// How much memory their ids take, in bytes.
+    /// Size of the item ids, in bytes.
     named: usize,
 }
 
 impl FromResponses {
-    /// `provider` is whose stream it is, for error texts.
+    /// `provider` is used in error messages.
     pub(super) fn new(provider: &'static str) -> Self {
         Self {
             provider,
@@ -123,7 +124,7 @@ impl FromResponses {
         });
     }
 
-    /// The whole arguments of a call: told where they did not come in fragments.
+    /// Handles the complete arguments of a call, which are emitted unless they came in fragments.
     fn whole(&mut self, at: u64, arguments: Option<String>, out: &mut Vec<Event>) {
         let Some(call) = self.calls.get_mut(&at).filter(|call| !call.told) else {
             return;
@@ -150,7 +151,7 @@ impl FromResponses {
         out.push(Event::ToolCallEnd { index });
     }
 
-    /// An item as it is in the end: what of it was not told yet is told.
+    /// Handles a complete item. Emits what was not emitted yet.
     fn item(&mut self, at: u64, mut item: Item, out: &mut Vec<Event>) {
         match item.kind.as_str() {
             "function_call" => {
@@ -179,8 +180,8 @@ impl FromResponses {
 
     fn complete(&mut self, mut response: WireResponse, out: &mut Vec<Event>) {
         let output = std::mem::take(&mut response.output);
-        // By its id; by its place where all items are there, since some change their ids; else it
-        // was not told yet.
+        // An item is matched by its id, or by its position if all items are listed, because some
+        // providers change the ids. Any other item is new.
         let taken: HashSet<u64> = self.places.values().copied().collect();
         let whole = taken.len() == output.len();
         for (place, item) in (0_u64..).zip(output) {
@@ -199,7 +200,7 @@ impl FromResponses {
         if self.strange && !self.said && reason == FinishReason::Stop {
             return self.broken(NOTHING_KNOWN, out);
         }
-        // A call that was cut off has no end of its own.
+        // A call that was cut off has no end event.
         let mut open: Vec<u64> = self
             .calls
             .iter()

@@ -1,4 +1,4 @@
-//! Hub events -> Responses events; one state machine per stream. Pure.
+//! Encodes hub events as Responses events, with one state machine per stream. Pure.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -16,10 +16,11 @@ use crate::dialect::hub::{Event, FinishReason, ReasoningDetail, Usage};
 use crate::dialect::traits::StreamEncoder;
 use crate::error::Error;
 
-/// How often what is kept is told once more at the end: its text, its part, its item, the response.
+/// How often the closing events repeat the text: for the text itself, its part, its item and the
+/// response.
 const TOLD_AGAIN: usize = 4;
 
-/// A delta has this member even where nobody asked for it.
+/// Text deltas have this field even if the client did not ask for log probabilities.
 const NO_LOGPROBS: [(); 0] = [];
 
 /// An output item of the stream.
@@ -28,7 +29,7 @@ struct Slot {
     open: bool,
 }
 
-/// Writes the events of one stream.
+/// Encodes the events of one stream.
 pub(super) struct ToResponses {
     client: ResponsesClient,
     ids: Ids,
@@ -39,21 +40,23 @@ pub(super) struct ToResponses {
     started: bool,
     ended: bool,
     slots: Vec<Slot>,
-    /// Where in `slots` the message is that is open, and the reasoning.
+    /// Positions in `slots` of the open message (`open_message`) and the open reasoning item
+    /// (`open_reasoning`).
     open_message: Option<usize>,
     open_reasoning: Option<usize>,
-    /// How much of the stream is kept, in bytes.
+    /// Size of what is kept of the stream, in bytes.
     held: usize,
-    /// Where the provider was only told to write JSON.
+    /// Set if the client asked for `json_object`, because the provider may only have been asked for
+    /// JSON in the prompt.
     fence: Option<Fence>,
-    /// Where in `slots` the calls are, by the hub's index of the call.
+    /// Positions of the calls in `slots`, by the hub's index of the call.
     calls: Vec<usize>,
-    /// Reasoning of the item that is open, for taking back.
+    /// Reasoning details of the open reasoning item.
     details: Vec<ReasoningDetail>,
-    /// Its readable text, where the provider takes that back as it is.
+    /// Readable reasoning of that item. It is sealed too, unless `details` contain text.
     thought: String,
-    /// A call whose arguments ended. It is closed by what follows: a limit that was reached is
-    /// told only then.
+    /// A call whose arguments are complete. It is closed at the next event, because only a finish
+    /// reason says whether it was cut off.
     ending: Option<usize>,
     finish: Option<FinishReason>,
     refused: bool,
@@ -283,7 +286,8 @@ impl ToResponses {
         self.emit("response.content_part.done", &fields, out);
     }
 
-    /// The open message, its last part being of the kind of `part`; begins what is missing.
+    /// Returns the positions of the open message and of its last part. Starts a message or a part
+    /// if the open one is not of the kind of `part`.
     fn message_part(&mut self, part: Part, out: &mut Vec<u8>) -> (usize, usize) {
         self.close_reasoning(out);
         let index = match self.open_message {
@@ -327,7 +331,7 @@ impl ToResponses {
         (index, count)
     }
 
-    /// The usual event, written at once.
+    /// Writes a text delta, the most frequent event, without an intermediate object.
     fn text_delta(&mut self, index: usize, at: usize, delta: &str, out: &mut Vec<u8>) {
         #[derive(Serialize)]
         struct TextDelta<'a> {
@@ -468,7 +472,7 @@ impl ToResponses {
 
     fn call(&mut self, id: String, name: &str, extra: Option<&RawValue>, out: &mut Vec<u8>) {
         if let Some(extra) = extra.filter(|_| self.client.encrypted) {
-            // What the provider wants back with a call stands before it.
+            // The `extra_content` of a call is sealed into a reasoning item before the call.
             self.reasoning(None, out);
             self.details.push(call_detail(&id, extra));
         }
@@ -487,7 +491,7 @@ impl ToResponses {
         self.held += fragment.len();
         match self.slots.get_mut(index).map(|slot| &mut slot.item) {
             Some(Item::FunctionCall { arguments, .. }) => arguments.push_str(fragment),
-            // The text in them is told when it is whole.
+            // The input of a custom tool is emitted once it is complete.
             Some(Item::CustomToolCall { arguments, .. }) => {
                 arguments.push_str(fragment);
                 return;
@@ -522,7 +526,7 @@ impl ToResponses {
     }
 }
 
-/// A text that begins.
+/// A text part without text.
 fn empty_text() -> Part {
     Part::OutputText {
         text: String::new(),
@@ -550,7 +554,7 @@ impl StreamEncoder for ToResponses {
             self.close(slot, "completed", out);
         }
         match event {
-            // Who answers was said with the first event.
+            // The model was already named in the first event.
             Event::Start { .. } if self.started => {}
             Event::Start { model, created, .. } => {
                 if let Some(model) = model {
@@ -577,7 +581,7 @@ impl StreamEncoder for ToResponses {
             }
             Event::ReasoningDetail(detail) => self.detail(detail, out),
             Event::Refusal(text) => self.refusal(&text, out),
-            // Its items keep the order themselves.
+            // The order is kept by the output items.
             Event::Blocks(_) => {}
             Event::Annotations(list) => self.annotations(&list, out),
             Event::ToolCall {

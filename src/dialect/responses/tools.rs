@@ -1,4 +1,4 @@
-//! Flat tools and choices -> the hub's, and the names that go back. Pure.
+//! Decodes flat tools into the hub's, and keeps the client's names for the response. Pure.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -12,10 +12,11 @@ use crate::dialect::hub::Tool;
 use crate::dialect::traits::ProviderDialect;
 use crate::error::Error;
 
-/// Longest name of a function that every provider takes.
+/// Longest function name that every provider accepts, in bytes.
 const MAX_NAME: usize = 64;
 
-/// Tools that OpenAI itself runs or describes to its models. Newer ones have a date behind the name.
+/// Types of tools that OpenAI runs itself or describes to its models. A type may have a suffix
+/// after `_`, such as a date.
 const HOSTED: [&str; 12] = [
     "apply_patch",
     "code_interpreter",
@@ -31,7 +32,7 @@ const HOSTED: [&str; 12] = [
     "x_search",
 ];
 
-/// Whether a type is that of a tool which needs more than the model.
+/// Whether this is the type of a tool that needs more than the model.
 pub(super) fn is_hosted(kind: &str) -> bool {
     HOSTED.iter().any(|hosted| {
         kind.strip_prefix(hosted)
@@ -39,48 +40,48 @@ pub(super) fn is_hosted(kind: &str) -> bool {
     })
 }
 
-/// Longest name of a namespace, in bytes: it is part of the name of each of its tools.
+/// Longest name of a namespace, in bytes. It becomes part of the name of each of its tools.
 const MAX_NAMESPACE: usize = 256;
 
-/// Members of a function that mean something beside hosted tools only.
+/// Fields of a function that matter only together with hosted tools.
 const OF_HOSTED: [&str; 3] = ["allowed_callers", "defer_loading", "output_schema"];
 
-/// What a client calls its tools, by the name of the function that stands for each.
+/// The client's names of tools, by the name of the function that represents each.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Names(HashMap<String, Own>);
 
-/// A tool in the client's words.
+/// A tool as the client names it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Own {
     pub namespace: Option<String>,
     pub name: String,
-    /// Whether it takes any text, and not JSON.
+    /// Whether it is a custom tool, which takes free text instead of JSON.
     pub custom: bool,
 }
 
 impl Names {
-    /// The client's tool that stands behind a function; `None` where the function is the tool.
+    /// The client's tool that a function represents; `None` if the function itself is the tool.
     pub(super) fn own(&self, function: &str) -> Option<&Own> {
         self.0.get(function)
     }
 }
 
-/// What was read of `tools`.
+/// The result of decoding `tools`.
 #[derive(Default)]
 pub(super) struct Tools<'a> {
     pub tools: Vec<Tool<'a>>,
-    /// Where the client wrote each of them.
+    /// The client's path of each tool in `tools`.
     pub places: Vec<String>,
-    /// As a response repeats them.
+    /// The tools as a response repeats them.
     pub flat: Vec<Box<RawValue>>,
     pub names: Names,
-    /// Those that are put otherwise.
+    /// Paths of tools that were converted.
     pub changed: Vec<String>,
-    /// What is left out: tools, and members of tools.
+    /// Paths of tools, and of fields of tools, that are left out.
     pub dropped: Vec<String>,
-    /// The type of the first tool that is left out.
+    /// Type of the first tool that is left out.
     pub left_out: Option<String>,
-    /// Whether the provider searches the web itself.
+    /// Whether the provider's own web search is among the tools.
     pub searches: bool,
 }
 
@@ -91,7 +92,7 @@ impl<'a> Tools<'a> {
     }
 }
 
-/// The function that stands for a tool of a namespace.
+/// The name of the function that represents a tool of a namespace.
 pub(super) fn function_name(namespace: Option<&str>, name: &str) -> String {
     let Some(namespace) = namespace else {
         return name.to_owned();
@@ -100,7 +101,7 @@ pub(super) fn function_name(namespace: Option<&str>, name: &str) -> String {
     if whole.len() <= MAX_NAME {
         return whole;
     }
-    // Cut to fit, names are told apart by what the whole says.
+    // Cut names are told apart by a hash of the whole name.
     let mut hasher = DefaultHasher::new();
     whole.hash(&mut hasher);
     let mut cut = MAX_NAME - 9;
@@ -111,7 +112,7 @@ pub(super) fn function_name(namespace: Option<&str>, name: &str) -> String {
     format!("{start}_{:08x}", hasher.finish() & 0xffff_ffff)
 }
 
-/// Reads `tools` for a provider that speaks `to`.
+/// Decodes `tools` for a provider that speaks `to`.
 pub(super) fn read_tools<'a>(
     body: &mut Object<'a>,
     provider: &str,
@@ -126,7 +127,7 @@ pub(super) fn read_tools<'a>(
     for (i, entry) in json::array(&list, &"tools")?.iter().enumerate() {
         let known = out.tools.len();
         reader.tool(entry, &format!("tools[{i}]"), None, &mut out)?;
-        // A call could not be told to be of one or the other.
+        // A call could not be assigned to one of two tools with the same name.
         let names = out.tools.iter().skip(known).filter_map(tool_name);
         for name in names {
             if !seen.insert(name.to_owned()) {
@@ -213,7 +214,7 @@ impl Reader<'_> {
         for (j, entry) in list.iter().enumerate() {
             self.tool(entry, &format!("{at}.tools[{j}]"), Some(&name), out)?;
         }
-        // They are repeated inside their namespace.
+        // The namespace entry already contains them.
         out.flat.truncate(echoed);
         Ok(())
     }
@@ -229,7 +230,7 @@ impl Reader<'_> {
     }
 }
 
-/// A tool that the provider lacks: the model answers without it.
+/// Leaves out a tool that the provider lacks; the model answers without it.
 fn leave_out(kind: &str, at: &str, out: &mut Tools<'_>) {
     out.dropped.push(at.to_owned());
     out.left_out.get_or_insert_with(|| kind.to_owned());
@@ -263,8 +264,8 @@ fn function<'a>(
             "a JSON Schema object",
         ));
     }
-    // Absent means true to Responses and false to Chat Completions, where few schemas that were
-    // not written for it qualify: nothing is said then, and the echo says what was done.
+    // Absent `strict` means true in Responses and false in Chat Completions. Few schemas that were
+    // not written for it qualify, so nothing is sent then, and the response repeats `false`.
     let strict: Option<bool> = tool.read(&format!("{at}."), "strict")?;
     for member in OF_HOSTED {
         if let Some(value) = tool.take(member)
@@ -293,7 +294,7 @@ fn function<'a>(
     Ok(())
 }
 
-/// A tool that takes any text becomes a function with one text.
+/// Converts a custom tool, which takes free text, to a function with one string.
 fn custom<'a>(
     mut tool: Object<'a>,
     entry: &Raw<'a>,
@@ -344,7 +345,7 @@ fn custom<'a>(
     Ok(())
 }
 
-/// The name of the function that stands for a tool; notes what the client calls it.
+/// Returns the name of the function that represents a tool, and records the client's name.
 fn named<'a>(
     name: Cow<'a, str>,
     namespace: Option<&str>,

@@ -1,12 +1,13 @@
-//! The order of a conversation as every dialect but Responses wants it. Pure.
+//! Orders a conversation as all dialects but Responses require: tool results directly after their
+//! calls. Pure.
 
 use std::collections::{HashMap, VecDeque};
 
 use crate::dialect::common::report::TranslationReport;
 use crate::dialect::hub::{Message, Role};
 
-/// Puts the results of calls right behind what the assistant said in a row, whatever stands between
-/// them; whether that moved anything.
+/// Moves tool results directly after the assistant's consecutive messages that made the calls.
+/// Returns whether anything was moved.
 pub(super) fn conformance(messages: Vec<Message<'_>>) -> (Vec<Message<'_>>, bool) {
     let mut results = results_by_caller(&messages);
     let count = messages.len();
@@ -44,7 +45,7 @@ pub(super) fn conformance(messages: Vec<Message<'_>>) -> (Vec<Message<'_>>, bool
     (out, moved)
 }
 
-/// Which results belong to the calls of which message, by their places.
+/// Positions of results, by the position of the message with their call.
 fn results_by_caller(messages: &[Message<'_>]) -> HashMap<usize, Vec<usize>> {
     let mut waiting: HashMap<&str, VecDeque<usize>> = HashMap::new();
     let mut results: HashMap<usize, Vec<usize>> = HashMap::new();
@@ -63,8 +64,8 @@ fn results_by_caller(messages: &[Message<'_>]) -> HashMap<usize, Vec<usize>> {
     results
 }
 
-/// Leaves out messages of the assistant that say, call and decline nothing: providers refuse them.
-/// What was thought for one is named, unless the assistant goes on with the next.
+/// Removes assistant messages without content, refusal and calls, which providers refuse. Their
+/// reasoning is kept if the next message is the assistant's too, and reported otherwise.
 pub(super) fn without_empty<'a>(
     messages: Vec<Message<'a>>,
     report: &mut TranslationReport,
@@ -93,7 +94,7 @@ mod tests {
     use crate::codec::json::Object;
     use crate::dialect::hub::{Place, RequestToolCall};
 
-    /// `a:x` calls x, `r:x` is its result, anything else is a user's.
+    /// `a:x` makes call x, `r:x` is its result, anything else is a user message.
     fn list(words: &str) -> Vec<Message<'_>> {
         let words = words.split(' ').enumerate();
         words

@@ -1,14 +1,15 @@
-//! Every type that crosses the wire, OpenAI Responses of August 2026.
+//! Wire types of OpenAI Responses of August 2026, as the gateway writes them to clients.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::dialect::hub::Usage;
 
-/// How the gateway's own `encrypted_content` begins.
+/// Prefix of the gateway's own `encrypted_content`.
 pub(super) const SEALED: &str = "gw1.";
 
-/// What a response repeats of its request, defaults filled in.
+/// What a response repeats of its request. The defaults of absent parameters are added when the
+/// response is written.
 #[derive(Debug, Clone)]
 pub(super) struct Echo {
     pub instructions: Option<Box<RawValue>>,
@@ -174,7 +175,7 @@ pub(super) enum Item {
         namespace: Option<String>,
         name: String,
         input: String,
-        /// The arguments of the function that stands for the tool, so far.
+        /// The arguments of the function that stands for the tool, as far as they have come.
         #[serde(skip)]
         arguments: String,
     },
@@ -190,7 +191,7 @@ impl Item {
         }
     }
 
-    /// Gives a call its arguments; a tool that takes any text gets the text in them.
+    /// Sets the arguments of a call. For a custom tool, the text in them becomes its input.
     pub(super) fn set_arguments(&mut self, whole: String) {
         match self {
             Self::FunctionCall { arguments, .. } => *arguments = whole,
