@@ -1,4 +1,4 @@
-//! The bundled catalogue of models, for when the provider's own list cannot be fetched.
+//! The bundled catalogue of models; it stands in for the list of a provider that has none.
 
 use std::sync::LazyLock;
 
