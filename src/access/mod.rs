@@ -207,6 +207,7 @@ mod tests {
         assert!(matches!(anyone, Ok(AuthOutcome::MetricsReader(false))));
     }
 
+    /// Trap I8.
     #[test]
     fn keys_of_one_mode_are_not_used_in_the_other() {
         let mut open = keyed();
