@@ -1,4 +1,4 @@
-//! The gateway's one error type, with the HTTP status and code of each error. Pure.
+//! The gateway's one error type, with the HTTP status and code of each error.
 
 use std::time::Duration;
 
@@ -75,8 +75,8 @@ pub enum Error {
         /// The provider's display name.
         title: &'static str,
     },
-    /// The caller's key has the documented format of another provider's key than the request is
-    /// for.
+    /// The caller's key has the documented format of a provider other than the one that the request
+    /// is for.
     #[display(
         "The API key looks like one of {owner_title}, but this request is for {target_title}, so it was not sent. To ask {owner_title}, write '{owner}/' before the model's name (for a list of models: '?provider={owner}'); to ask {target_title}, send a key of {target_title}."
     )]

@@ -44,7 +44,7 @@ mod tests {
     use std::task::Poll;
     use std::time::Duration;
 
-    /// Waits until `due()` has come; gives how often it was woken.
+    /// Waits until `due()` has passed; returns how often the task was woken.
     async fn wakings(idle_timer: &mut IdleTimer, due: impl Fn(u32) -> Instant) -> u32 {
         let mut woken = 0;
         poll_fn(|cx| {
@@ -66,7 +66,7 @@ mod tests {
         let mut idle_timer = IdleTimer::default();
         let due = Instant::now() + Duration::from_millis(20);
         let ringing = actix_web::rt::spawn(poll_fn(move |cx| {
-            // Each message is a step of the turn; a task has 128.
+            // Each message uses one unit of the task's budget, which is 128.
             while receiver.poll_recv(cx).is_ready() {}
             if idle_timer.is_due(due, cx) {
                 return Poll::Ready(());
@@ -90,7 +90,7 @@ mod tests {
         .await;
         assert!(begun.elapsed() >= Duration::from_millis(40), "not before");
         assert_eq!(woken, 2, "once for nothing");
-        // Earlier than it was set.
+        // A time earlier than the one that the timer is set to.
         wakings(&mut idle_timer, |_| ms(41)).await;
         let cx = &mut Context::from_waker(std::task::Waker::noop());
         assert!(!idle_timer.is_due(ms(60_000), cx));

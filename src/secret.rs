@@ -1,4 +1,4 @@
-//! A secret that cannot be printed, and redaction of secrets in texts. Pure.
+//! A secret that cannot be printed, and redaction of secrets in texts.
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};

@@ -1,4 +1,4 @@
-//! Server-sent events (WHATWG HTML, section "Parsing an event stream"), whatever the chunking. Pure.
+//! Reads and writes server-sent events (WHATWG HTML, section "Parsing an event stream"). Pure.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! The gateway's configuration: its types, defaults and warnings.
+//! The gateway's configuration: types, defaults and warnings. Checked as a whole before serving.
 
 mod base;
 mod env;
@@ -298,8 +298,8 @@ impl Default for Config {
         Self {
             host: "0.0.0.0".to_owned(),
             port: 3000,
-            // One thread handles more per wake-up than two do, and requests mostly wait for
-            // providers.
+            // Half the processors: one thread handles more per wake-up than two do, and requests
+            // mostly wait for providers.
             http_workers: std::thread::available_parallelism()
                 .map_or(1, |cores| cores.get().div_ceil(2)),
             gateway_keys: Vec::new(),

@@ -1,8 +1,8 @@
 //! How each provider's Chat Completions differs from OpenAI's, one row for each provider. Pure.
 //!
 //! An entry is here because the provider is known to reject or misread something; the comment gives
-//! the observed behaviour. What is merely undocumented has no entry: the provider's own error
-//! answers.
+//! the observed behaviour. What is merely undocumented has no entry: the client gets the provider's
+//! own error.
 
 use super::members;
 use super::row::ResponsesRequired;

@@ -1,5 +1,4 @@
-//! The table of providers; `docs/providers.md` has the same order, and `.env.example` the same
-//! variables.
+//! The table of providers, in the order of `docs/providers.md`; `.env.example` has their variables.
 
 use super::chat;
 use super::row::{Auth, ChatApi, Provider, ResponsesRequired, ResponsesSupport};

@@ -1,5 +1,4 @@
-//! Assigns the fragments of streamed tool calls to calls, whatever `index` the provider writes.
-//! Pure.
+//! Assigns fragments of streamed tool calls to calls, whatever `index` they carry. Pure.
 
 use std::collections::HashMap;
 

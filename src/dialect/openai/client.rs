@@ -13,6 +13,6 @@ pub struct ChatClient {
     pub include_usage: bool,
     /// Whether the client sent `functions`, and so expects `function_call` instead of `tool_calls`.
     pub functions: bool,
-    /// Whether the client asked for a JSON object and the provider was only told so in words.
+    /// Whether the client asked for a JSON object but the provider got that only as an instruction.
     pub json_object: bool,
 }

@@ -15,7 +15,8 @@ pub fn chat_error(events: &[u8]) -> Option<ProviderError> {
         .find_map(|event| is_error(&event.data).then(|| read_error(200, event.data.as_bytes())))
 }
 
-/// The error in a choice of a complete response, which had already begun; `None` if there is none.
+/// The error in a choice of a complete response, sent after the response had begun. `None` if no
+/// choice has one.
 #[must_use]
 pub fn choice_error(body: &[u8]) -> Option<ProviderError> {
     #[derive(serde::Deserialize)]

@@ -31,7 +31,7 @@ pub(super) struct ToChat {
     details: Vec<ReasoningDetail>,
     /// The size of `details`, in bytes.
     held: usize,
-    /// Removes a code fence; set if the provider was only told in words to write JSON.
+    /// Removes a code fence; set if the provider got JSON mode only as an instruction.
     fence: Option<Fence>,
     /// The bytes before and after the text of a chunk that has nothing else. They are reused,
     /// because id and model no longer change.

@@ -1,5 +1,4 @@
-//! Separates reasoning in tags at the start of a text from the rest, in fragments of any size.
-//! Pure.
+//! Separates reasoning in tags at the start of a text from the text. Pure.
 
 const OPEN: &str = "<reasoning>";
 const CLOSE: &str = "</reasoning>";

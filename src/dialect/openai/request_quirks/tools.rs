@@ -95,7 +95,7 @@ impl<'a> Edit<'_> {
             return Ok(changed);
         };
         let at = || format!("{tool}.function.parameters");
-        // Requests often repeat one schema for many functions; the last result is reused.
+        // Functions converted from other tools all have the same schema; the last result is reused.
         let cleaned = match self.last_schema.take() {
             Some((known, cleaned)) if *known == *parameters.get() => cleaned,
             _ => {
