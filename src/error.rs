@@ -1,24 +1,24 @@
-//! The one error type: what went wrong, with the status and the code that a client is told.
+//! The gateway's one error type, with the HTTP status and code of each error.
 
 use std::time::Duration;
 
 use derive_more::{Display, Error};
 
-/// Why a request was not answered. Knows no web framework; `http` turns it into an answer.
+/// Why a request failed. It knows no web framework; `http` turns it into a response.
 #[derive(Debug, Clone, PartialEq, Display, Error)]
 pub enum Error {
-    /// The body is not JSON, is no UTF-8, or nests deeper than the limit.
+    /// The body is not JSON, not UTF-8, or nested deeper than the limit.
     #[display("{message}")]
     InvalidJson {
-        /// The top-level field where it happened, when that is known.
+        /// The top-level field where the error is, if known.
         param: Option<String>,
-        /// What is wrong, and where.
+        /// What is wrong, and at which position.
         message: String,
     },
     /// A field has a value of the wrong JSON type.
     #[display("Invalid type for '{param}': {message}")]
     InvalidType {
-        /// Path of the field, as in `messages[2].content`.
+        /// The path of the field, as in `messages[2].content`.
         param: String,
         /// What was expected instead.
         message: String,
@@ -26,69 +26,69 @@ pub enum Error {
     /// A required field is absent.
     #[display("Missing required parameter: '{param}'.")]
     Missing {
-        /// Path of the field.
+        /// The path of the field.
         param: String,
     },
-    /// A field has a value of the right type that cannot be accepted.
+    /// A field has a value of the right type that is not allowed.
     #[display("Invalid value for '{param}': {message}")]
     InvalidValue {
-        /// Path of the field.
+        /// The path of the field.
         param: String,
         /// What is wrong with the value.
         message: String,
     },
-    /// A parameter that the provider of this model cannot be given.
+    /// The provider of this model does not support a parameter.
     #[display("Unsupported parameter '{param}': {message}")]
     UnsupportedParameter {
-        /// Path of the field.
+        /// The path of the field.
         param: String,
         /// What to do instead.
         message: String,
     },
-    /// A value of a parameter that the provider of this model cannot be given.
+    /// The provider of this model does not support the value of a parameter.
     #[display("Unsupported value for '{param}': {message}")]
     UnsupportedValue {
-        /// Path of the field.
+        /// The path of the field.
         param: String,
         /// What to do instead.
         message: String,
     },
-    /// No bearer was sent.
+    /// The request has no API key.
     #[display("No API key was sent. Send it as 'Authorization: Bearer <key>'.")]
     MissingApiKey,
-    /// A key was sent, but not as a bearer.
+    /// The request has an API key, but not as a bearer.
     #[display(
         "No API key was sent as a bearer: there is one in {place}. Send it as 'Authorization: Bearer <key>'."
     )]
     KeyElsewhere {
-        /// Where it is, as in "the header 'x-api-key'".
+        /// Where the key is, as in "the header 'x-api-key'".
         place: &'static str,
     },
-    /// The bearer is not one of the gateway's keys.
+    /// The bearer is not one of the gateway keys.
     #[display("Incorrect API key. This gateway has keys of its own; ask whoever runs it for one.")]
     WrongKey,
-    /// The bearer is not one of the gateway's keys, but has a provider's documented format.
+    /// The bearer is not one of the gateway keys; it has the documented format of a provider's key.
     #[display(
         "Incorrect API key. The key looks like one of {title}, and this gateway needs one of its own keys; ask whoever runs it for one."
     )]
     ProviderKeySent {
-        /// The provider's name for people.
+        /// The provider's display name.
         title: &'static str,
     },
-    /// The caller's key has the documented format of another provider than the one it would be sent
-    /// to.
+    /// The caller's key has the documented format of a provider other than the one that the request
+    /// is for.
     #[display(
         "The API key looks like one of {owner_title}, but this request is for {target_title}, so it was not sent. To ask {owner_title}, write '{owner}/' before the model's name (for a list of models: '?provider={owner}'); to ask {target_title}, send a key of {target_title}."
     )]
     ForeignKey {
-        /// The name of the provider whose format the key has.
+        /// The provider whose key format it is.
         owner: &'static str,
-        /// Its name for people.
+        /// The display name of `owner`.
         owner_title: &'static str,
-        /// The name for people of the provider that the request is for.
+        /// The display name of the provider that the request is for.
         target_title: &'static str,
     },
-    /// Gateway keys are on, and this provider has no key of its own.
+    /// The caller has a gateway key, and the gateway has no key for this provider.
     #[display(
         "Provider '{provider}' has no key on this gateway. Ask whoever runs it to set {variable}, or use a model of another provider."
     )]
@@ -98,7 +98,7 @@ pub enum Error {
         /// The environment variable to set.
         variable: &'static str,
     },
-    /// The provider's base URL is still the example of the table: a key must not be sent there.
+    /// The provider's base URL is still an example; no key must be sent there.
     #[display(
         "Provider '{provider}' is not set up on this gateway. Ask whoever runs it to set {variable}, or use a model of another provider."
     )]
@@ -108,17 +108,17 @@ pub enum Error {
         /// The environment variable to set.
         variable: &'static str,
     },
-    /// Nothing is served at this path.
+    /// No route has this path.
     #[display("Unknown request URL: {method} {path}. {hint}")]
     UnknownPath {
         /// The method of the request.
         method: String,
         /// The path of the request, without its query.
         path: String,
-        /// What to ask for instead, as a sentence.
+        /// What to request instead, as a sentence.
         hint: String,
     },
-    /// The path is served, but not with this method.
+    /// The path has a route, but not for this method.
     #[display("Method {method} is not allowed for {path}; use {allow}.")]
     MethodNotAllowed {
         /// The method of the request.
@@ -128,7 +128,7 @@ pub enum Error {
         /// The value of the `Allow` header.
         allow: &'static str,
     },
-    /// The body is not declared to be JSON.
+    /// The `Content-Type` is not JSON.
     #[display("The request body must be sent with 'Content-Type: application/json'.")]
     UnsupportedMediaType,
     /// The body is larger than the limit.
@@ -139,22 +139,23 @@ pub enum Error {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// The body did not arrive in time, or its sender broke off.
+    /// The body did not arrive in time, or the client stopped sending it.
     #[display("The request body did not arrive completely in its time. Send the request again.")]
     IncompleteBody,
-    /// The request breaks HTTP in a way that leaves open what is meant.
+    /// The request violates HTTP in a way that makes it ambiguous.
     #[display("The request cannot be read: {reason}.")]
     Malformed {
         /// What is wrong.
         reason: &'static str,
     },
-    /// The body is compressed; it is not unpacked, so that a small one cannot become a large one.
+    /// The body is compressed. It is not decompressed, so that a small body cannot become a huge
+    /// one.
     #[display("The request body must be sent without 'Content-Encoding'.")]
     UnsupportedEncoding,
-    /// The head of a request did not arrive in time.
+    /// The head of the request did not arrive in time.
     #[display("The head of the request did not arrive in time. Send the request again.")]
     HeaderTimeout,
-    /// All slots and all places in the provider's line are taken.
+    /// All of the provider's slots, and all waiting places, are taken.
     #[display("Too many requests are under way to '{provider}'; try again shortly.")]
     Overloaded {
         /// The provider's name.
@@ -162,7 +163,7 @@ pub enum Error {
         /// When to try again.
         retry_after: Duration,
     },
-    /// The provider failed so often of late that it is left alone for a moment.
+    /// The circuit is open: the model failed too often and gets no calls for a moment.
     #[display(
         "This model of '{provider}' is failing and is not asked for a moment; try again shortly."
     )]
@@ -172,47 +173,47 @@ pub enum Error {
         /// When to try again.
         retry_after: Duration,
     },
-    /// The bodies of requests under way take all the memory that is for them.
+    /// The memory for request bodies is exhausted.
     #[display("The requests under way are as large as the gateway can hold; try again shortly.")]
     BodyMemoryExhausted,
-    /// Translating the body would take more memory than all bodies may.
+    /// Translating the body would take more memory than the limit for all bodies together.
     #[display(
         "The request has so many values that translating it would take {needed} bytes of memory, and {limit} is the limit; send fewer, shorter lists."
     )]
     BodyTooComplex {
-        /// What it would take, in bytes.
+        /// The memory that the translation would take, in bytes.
         needed: usize,
-        /// What all bodies may take, in bytes.
+        /// The limit for all bodies together, in bytes.
         limit: usize,
     },
-    /// The system gives the gateway no more file descriptors.
+    /// The gateway has no file descriptors left.
     #[display("The gateway has no file descriptor left; try again shortly.")]
     TooManyOpenFiles,
-    /// The gateway is stopping, and the time for requests under way is over.
+    /// The gateway is shutting down, and the time for running requests is over.
     #[display("The gateway is shutting down; send the request again.")]
     ShuttingDown,
-    /// No connection, or it broke before an answer came.
+    /// The connection to the provider failed, or broke before a response came.
     #[display(
         "'{provider}' cannot be reached: {reason}. Try again; where it stays so, tell whoever runs the gateway."
     )]
     Unreachable {
         /// The provider's name.
         provider: &'static str,
-        /// A fixed text, without addresses.
+        /// A fixed text that contains no addresses.
         reason: &'static str,
     },
-    /// An answer came that is not one.
+    /// The provider's response is unusable.
     #[display("'{provider}' sent an answer that cannot be used: {reason}. Try again.")]
     InvalidUpstreamResponse {
         /// The provider's name.
         provider: &'static str,
-        /// A fixed text, or one about the shape of the answer.
+        /// A fixed text, or one about the structure of the response.
         reason: String,
     },
-    /// A stream ended before its terminal event.
+    /// The provider's stream ended before its final event.
     #[display("The upstream stream ended before it was complete. Send the request again.")]
     Truncated,
-    /// A phase took too long.
+    /// The provider exceeded a time limit.
     #[display(
         "'{provider}' {} within {} s. Try again{}.",
         phase.missed(),
@@ -222,12 +223,12 @@ pub enum Error {
     TimedOut {
         /// The provider's name.
         provider: &'static str,
-        /// Which phase.
+        /// The time limit that was exceeded.
         phase: Phase,
-        /// The time it had.
+        /// The length of the time limit.
         after: Duration,
     },
-    /// The provider rejected the key that the gateway holds for it. The caller's key was right.
+    /// The provider rejected the gateway's key for it. The caller's key is valid.
     #[display(
         "'{provider}' rejected the gateway's credential. Ask whoever runs the gateway to renew its key."
     )]
@@ -235,21 +236,21 @@ pub enum Error {
         /// The provider's name.
         provider: &'static str,
     },
-    /// The provider answered with an error of its own.
+    /// The provider answered with an error.
     #[display("{_0}")]
     Provider(#[error(not(source))] Box<ProviderError>),
 }
 
-/// What a provider had a time for.
+/// What a provider has a time limit for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// To take a connection, TLS included.
+    /// Accepting a connection, TLS included.
     Connect,
-    /// To answer as a whole, over all attempts.
+    /// The complete response, over all attempts.
     Answer,
-    /// To send the first event of a stream, over all attempts.
+    /// The first event of a stream, over all attempts.
     FirstEvent,
-    /// To send anything more of a stream.
+    /// The next event of a stream.
     Silence,
 }
 
@@ -263,7 +264,7 @@ impl Phase {
         }
     }
 
-    /// What to try, behind "Try again".
+    /// What the error message suggests after "Try again".
     fn instead(self) -> &'static str {
         match self {
             Self::Answer => ", or ask for a stream",
@@ -281,28 +282,28 @@ impl Phase {
     }
 }
 
-/// An error that a provider sent, in the hub's words.
+/// A provider's error, converted to OpenAI's terms.
 #[derive(Debug, Clone, PartialEq, Display)]
 #[display("{message}")]
 pub struct ProviderError {
-    /// The status for the client: the provider's, where it is a standard one.
+    /// The status for the client: the provider's, if it is a standard one.
     pub status: u16,
-    /// The status the provider sent; that of the stream's head for an error inside a stream.
+    /// The status that the provider sent; for an error inside a stream, that of the stream.
     pub upstream_status: u16,
-    /// The provider's text, unchanged.
+    /// The provider's message, unchanged.
     pub message: String,
     /// The OpenAI `type`.
     pub kind: String,
-    /// The field the provider names.
+    /// The field that the provider names as wrong.
     pub param: Option<String>,
-    /// The OpenAI `code`, or the provider's machine name.
+    /// The OpenAI `code`, or the provider's own error code.
     pub code: Option<String>,
-    /// Further members of the provider's error object: names and JSON texts, in order.
+    /// Further fields of the provider's error object, in order: names and JSON texts.
     pub more: Vec<(String, String)>,
 }
 
 impl Error {
-    /// The HTTP status.
+    /// The HTTP status for the client.
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
@@ -383,7 +384,7 @@ impl Error {
         }
     }
 
-    /// The `code` of the OpenAI error object: what a program can act on.
+    /// The `code` of the OpenAI error object, for programs; the provider's code for its own errors.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         match self {
@@ -392,7 +393,8 @@ impl Error {
         }
     }
 
-    /// A code that is one of ours, for counting: providers' own are without number.
+    /// The gateway's own code, for metrics and logs. Every error of a provider is `provider_error`,
+    /// because the codes of providers are unbounded.
     #[must_use]
     pub fn class(&self) -> &'static str {
         match self {
@@ -430,7 +432,7 @@ impl Error {
         }
     }
 
-    /// Whether it tells against the provider that was asked.
+    /// Whether the error counts against the provider.
     #[must_use]
     pub fn is_providers(&self) -> bool {
         self.status() >= 500
@@ -444,7 +446,7 @@ impl Error {
             )
     }
 
-    /// The field to correct.
+    /// The request field that is wrong, if one is.
     #[must_use]
     pub fn param(&self) -> Option<&str> {
         match self {
@@ -484,7 +486,8 @@ impl Error {
         }
     }
 
-    /// The same error with the field's name as `own` tells it, where it has one.
+    /// Renames the field with `own`, in errors about one field. `InvalidJson`, provider errors and
+    /// all others stay unchanged.
     #[must_use]
     pub fn renamed(mut self, own: impl Fn(&str) -> String) -> Self {
         match &mut self {
@@ -498,7 +501,7 @@ impl Error {
         self
     }
 
-    /// A field of the wrong JSON type.
+    /// An `InvalidType` error: the field should have been `expected`.
     #[must_use]
     pub fn wrong_type(param: impl Into<String>, expected: &str) -> Self {
         Self::InvalidType {
@@ -507,7 +510,7 @@ impl Error {
         }
     }
 
-    /// A field whose value cannot be accepted.
+    /// An `InvalidValue` error.
     #[must_use]
     pub fn invalid(param: impl Into<String>, message: impl Into<String>) -> Self {
         Self::InvalidValue {
@@ -516,7 +519,7 @@ impl Error {
         }
     }
 
-    /// A value that this provider cannot be given.
+    /// An `UnsupportedValue` error.
     #[must_use]
     pub fn unsupported_value(param: impl Into<String>, message: impl Into<String>) -> Self {
         Self::UnsupportedValue {
@@ -525,7 +528,7 @@ impl Error {
         }
     }
 
-    /// A parameter that this provider cannot be given.
+    /// An `UnsupportedParameter` error.
     #[must_use]
     pub fn unsupported(param: impl Into<String>, message: impl Into<String>) -> Self {
         Self::UnsupportedParameter {

@@ -1,17 +1,17 @@
-//! A limit that callers share. Pure.
+//! A limit that callers share fairly. Pure.
 //!
-//! A caller alone may take all of it. Once it is taken, whoever has less than an equal share may
-//! still take something, so that nobody can shut out the others by taking everything first. What is
-//! taken so beyond the limit is at most a sixteenth of it; limits below 16 are too small to be shared so.
+//! A single caller may take the whole limit. Once it is taken, callers with less than an equal
+//! share may still take a little more, so that nobody can shut out the others by taking everything
+//! first. At most a sixteenth of the limit is granted beyond it; limits below 16 grant nothing.
 
 use std::collections::HashMap;
 
 use crate::secret::CallerId;
 
-/// The part of a limit that may be taken beyond it; of a limit below 16 that is nothing.
+/// The part of the limit that may be granted beyond it is 1/16; 0 for limits below 16.
 const BEYOND: usize = 16;
 
-/// How much of a limit is taken, and by whom.
+/// How much of a limit is taken, in total and by each caller.
 #[derive(Debug)]
 pub struct FairShare {
     limit: usize,
@@ -20,7 +20,7 @@ pub struct FairShare {
 }
 
 impl FairShare {
-    /// Nothing is taken of `limit`.
+    /// A limit of which nothing is taken.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self {
@@ -30,7 +30,7 @@ impl FairShare {
         }
     }
 
-    /// Takes so much for a caller, or nothing where it is too much.
+    /// Takes `amount` for a caller; `false`, and takes nothing, if that is too much.
     #[must_use]
     pub fn take(&mut self, caller: CallerId, amount: usize) -> bool {
         let mine = self.of.get(&caller).copied().unwrap_or(0);
@@ -49,7 +49,7 @@ impl FairShare {
         true
     }
 
-    /// Gives back what a caller took.
+    /// Returns `amount` that a caller took.
     pub fn give(&mut self, caller: CallerId, amount: usize) {
         self.taken = self.taken.saturating_sub(amount);
         if let Some(mine) = self.of.get_mut(&caller) {
@@ -60,7 +60,7 @@ impl FairShare {
         }
     }
 
-    /// How much is taken.
+    /// How much all callers together have taken.
     #[must_use]
     pub fn taken(&self) -> usize {
         self.taken

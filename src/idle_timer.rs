@@ -1,4 +1,4 @@
-//! A timer for what is asked about often and is rarely due.
+//! A timer that is checked often and rarely expires.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -7,15 +7,15 @@ use std::task::Context;
 use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Wakes a task at a moment that keeps moving on. It is left running where it was set: to be woken
-/// once for nothing costs less than to set it anew each time.
+/// Wakes a task at a time that keeps moving later. The timer is not moved each time: one useless
+/// wake-up costs less than many resets.
 ///
-/// It must always be asked by the same task.
+/// It must always be polled by the same task.
 #[derive(Debug, Default)]
 pub struct IdleTimer(Option<Pin<Box<Sleep>>>);
 
 impl IdleTimer {
-    /// Whether `due` has come; else the task is woken then, or before.
+    /// Whether `due` has passed; if not, the task is woken at `due` or earlier.
     pub fn is_due(&mut self, due: Instant, cx: &mut Context<'_>) -> bool {
         let timer = match &mut self.0 {
             Some(timer) if timer.is_elapsed() => {
@@ -32,7 +32,7 @@ impl IdleTimer {
             }
             none => none.insert(Box::pin(sleep_until(due))),
         };
-        // A task that has used up its turn would be told to come again, and nothing be set.
+        // Without `unconstrained`, a task whose budget is used up would get Pending and no timer.
         pin!(unconstrained(timer.as_mut())).poll(cx).is_ready()
     }
 }
@@ -44,7 +44,7 @@ mod tests {
     use std::task::Poll;
     use std::time::Duration;
 
-    /// Waits until `due()` has come; gives how often it was woken.
+    /// Waits until `due()` has passed; returns how often the task was woken.
     async fn wakings(idle_timer: &mut IdleTimer, due: impl Fn(u32) -> Instant) -> u32 {
         let mut woken = 0;
         poll_fn(|cx| {
@@ -66,7 +66,7 @@ mod tests {
         let mut idle_timer = IdleTimer::default();
         let due = Instant::now() + Duration::from_millis(20);
         let ringing = actix_web::rt::spawn(poll_fn(move |cx| {
-            // Each message is a step of the turn; a task has 128.
+            // Each message uses one unit of the task's budget, which is 128.
             while receiver.poll_recv(cx).is_ready() {}
             if idle_timer.is_due(due, cx) {
                 return Poll::Ready(());
@@ -90,7 +90,7 @@ mod tests {
         .await;
         assert!(begun.elapsed() >= Duration::from_millis(40), "not before");
         assert_eq!(woken, 2, "once for nothing");
-        // Earlier than it was set.
+        // A time earlier than the one that the timer is set to.
         wakings(&mut idle_timer, |_| ms(41)).await;
         let cx = &mut Context::from_waker(std::task::Waker::noop());
         assert!(!idle_timer.is_due(ms(60_000), cx));

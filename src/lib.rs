@@ -10,7 +10,7 @@
 //! | 2 | [`dialect`] | the wire formats and the hub they meet in; pure |
 //! | 3 | [`providers`] | the static table, one row per provider |
 //! | 4 | [`idle_timer`], [`config`], [`shutdown`], [`offload`], [`routing`], [`store`] | a timer; the environment; stopping; long work; model name to provider; what providers want back |
-//! | 5 | [`metrics`] | counters, the record of each request, spans |
+//! | 5 | [`telemetry`] | metrics, the record of each request, spans |
 //! | 6 | [`upstream`], [`scripted`] | one attempt at a provider; scripted ones for demo and tests |
 //! | 7 | [`access`], [`worker`] | who may call; the actor that owns one provider |
 //! | 8 | [`flow`] | the one way through, a function per endpoint |

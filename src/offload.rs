@@ -1,8 +1,8 @@
-//! Work that would hold a server thread for too long, done on threads of its own.
+//! Runs work that would block a server thread for too long on separate threads.
 //!
-//! A server thread serves many callers, so work for one of them may hold it for a few milliseconds and no
-//! longer. Of the work that is done elsewhere no more runs at once than there are processors, so
-//! that the server's threads get their share of them.
+//! A server thread serves many callers, so that work for one of them may block it for a few
+//! milliseconds at most. There are as many separate threads as processors, so that the server
+//! threads still get their share of CPU time.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -12,14 +12,14 @@ use std::thread;
 
 use tokio::sync::oneshot;
 
-/// Largest text that is worked on where it came in, in bytes: with the slowest translation of the
-/// most crowded text that takes some milliseconds.
+/// The largest text that is processed on the server thread, in bytes: some milliseconds for the
+/// slowest translation of the densest text.
 pub const LARGE: usize = 128 << 10;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// The threads, one for each processor, and no more: an allocator keeps some of what a thread took, so that
-/// work spread over many threads would hold its memory many times.
+/// The queue of the separate threads, one for each processor. More threads would hold more memory,
+/// because an allocator keeps some of what each thread used.
 static WORKERS: LazyLock<Sender<Job>> = LazyLock::new(|| {
     let (jobs, queue) = channel::<Job>();
     let queue = Arc::new(Mutex::new(queue));
@@ -44,8 +44,8 @@ fn work_off(queue: &Mutex<Receiver<Job>>) {
     }
 }
 
-/// Does work on a text of this length, elsewhere where it is large. The work is done to its end even
-/// where nobody waits for it any more.
+/// Runs `work` on a text of this length, on a separate thread if it is above [`LARGE`]. The work is
+/// completed even if the caller stops waiting.
 pub async fn work_on<T: Send + 'static>(
     length: usize,
     work: impl FnOnce() -> T + Send + 'static,
@@ -56,10 +56,10 @@ pub async fn work_on<T: Send + 'static>(
     let (tell, told) = oneshot::channel::<Result<T, Box<dyn Any + Send>>>();
     let job = Box::new(move || {
         let done = catch_unwind(AssertUnwindSafe(work));
-        // Who asked may have left.
+        // The caller may have stopped waiting.
         drop(tell.send(done));
     });
-    // Where the system gives no threads, it is done here.
+    // If no thread could be started, the work runs here.
     if let Err(SendError(job)) = WORKERS.send(job) {
         job();
     }

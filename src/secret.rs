@@ -1,4 +1,4 @@
-//! A secret that cannot be printed, and the redactor that keeps secrets out of texts.
+//! A secret that cannot be printed, and redaction of secrets in texts.
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
@@ -6,41 +6,41 @@ use std::sync::{Arc, LazyLock};
 
 use subtle::{Choice, ConstantTimeEq};
 
-/// A key. It has no `Display` and no `Serialize`, and its `Debug` shows nothing, so that it
-/// cannot reach a log line or an answer by accident. A clone shares the text.
+/// An API key or other secret. It has no `Display` and no `Serialize`, and its `Debug` shows
+/// nothing, so that it cannot reach a log line or response by accident. Clones share the text.
 #[derive(Clone)]
 pub struct Secret(Arc<str>);
 
 impl Secret {
-    /// Wraps a key as it is; the caller has trimmed it.
+    /// Wraps a key unchanged; the caller trims it.
     #[must_use]
     pub fn new(value: impl Into<Arc<str>>) -> Self {
         Self(value.into())
     }
 
-    /// The key itself. Only for building the one header it belongs in, and for comparing.
+    /// The key itself. Only for building the one header that carries it, and for comparing.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether it is long enough to be told from a word: local providers are given keys as `test`
-    /// or `ollama`, of which texts speak.
+    /// Whether it is long enough (8 bytes) to be redacted from texts. Local providers get keys such
+    /// as `test` or `ollama`, which are also ordinary words.
     #[must_use]
     pub fn is_telling(&self) -> bool {
         const SHORTEST: usize = 8;
         self.0.len() >= SHORTEST
     }
 
-    /// What follows a scheme, as in `Bearer token`.
+    /// The part after a scheme, as in `Bearer token`; `None` if there is no space.
     #[must_use]
     pub fn token(&self) -> Option<Self> {
         let (_, token) = self.0.split_once(' ')?;
         Some(Self::new(token.trim()))
     }
 
-    /// Whether `candidate` equals the key. The time taken depends on the lengths alone, never
-    /// on how much of the content agrees.
+    /// Whether `candidate` equals the key. The time depends only on the lengths, not on how much of
+    /// the content matches.
     #[must_use]
     pub fn matches(&self, candidate: &str) -> Choice {
         self.0.as_bytes().ct_eq(candidate.as_bytes())
@@ -53,41 +53,41 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// Stands for one caller, so that what is one caller's can be told from what is another's: a hash
-/// of its key, keyed anew in each process. It tells nothing about the key.
+/// Identifies a caller without revealing the key: the position of its gateway key, or a hash of its
+/// own key with a seed that is random in each process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CallerId(u64);
 
-/// The key of the hashes of this process.
+/// The hasher of this process, randomly seeded.
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 impl CallerId {
-    /// The caller with this key.
+    /// The caller with this key of its own.
     #[must_use]
     pub fn of(key: &str) -> Self {
         Self(HASHER.hash_one(key))
     }
 
-    /// The caller with the gateway key at this place of the list. Where there is one, no caller is
-    /// known by another key.
+    /// The caller with the gateway key at this position. It cannot collide with a hash: with
+    /// gateway keys, no caller is identified by a key of its own.
     #[must_use]
     pub fn of_gateway_key(place: usize) -> Self {
         Self(u64::try_from(place).unwrap_or(u64::MAX))
     }
 }
 
-/// What stands in a text where a secret stood.
+/// The replacement for a secret in a text.
 pub(crate) const MASK: &str = "[redacted]";
 
-/// Beginnings by which a word is taken for a key, from the providers' documented formats.
+/// Prefixes by which a word counts as a key, from the documented formats of providers.
 const KEY_STARTS: [&str; 11] = [
     "sk-", "gsk_", "xai-", "AIza", "vck_", "ABSK", "ya29.", "eyJ", "csk-", "sk_", "pk_",
 ];
 
-/// Shortest word that is taken for a key by its beginning, in bytes.
+/// The shortest word that counts as a key because of its prefix, in bytes.
 const KEY_LENGTH: usize = 16;
 
-/// Replaces `key` in `text`, and nothing else. Pure.
+/// Replaces every occurrence of `key` in `text`, and nothing else.
 #[must_use]
 pub fn without_key<'t>(text: &'t str, key: &Secret) -> Cow<'t, str> {
     if text.contains(key.expose()) {
@@ -97,7 +97,8 @@ pub fn without_key<'t>(text: &'t str, key: &Secret) -> Cow<'t, str> {
     }
 }
 
-/// Replaces `key` and everything shaped like a provider key in `text`. Pure.
+/// Replaces `key`, words shaped like a provider's key, and tokens after `Bearer`. A `key` shorter
+/// than 4 bytes is ignored.
 #[must_use]
 pub fn redact<'t>(text: &'t str, key: Option<&Secret>) -> Cow<'t, str> {
     let mut out = Cow::Borrowed(text);
@@ -127,8 +128,8 @@ pub fn redact<'t>(text: &'t str, key: Option<&Secret>) -> Cow<'t, str> {
     Cow::Owned(clean)
 }
 
-/// Whether a text has a word that begins as keys do and is as long, or one that follows `Bearer`. Most
-/// have none: they are looked through once, byte by byte.
+/// Whether a text may need redaction: it has a word shaped like a key, or the word `Bearer`. Most
+/// texts have neither and are scanned only once.
 fn may_hold_key(text: &str) -> bool {
     if text.len() < BEARER_LENGTH {
         return false;
@@ -151,8 +152,8 @@ fn may_hold_key(text: &str) -> bool {
     false
 }
 
-/// Shortest word that is taken for a key because it follows `Bearer`, in bytes. It has a digit as
-/// well, which a word of a sentence has not.
+/// The shortest word after `Bearer` that counts as a token, in bytes. It must also contain a digit,
+/// which ordinary words do not.
 const BEARER_LENGTH: usize = 8;
 
 fn is_key_char(c: char) -> bool {

@@ -1,4 +1,4 @@
-//! How far the server is on its way to stopping; known to everything that answers.
+//! The stage of the server's shutdown, for everything that answers requests.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -6,32 +6,32 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::sync::watch;
 
-/// Where the server is.
+/// A stage of the shutdown, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
-    /// It serves.
+    /// The server accepts and serves requests.
     Serving,
-    /// It was told to stop, and still serves: nothing new should be sent.
+    /// The server was told to stop and still serves; load balancers should send nothing new.
     Stopping,
-    /// It takes no new connections and rests none; what is under way goes on.
+    /// The server accepts no new connections and closes idle ones; running requests continue.
     Closing,
-    /// The time of what is under way is over.
+    /// The time for running requests is over.
     Ending,
 }
 
-/// The stage, shared by all threads. Cheap to clone.
+/// The current stage, shared by all threads. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Shutdown(Arc<ShutdownState>);
 
 #[derive(Debug)]
 struct ShutdownState {
-    /// The stage as a number, to be looked at without a lock.
+    /// The stage as a number, for checks without a lock.
     stage: AtomicU8,
     changes: watch::Sender<Stage>,
 }
 
 impl Shutdown {
-    /// Serving.
+    /// The stage [`Stage::Serving`].
     #[must_use]
     pub fn new() -> Self {
         Self(Arc::new(ShutdownState {
@@ -40,7 +40,7 @@ impl Shutdown {
         }))
     }
 
-    /// Goes on to `stage`; never back.
+    /// Moves on to `stage`; never back.
     pub fn go_to(&self, stage: Stage) {
         self.0.stage.fetch_max(stage as u8, Ordering::AcqRel);
         self.0.changes.send_if_modified(|now| {
@@ -52,14 +52,14 @@ impl Shutdown {
         });
     }
 
-    /// Whether the server has come to `stage`.
+    /// Whether the server has reached `stage`.
     #[must_use]
     pub fn is_at(&self, stage: Stage) -> bool {
         self.0.stage.load(Ordering::Acquire) >= stage as u8
     }
 
-    /// Resolves when the server comes to `stage`. What is under way need not wait for it: the server
-    /// wakes everything at [`Stage::Ending`].
+    /// Resolves when the server reaches `stage`. Running requests need not wait for
+    /// [`Stage::Ending`]: the server wakes them then.
     pub fn reached(&self, stage: Stage) -> impl Future<Output = ()> + use<> {
         let mut changes = self.0.changes.subscribe();
         let shutdown = self.clone();

@@ -1,47 +1,48 @@
-//! Who calls, and with which key the provider is called. Pure.
+//! Decides who is calling, and with which key the provider is called. Pure.
 
 use crate::config::Config;
 use crate::error::Error;
 use crate::providers::{Provider, by_key};
 use crate::secret::{CallerId, Secret};
 
-/// What a caller may do.
+/// An authenticated caller.
 #[derive(Debug, Clone)]
 pub enum Caller {
-    /// The bearer is the gateway's key at this place of the list; providers are called with keys of
-    /// the gateway.
+    /// The bearer is the gateway key at this position in the list; providers are called with the
+    /// gateway's keys.
     GatewayKey(usize),
-    /// The bearer is the key of whichever provider the request goes to.
+    /// The bearer is the key of the provider that the request goes to.
     PassThrough(Secret),
 }
 
-/// Whom a path answers.
+/// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccessLevel {
     /// Everyone.
     Everyone,
-    /// Who may call, and who may read the counters and nothing else.
+    /// Callers, and the holder of the metrics key.
     Watchers,
-    /// Who may call.
+    /// Callers: holders of a gateway key, or in pass-through mode everyone who sends a key.
     Callers,
 }
 
-/// As what a request was let in.
+/// How a request was authenticated.
 #[derive(Debug, Clone)]
 pub enum AuthOutcome {
-    /// As anyone's; whether it came with a key of the gateway.
+    /// Without authentication; `true` if it has a valid gateway key anyway.
     Anyone(bool),
-    /// To read the counters; whether how the providers are doing is among them, which is for
-    /// holders of a key of the gateway: without gateway keys every text is a bearer.
+    /// As a reader of the metrics; `true` with a gateway key or the metrics key. Only these see the
+    /// load of the providers: in pass-through mode any text is accepted as a bearer.
     MetricsReader(bool),
-    /// As a caller's.
+    /// As a caller.
     Caller(Caller),
 }
 
-/// Decides about the bearer of a request; the one place that does.
+/// Authenticates a request by its bearer; the one place that does.
 ///
 /// # Errors
-/// `MissingApiKey` where a key is needed and none was sent, `WrongKey` where it is none of the gateway's.
+/// `MissingApiKey` if a key is required and none was sent; `WrongKey` or `ProviderKeySent` if it is
+/// not a gateway key.
 pub fn enter(
     config: &Config,
     audience: AccessLevel,
@@ -79,7 +80,7 @@ fn admit(config: &Config, bearer: Option<&str>) -> Result<Caller, Error> {
     if !config.keyed() {
         return Ok(Caller::PassThrough(Secret::new(bearer)));
     }
-    // All keys are compared, so that the time tells nothing about which one nearly fits.
+    // All keys are compared, so that the response time does not reveal which one nearly matches.
     let mut known = None;
     for (place, key) in config.gateway_keys.iter().enumerate() {
         if bool::from(key.matches(bearer)) {
@@ -97,7 +98,7 @@ fn admit(config: &Config, bearer: Option<&str>) -> Result<Caller, Error> {
 }
 
 impl Caller {
-    /// Tells this caller from others.
+    /// The identity of this caller, for limits and caches.
     #[must_use]
     pub fn id(&self) -> CallerId {
         match self {
@@ -106,12 +107,12 @@ impl Caller {
         }
     }
 
-    /// The key for `provider`.
+    /// The API key to call `provider` with.
     ///
     /// # Errors
-    /// `ProviderKeyMissing` where the gateway has none; `ForeignKey` where the caller's is recognisably
-    /// another provider's; `ProviderNotConfigured` where the provider's base URL is an example, whose host may be
-    /// anyone's.
+    /// `ProviderKeyMissing` if the gateway has none; `ForeignKey` if the caller's key is
+    /// recognisably another provider's; `ProviderNotConfigured` if the base URL is an example,
+    /// whose host may belong to anyone.
     pub fn key_for(&self, config: &Config, provider: &Provider) -> Result<Secret, Error> {
         let entry = config.of(provider);
         if entry.is_not_configured() {
@@ -121,7 +122,7 @@ impl Caller {
             });
         }
         match self {
-            // No company is shown a key that is recognisably another's.
+            // A key that is recognisably another vendor's is never sent to a vendor.
             Self::PassThrough(key) => match by_key(key.expose()) {
                 Some(owner) if owner != entry.provider && entry.is_vendors() => {
                     Err(Error::ForeignKey {
@@ -140,7 +141,7 @@ impl Caller {
     }
 }
 
-/// The token of an `Authorization` header, where it is a bearer.
+/// The token of an `Authorization` header; `None` if the scheme is not bearer.
 #[must_use]
 pub fn bearer(header: &str) -> Option<&str> {
     let (scheme, token) = header.trim().split_once(' ')?;

@@ -1,4 +1,4 @@
-//! JSON objects read one level deep, their values kept as the bytes that came. Pure.
+//! JSON objects parsed one level deep; values keep their original text. Pure.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,12 +11,13 @@ use serde_json::value::RawValue;
 use super::Spliced;
 use crate::error::Error;
 
-/// Deepest nesting of a request body, in levels.
+/// The deepest nesting of a request body, in levels.
 ///
-/// One less than the JSON parser bears, so that what passed here can be read as a tree.
+/// It is one less than the JSON parser's limit, so that an accepted body can also be parsed as a
+/// tree.
 pub const MAX_DEPTH: usize = 127;
 
-/// A JSON value as text: borrowed from the request, or built.
+/// The text of a JSON value, borrowed from the request or owned.
 pub type Raw<'a> = Cow<'a, RawValue>;
 
 /// A member of an object.
@@ -24,23 +25,23 @@ pub type Raw<'a> = Cow<'a, RawValue>;
 pub struct Field<'a> {
     /// The name, unescaped.
     pub name: Cow<'a, str>,
-    /// The value, as written.
+    /// The value, as it was written.
     pub value: Raw<'a>,
 }
 
-/// An object whose members keep their order and the text of their values.
+/// A JSON object whose members keep their order and the text of their values.
 #[derive(Debug, Clone, Default)]
 pub struct Object<'a> {
-    /// The members, in the order they were written.
+    /// The members, in their original order.
     pub fields: Vec<Field<'a>>,
 }
 
 impl<'a> Object<'a> {
-    /// Reads a request body: one JSON object with text in UTF-8.
+    /// Parses a request body: one JSON object in UTF-8.
     ///
     /// # Errors
-    /// `InvalidJson` where the bytes are no UTF-8, no JSON, nested deeper than [`MAX_DEPTH`] or
-    /// name a member twice; `InvalidType` where the value is not an object.
+    /// `InvalidJson` if the body is not UTF-8, not JSON, nested deeper than [`MAX_DEPTH`], or has a
+    /// member twice; `InvalidType` if the value is not an object.
     pub fn from_body(body: &'a [u8]) -> Result<Self, Error> {
         let text = std::str::from_utf8(body).map_err(|error| Error::InvalidJson {
             param: None,
@@ -84,16 +85,16 @@ impl<'a> Object<'a> {
         Ok(object)
     }
 
-    /// Reads an object out of a value that already passed [`Object::from_body`].
+    /// Parses an object inside a body that already passed [`Object::from_body`].
     ///
     /// # Errors
-    /// `InvalidType` naming `param` where the value is not an object.
+    /// `InvalidType` for `param` if the value is not an object.
     pub fn from_raw(raw: &'a RawValue, param: &dyn fmt::Display) -> Result<Self, Error> {
         serde_json::from_str(raw.get())
             .map_err(|_| Error::wrong_type(param.to_string(), "an object"))
     }
 
-    /// The value of a member; `null` counts as absent.
+    /// The value of a member; `None` if it is absent or `null`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Raw<'a>> {
         self.fields
@@ -103,23 +104,23 @@ impl<'a> Object<'a> {
             .filter(|value| value.get() != "null")
     }
 
-    /// Takes a member out; `null` counts as absent.
+    /// Removes a member and returns its value; `None` if it is absent or `null`.
     pub fn take(&mut self, name: &str) -> Option<Raw<'a>> {
         let at = self.fields.iter().position(|field| field.name == name)?;
         Some(self.fields.remove(at).value).filter(|value| value.get() != "null")
     }
 
-    /// Takes a member out and reads it as `T`. `null` counts as absent.
+    /// Removes a member and parses it as `T`; `None` if it is absent or `null`.
     ///
     /// # Errors
-    /// `InvalidType` naming `prefix` + `name` where the value is no `T`.
+    /// `InvalidType` for `prefix` + `name` if the value is not a `T`.
     pub fn read<T: Expected>(&mut self, prefix: &str, name: &str) -> Result<Option<T>, Error> {
         self.take(name)
             .map(|raw| read(&raw, &format_args!("{prefix}{name}")))
             .transpose()
     }
 
-    /// Adds a member at the end.
+    /// Appends a member.
     pub fn push(&mut self, name: impl Into<Cow<'a, str>>, value: Raw<'a>) {
         self.fields.push(Field {
             name: name.into(),
@@ -128,7 +129,7 @@ impl<'a> Object<'a> {
     }
 }
 
-/// Gives a member a value, where it stands or at the end.
+/// Sets the value of a member, in its place or at the end.
 pub fn put<'a>(object: &mut Object<'a>, name: impl Into<Cow<'a, str>>, value: Box<RawValue>) {
     let name = name.into();
     match object.fields.iter_mut().find(|field| field.name == name) {
@@ -137,7 +138,7 @@ pub fn put<'a>(object: &mut Object<'a>, name: impl Into<Cow<'a, str>>, value: Bo
     }
 }
 
-/// The name that stands twice among these, if one does.
+/// A name that occurs twice; `None` if all are different.
 fn twice<'f>(fields: &'f [Field<'_>]) -> Option<&'f str> {
     if fields.len() <= 16 {
         let mut rest = fields;
@@ -156,8 +157,8 @@ fn twice<'f>(fields: &'f [Field<'_>]) -> Option<&'f str> {
 }
 
 impl Object<'_> {
-    /// Puts U+FFFD in the place of every half of a surrogate pair, which JSON's grammar has and no
-    /// text; gives the names of the members that held one.
+    /// Replaces every unpaired surrogate escape with U+FFFD; JSON's grammar allows them, but they
+    /// are not characters. Returns the names of the members that had one.
     pub fn make_whole(&mut self) -> Vec<String> {
         let mut names = Vec::new();
         for field in &mut self.fields {
@@ -173,7 +174,7 @@ impl Object<'_> {
     }
 }
 
-/// The text of a JSON value without halves of surrogate pairs; `None` where it holds none.
+/// A JSON text with unpaired surrogate escapes replaced; `None` if it has none.
 #[must_use]
 pub fn without_halves(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
@@ -199,7 +200,7 @@ pub fn without_halves(text: &str) -> Option<String> {
                 from = at + 6;
                 6
             }
-            // A backslash stands in texts only, before one more character.
+            // A backslash occurs only in strings, and always with one more character.
             _ => 2,
         };
     }
@@ -210,9 +211,9 @@ pub fn without_halves(text: &str) -> Option<String> {
     Some(out)
 }
 
-/// A type that a JSON value can be read as, and its name in an error.
+/// A type that a JSON value can be parsed as.
 pub trait Expected: for<'de> Deserialize<'de> {
-    /// What a client reads after "expected", as in "a string".
+    /// The type's name in error messages after "expected", as in "a string".
     const NAME: &'static str;
 }
 
@@ -231,16 +232,16 @@ expected! {
     Vec<String> => "an array of strings",
 }
 
-/// Reads one value.
+/// Parses one value.
 ///
 /// # Errors
-/// `InvalidType` naming `param` where the value is no `T`; `InvalidValue` where it is a text with half
-/// of a character.
+/// `InvalidType` for `param` if the value is not a `T`; `InvalidValue` if it is a string with an
+/// unpaired surrogate.
 pub fn read<T: Expected>(raw: &RawValue, param: &dyn fmt::Display) -> Result<T, Error> {
     serde_json::from_str(raw.get()).map_err(|_| wrong(raw, param, T::NAME))
 }
 
-/// Why a value is not what was expected.
+/// The error for a value that could not be parsed.
 fn wrong(raw: &RawValue, param: &dyn fmt::Display, expected: &'static str) -> Error {
     if raw.get().starts_with('"') && expected == String::NAME {
         return Error::invalid(
@@ -251,11 +252,11 @@ fn wrong(raw: &RawValue, param: &dyn fmt::Display, expected: &'static str) -> Er
     Error::wrong_type(param.to_string(), expected)
 }
 
-/// Reads a string, borrowed where it holds no escape.
+/// Parses a string; borrowed if it has no escapes.
 ///
 /// # Errors
-/// `InvalidType` naming `param` where the value is no string; `InvalidValue` where it holds half of a
-/// character.
+/// `InvalidType` for `param` if the value is not a string; `InvalidValue` if it has an unpaired
+/// surrogate.
 pub fn text<'a>(raw: &Raw<'a>, param: &dyn fmt::Display) -> Result<Cow<'a, str>, Error> {
     match raw {
         Cow::Borrowed(raw) => {
@@ -269,10 +270,10 @@ pub fn text<'a>(raw: &Raw<'a>, param: &dyn fmt::Display) -> Result<Cow<'a, str>,
     }
 }
 
-/// Reads an array, its elements kept as text.
+/// Parses an array; the elements keep their text.
 ///
 /// # Errors
-/// `InvalidType` naming `param` where the value is no array.
+/// `InvalidType` for `param` if the value is not an array.
 pub fn array<'a>(raw: &Raw<'a>, param: &dyn fmt::Display) -> Result<Vec<Raw<'a>>, Error> {
     let wrong = |_| Error::wrong_type(param.to_string(), "an array");
     Ok(match raw {
@@ -289,11 +290,11 @@ pub fn array<'a>(raw: &Raw<'a>, param: &dyn fmt::Display) -> Result<Vec<Raw<'a>>
     })
 }
 
-/// Reads an object of a request out of a value that is borrowed or built.
+/// Parses an object of a request.
 ///
 /// # Errors
-/// `InvalidType` naming `param` where the value is no object, `InvalidJson` where it names a member
-/// twice: the provider might take the other one.
+/// `InvalidType` for `param` if the value is not an object; `InvalidJson` if it has a member twice,
+/// because the provider might use the other value.
 pub fn object<'a>(raw: &Raw<'a>, param: &dyn fmt::Display) -> Result<Object<'a>, Error> {
     let object = loose(raw, param)?;
     match twice(&object.fields) {
@@ -305,11 +306,10 @@ pub fn object<'a>(raw: &Raw<'a>, param: &dyn fmt::Display) -> Result<Object<'a>,
     }
 }
 
-/// Reads an object of an answer, which may name a member twice, out of a value that is borrowed or
-/// built.
+/// Parses an object of a response, which may have a member twice.
 ///
 /// # Errors
-/// `InvalidType` naming `param` where the value is no object.
+/// `InvalidType` for `param` if the value is not an object.
 pub fn loose<'a>(raw: &Raw<'a>, param: &dyn fmt::Display) -> Result<Object<'a>, Error> {
     match raw {
         Cow::Borrowed(raw) => Object::from_raw(raw, param),
@@ -329,34 +329,34 @@ pub fn loose<'a>(raw: &Raw<'a>, param: &dyn fmt::Display) -> Result<Object<'a>, 
     }
 }
 
-/// Writes any value as JSON text.
+/// Serializes a value as JSON text.
 #[must_use]
 pub fn raw<T: serde::Serialize + ?Sized>(value: &T) -> Box<RawValue> {
     serde_json::value::to_raw_value(value).expect("our own types always serialise")
 }
 
-/// Most of what is written is about this long, in bytes: growing there costs more than it saves.
+/// The initial capacity, in bytes, which fits most outputs; growing costs more than it saves.
 const USUAL: usize = 2048;
 
-/// Any value as JSON text.
+/// Serializes a value as JSON text.
 ///
 /// # Errors
-/// Where a text that was kept as it came cannot be written.
+/// If a raw JSON text inside cannot be written.
 pub fn to_vec<T: serde::Serialize + ?Sized>(value: &T) -> serde_json::Result<Vec<u8>> {
     let mut out = Vec::with_capacity(USUAL);
     serde_json::to_writer(&mut out, value)?;
     Ok(out)
 }
 
-/// Appends any value as JSON text.
+/// Appends a value as JSON text.
 pub fn write<T: serde::Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
     serde_json::to_writer(out, value).expect("our own types always serialise");
 }
 
-/// An object of our own, as in `fields!({"name": value})`.
+/// Builds an `Object`, as in `fields!({"name": value})`.
 ///
-/// Unlike a tree of JSON values it takes texts of any depth without reading them again, and so
-/// cannot fail on what a client or a provider sent.
+/// Unlike a tree of JSON values it embeds raw texts of any depth without parsing them again, so
+/// that it cannot fail on what a client or provider sent.
 macro_rules! fields {
     ({ $($name:literal : $value:expr),* $(,)? }) => {
         $crate::codec::json::Object {
@@ -369,21 +369,20 @@ macro_rules! fields {
 }
 pub(crate) use fields;
 
-/// Replaces one value in the text it was read from; every other byte stays.
+/// Replaces one value in the body it was borrowed from; all other bytes stay.
 ///
-/// Returns `None` where `value` was not read from `body`.
+/// Returns `None` if `value` was not borrowed from `body`.
 #[must_use]
 pub fn splice(body: &Bytes, value: &Raw<'_>, replacement: Bytes) -> Option<Spliced> {
     Spliced::new(body, value.get(), replacement)
 }
 
-/// A text where a text is expected, borrowed where it holds no escape; nothing where something else
-/// stands.
+/// A string, borrowed if it has no escapes; `None` if the JSON value has another type.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Word<'a>(pub Option<Cow<'a, str>>);
 
 impl Word<'_> {
-    /// The text.
+    /// The string, if it is one.
     #[must_use]
     pub fn get(&self) -> Option<&str> {
         self.0.as_deref()
@@ -432,7 +431,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Word<'a> {
     }
 }
 
-/// A string, borrowed where it holds no escape.
+/// A string, borrowed if it has no escapes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text<'a>(pub Cow<'a, str>);
 
@@ -493,13 +492,14 @@ impl serde::Serialize for Object<'_> {
     }
 }
 
-/// The top-level field in which the text nests deeper than [`MAX_DEPTH`], where it does. The name
-/// is empty where there is no field.
+/// The top-level field in which the text is nested deeper than [`MAX_DEPTH`]; an empty string if it
+/// is in no field, `None` if nothing is.
 ///
-/// The JSON parser skips values without counting levels, so that a relayed body would slip through.
+/// The JSON parser skips values without counting levels, so that it would not notice in a relayed
+/// body.
 fn too_deep(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
-    // Most bodies have too few brackets to nest that deep; counting them is cheap.
+    // Most bodies have too few brackets to be nested that deep; counting them is cheap.
     memchr2_iter(b'{', b'[', bytes).nth(MAX_DEPTH)?;
     let mut depth = 0_usize;
     let mut key = "";
@@ -514,7 +514,7 @@ fn too_deep(text: &str) -> Option<String> {
                         .get(from..)
                         .and_then(|rest| memchr2(b'"', b'\\', rest))
                     else {
-                        return None; // an open string: the parser will say so
+                        return None; // an unterminated string: the parser reports it
                     };
                     if bytes.get(from + hit) == Some(&b'"') {
                         break from + hit;

@@ -1,4 +1,4 @@
-//! Framing without meaning: JSON objects kept as they were written, and server-sent events. Pure.
+//! Framing only: JSON objects that keep their original text, and server-sent events. Pure.
 
 pub mod json;
 pub mod scan;

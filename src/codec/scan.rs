@@ -1,14 +1,14 @@
-//! Looks a JSON text through once and builds nothing. Pure.
+//! Scans a JSON text once without building values. Pure.
 //!
-//! For texts of which only a few members count, and those mostly as they are. It takes what RFC 8259
-//! takes and nothing else; where it says no, another reader says why.
+//! For texts of which only a few members are needed, mostly as they are. It accepts exactly RFC
+//! 8259, up to a nesting limit. It does not say what is wrong; another parser has to.
 
 use memchr::memchr2;
 
-/// Deepest nesting that is looked through.
+/// The deepest nesting that is accepted, in levels.
 const MAX_DEPTH: u32 = 100;
 
-/// A place in a JSON text.
+/// A position in a JSON text.
 pub struct Scan<'t> {
     text: &'t [u8],
     at: usize,
@@ -16,7 +16,7 @@ pub struct Scan<'t> {
 }
 
 impl<'t> Scan<'t> {
-    /// At the beginning of a text.
+    /// Starts at the beginning of a text.
     #[must_use]
     pub fn new(text: &'t str) -> Self {
         Self {
@@ -40,14 +40,14 @@ impl<'t> Scan<'t> {
         (self.peek()? == byte).then(|| self.at += 1)
     }
 
-    /// Whether nothing follows.
+    /// Whether only whitespace follows.
     #[must_use]
     pub fn is_at_end(&mut self) -> bool {
         self.peek().is_none()
     }
 
-    /// Takes an object, and has `member` take each value. A name with an escape, which could be any,
-    /// is empty.
+    /// Reads an object; `member` gets each name and must read its value. A name with an escape is
+    /// passed as empty.
     pub fn object(
         &mut self,
         mut member: impl FnMut(&'t [u8], &mut Self) -> Option<()>,
@@ -59,7 +59,7 @@ impl<'t> Scan<'t> {
         })
     }
 
-    /// Takes an array, and has `element` take each value.
+    /// Reads an array; `element` must read each value.
     pub fn array(&mut self, element: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
         self.list(b'[', b']', element)
     }
@@ -94,12 +94,12 @@ impl<'t> Scan<'t> {
         Some(())
     }
 
-    /// Takes a null, where one stands there.
+    /// Reads a null; `false`, and reads nothing, if another value follows.
     pub fn null(&mut self) -> bool {
         self.peek() == Some(b'n') && self.word(b"null").is_some()
     }
 
-    /// Takes a text; what stands between its quotes, and whether there is an escape in it.
+    /// Reads a string. Returns the bytes between its quotes, and whether they have an escape.
     pub fn string(&mut self) -> Option<(&'t [u8], bool)> {
         self.eat(b'"')?;
         let start = self.at;
@@ -108,7 +108,7 @@ impl<'t> Scan<'t> {
         Some((self.text.get(start..start + length)?, escaped))
     }
 
-    /// Takes any value; the bytes of it.
+    /// Reads any value; returns its bytes.
     pub fn value(&mut self) -> Option<&'t [u8]> {
         let first = self.peek()?;
         let start = self.at;
@@ -165,8 +165,8 @@ impl<'t> Scan<'t> {
     }
 }
 
-/// The length of the JSON text whose characters begin at `start`, up to its quote, and whether there
-/// is an escape in it; `None` where it is none. It may be in no encoding.
+/// The length of the JSON string whose first character is at `start`, without the closing quote,
+/// and whether it has an escape. `None` if it is invalid; the encoding is not checked.
 #[must_use]
 pub fn string(bytes: &[u8], start: usize) -> Option<(usize, bool)> {
     let rest = bytes.get(start..)?;
@@ -177,7 +177,7 @@ pub fn string(bytes: &[u8], start: usize) -> Option<(usize, bool)> {
         match rest.get(length)? {
             b'"' => return Some((length, escaped)),
             b'\\' => escaped = true,
-            // RFC 8259, section 7: characters below the space are escaped.
+            // RFC 8259, section 7: control characters must be escaped.
             _ => return None,
         }
         length += match rest.get(length + 1)? {
@@ -191,10 +191,10 @@ pub fn string(bytes: &[u8], start: usize) -> Option<(usize, bool)> {
     }
 }
 
-/// Longest text that is looked through eight bytes at a time.
+/// The number of bytes that are scanned eight at a time before `memchr` takes over.
 const SHORT: usize = 24;
 
-/// How many characters come before a quote, an escape or a control character.
+/// The number of bytes before the first quote, backslash or control character.
 fn plain(bytes: &[u8]) -> usize {
     let (short, long) = bytes.split_at(bytes.len().min(SHORT));
     let at = few(short);
@@ -203,20 +203,20 @@ fn plain(bytes: &[u8]) -> usize {
     }
     let length = memchr2(b'"', b'\\', long).unwrap_or(long.len());
     let text = long.get(..length).unwrap_or_default();
-    // Without a way out of the loop many are looked at at once.
+    // A loop without an early exit is vectorized.
     if text.iter().copied().fold(u8::MAX, u8::min) < 0x20 {
         return at + text.iter().take_while(|byte| **byte >= 0x20).count();
     }
     at + length
 }
 
-/// The same, for few.
+/// Like [`plain`], but faster for short texts.
 fn few(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::MAX / 255;
     let mut at = 0;
     for eight in bytes.chunks_exact(8) {
         let eight = u64::from_le_bytes(eight.try_into().unwrap_or_default());
-        // Of the first byte that is below, and perhaps of others behind it, the high bit is set.
+        // Sets the high bit of the first byte below `least`; bytes after it may be set wrongly.
         let below = |bytes: u64, least: u64| bytes.wrapping_sub(ONES * least) & !bytes;
         let found = below(eight ^ (ONES * 0x22), 1) | below(eight ^ (ONES * 0x5c), 1);
         let found = (found | below(eight, 0x20)) & (ONES << 7);

@@ -1,10 +1,10 @@
-//! A text in which one piece was replaced, without a copy of the rest. Pure.
+//! A body in which one piece is replaced, without copying the rest. Pure.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::{Bytes, BytesMut};
 
-/// A text for a provider: as it came, or with another piece in its middle.
+/// A request body: the original, or with one piece replaced.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Spliced([Bytes; 3]);
 
@@ -21,8 +21,8 @@ impl From<Vec<u8>> for Spliced {
 }
 
 impl Spliced {
-    /// `body` with `replacement` where `piece` stands, which is a part of it in memory; every other
-    /// byte stays. `None` where it is none.
+    /// `body` with `piece` replaced by `replacement`. `piece` must be a part of `body` in memory;
+    /// `None` if it is not.
     #[must_use]
     pub fn new(body: &Bytes, piece: &str, replacement: Bytes) -> Option<Self> {
         let start = (piece.as_ptr() as usize).checked_sub(body.as_ptr() as usize)?;
@@ -30,26 +30,26 @@ impl Spliced {
         (end <= body.len()).then(|| Self([body.slice(..start), replacement, body.slice(end..)]))
     }
 
-    /// Its length, in bytes.
+    /// The length, in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.iter().map(Bytes::len).sum()
     }
 
-    /// Whether there is nothing.
+    /// Whether the body is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(Bytes::is_empty)
     }
 
-    /// Takes up to so many bytes off the front; nothing where nothing is left.
+    /// Removes up to `most` bytes from the front; `None` if nothing is left.
     pub fn take(&mut self, most: usize) -> Option<Bytes> {
         let part = self.0.iter_mut().find(|part| !part.is_empty())?;
         Some(part.split_to(part.len().min(most)))
     }
 
-    /// What tells it from others, as far as that can be seen without reading a long text: its length, how it
-    /// begins and how it ends.
+    /// A hash of the length and of the beginning and end of each part, so that long texts need not
+    /// be read.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         const BEGINNING: usize = 1 << 10;
@@ -64,7 +64,7 @@ impl Spliced {
         hasher.finish()
     }
 
-    /// All of it in one piece.
+    /// The whole body in one piece.
     #[must_use]
     pub fn whole(&self) -> Bytes {
         match &self.0 {

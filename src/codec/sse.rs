@@ -1,14 +1,14 @@
-//! Server-sent events (WHATWG HTML, section "Parsing an event stream"), whatever the chunking. Pure.
+//! Reads and writes server-sent events (WHATWG HTML, section "Parsing an event stream"). Pure.
 
 use std::borrow::Cow;
 
 use bytes::{Bytes, BytesMut};
 use memchr::memchr2;
 
-/// Cuts a byte stream at event boundaries.
+/// Splits a byte stream at event boundaries.
 ///
-/// What [`Framer::push`] returns always ends where an event ends, so that it can be passed on and
-/// followed by an event of our own at any time.
+/// The result of [`Framer::push`] always ends at the end of an event, so that it can be relayed,
+/// and followed by an event of the gateway, at any time.
 #[derive(Debug)]
 pub struct Framer {
     tail: BytesMut,
@@ -20,7 +20,7 @@ pub struct Framer {
 pub struct TooLong;
 
 impl Framer {
-    /// `limit` is the largest event that is put together, in bytes.
+    /// `limit` is the largest number of bytes that are buffered for an incomplete event.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self {
@@ -29,12 +29,12 @@ impl Framer {
         }
     }
 
-    /// Takes what arrived; returns the whole events among it and what was kept before, maybe none.
+    /// Takes the next bytes; returns all events that are complete now, possibly none.
     ///
-    /// Copies nothing where no event is cut by the chunking.
+    /// Copies nothing unless an event is split over several inputs.
     ///
     /// # Errors
-    /// [`TooLong`] where an unfinished event exceeds the limit.
+    /// [`TooLong`] if the buffered bytes exceed the limit.
     pub fn push(&mut self, mut input: Bytes) -> Result<Bytes, TooLong> {
         if self.tail.is_empty() {
             let whole = input.split_to(complete_len(&input, 0));
@@ -46,19 +46,19 @@ impl Framer {
         let len = complete_len(&self.tail, scanned);
         let whole = self.tail.split_to(len).freeze();
         if self.tail.is_empty() {
-            // A stream that waits for its client must not hold what a large event needed.
+            // Free the memory of a large event while the stream is idle.
             self.tail = BytesMut::new();
         }
         Ok(whole)
     }
 
-    /// Whether an event has begun and not ended.
+    /// Whether an event has begun and is not complete.
     #[must_use]
     pub fn has_partial(&self) -> bool {
         !self.tail.trim_ascii().is_empty()
     }
 
-    /// The unfinished event at the end of the stream, for those who close without a blank line.
+    /// The incomplete event at the end of the stream, for providers that omit the last blank line.
     #[must_use]
     pub fn finish(&mut self) -> Bytes {
         self.tail.split().freeze()
@@ -73,7 +73,7 @@ impl Framer {
     }
 }
 
-/// Whether the byte at `at` ends an empty line, that is: an event.
+/// Whether the byte at `at` ends an empty line, and so an event.
 fn ends_event(bytes: &[u8], at: usize) -> bool {
     let byte = |back: usize| at.checked_sub(back).and_then(|i| bytes.get(i)).copied();
     let is_end = |b: Option<u8>| matches!(b, None | Some(b'\n' | b'\r'));
@@ -84,7 +84,7 @@ fn ends_event(bytes: &[u8], at: usize) -> bool {
     }
 }
 
-/// Length of the longest beginning that holds whole events only; looks no further back than `from`.
+/// The length of the prefix that consists of complete events. Does not search before `from`.
 fn complete_len(bytes: &[u8], from: usize) -> usize {
     let mut end = bytes.len();
     while let Some(at) = bytes
@@ -99,7 +99,7 @@ fn complete_len(bytes: &[u8], from: usize) -> usize {
     0
 }
 
-/// One event, as its lines say.
+/// One server-sent event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event<'a> {
     /// The `event:` line, if any.
@@ -108,20 +108,20 @@ pub struct Event<'a> {
     pub data: Cow<'a, str>,
 }
 
-/// The events of a text that [`Framer::push`] returned. Comments and events without data are
-/// passed over, as the specification asks.
+/// The events in bytes that [`Framer::push`] returned. Comments and events without data are
+/// skipped, as the specification requires.
 pub fn events(bytes: &[u8]) -> impl Iterator<Item = Event<'_>> {
     blocks(bytes).filter_map(|(_, event)| event)
 }
 
-/// The blocks of a text that [`Framer::push`] returned, each up to and with its empty line, and the
-/// event that it is, if any.
+/// The blocks in bytes that [`Framer::push`] returned, each with its empty line, and the event of
+/// the block; `None` for comments and events without data.
 #[must_use]
 pub fn blocks(bytes: &[u8]) -> Blocks<'_> {
     Blocks { bytes, at: 0 }
 }
 
-/// See [`blocks`].
+/// The iterator of [`blocks`].
 #[derive(Debug)]
 pub struct Blocks<'a> {
     bytes: &'a [u8],
@@ -136,7 +136,8 @@ impl<'a> Iterator for Blocks<'a> {
         let mut name = None;
         let mut data: Option<Cow<'a, str>> = None;
         while let Some(line) = self.line() {
-            // One byte order mark may open the stream.
+            // The stream may begin with a byte order mark. One at the start of any other line is
+            // also skipped.
             let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
             if line.is_empty() {
                 break;
@@ -171,14 +172,14 @@ impl<'a> Iterator for Blocks<'a> {
     }
 }
 
-/// A line as text; what is no UTF-8 in it becomes U+FFFD. Seldom anything is, and to check is much
-/// cheaper than to look for it.
+/// A line as text; invalid UTF-8 becomes U+FFFD. Validating first is much cheaper than searching
+/// for errors, which are rare.
 fn text(bytes: &[u8]) -> Cow<'_, str> {
     std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 impl<'a> Blocks<'a> {
-    /// Takes one line off the rest, without its end.
+    /// Removes the next line; returns it without its line end.
     fn line(&mut self) -> Option<&'a [u8]> {
         let rest = self.bytes.get(self.at..).filter(|rest| !rest.is_empty())?;
         let end = memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
@@ -193,16 +194,16 @@ impl<'a> Blocks<'a> {
     }
 }
 
-/// What becomes of an event on its way.
+/// What happens to an event that is relayed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It goes on as the bytes that came.
+    /// The event is relayed unchanged.
     Same,
-    /// These bytes go in its place, maybe none.
+    /// These bytes replace the event; empty bytes remove it.
     Instead(Vec<u8>),
 }
 
-/// Passes whole events on, each as `judge` says; comments stay. Copies nothing where all stay.
+/// Relays complete events as `judge` decides; comments stay. Copies nothing if all events stay.
 pub fn pass(events: Bytes, mut judge: impl FnMut(&Event<'_>) -> Verdict) -> Bytes {
     let mut out: Option<Vec<u8>> = None;
     let mut same = 0;
@@ -220,7 +221,7 @@ pub fn pass(events: Bytes, mut judge: impl FnMut(&Event<'_>) -> Verdict) -> Byte
     out.map_or(events, Bytes::from)
 }
 
-/// Appends one event whose data is a value, written on one line.
+/// Appends one event with `value` as JSON data on one line.
 pub fn write_value<T: serde::Serialize>(out: &mut Vec<u8>, name: Option<&str>, value: &T) {
     out.reserve(256);
     begin(out, name);
@@ -230,7 +231,7 @@ pub fn write_value<T: serde::Serialize>(out: &mut Vec<u8>, name: Option<&str>, v
     out.extend_from_slice(b"\n\n");
 }
 
-/// Makes what stands from `start` on one line: line ends in JSON stand between its tokens only.
+/// Replaces line ends from `start` by spaces; in JSON they occur only between tokens.
 fn one_line(out: &mut [u8], start: usize) {
     if let Some(written) = out.get_mut(start..)
         && memchr2(b'\n', b'\r', written).is_some()
@@ -243,7 +244,7 @@ fn one_line(out: &mut [u8], start: usize) {
     }
 }
 
-/// Appends what stands before the data of an event.
+/// Appends the lines before the data of an event, and `data: `.
 fn begin(out: &mut Vec<u8>, name: Option<&str>) {
     if let Some(name) = name {
         out.extend_from_slice(b"event: ");
@@ -253,10 +254,9 @@ fn begin(out: &mut Vec<u8>, name: Option<&str>) {
     out.extend_from_slice(b"data: ");
 }
 
-/// Appends one event: `event:` where a name is given, then `data:`.
+/// Appends one event: `event:` if there is a name, then `data:`.
 ///
-/// `data` is one line on the wire: line ends in JSON stand between its tokens only, where spaces
-/// say the same.
+/// `data` is JSON. It is written on one line: line ends between its tokens become spaces.
 pub fn write(out: &mut Vec<u8>, name: Option<&str>, data: &str) {
     begin(out, name);
     let start = out.len();

@@ -8,7 +8,7 @@ use super::terminal::{UNUSABLE, complain, configuration, say};
 use crate::config::{Config, from_environment};
 use crate::upstream::Tls;
 
-/// Exits 0 where the configuration can be served, else 2.
+/// Exits 0 if the gateway could serve with this configuration, else 2.
 pub(super) fn run() -> ExitCode {
     let config = match configuration(from_environment) {
         Ok(config) => config,
@@ -40,7 +40,7 @@ fn resolve(config: &Config) -> Result<(), String> {
     }
 }
 
-/// The configuration for people. Of a key it says only that it is there.
+/// The configuration as text. A key is only shown as present.
 fn describe(config: &Config) -> String {
     let mut out = String::new();
     let mode = if config.keyed() {

@@ -1,4 +1,4 @@
-//! `ai-gateway demo`: the gateway before scripted providers, and three calls to look at.
+//! `ai-gateway demo`: runs the gateway with scripted providers and shows three calls.
 
 use std::process::ExitCode;
 
@@ -15,13 +15,13 @@ use crate::providers::PROVIDERS;
 use crate::scripted;
 use crate::upstream::Tls;
 
-/// The key that the demo's calls carry; the scripted providers take any.
+/// The API key of the demo's calls; the scripted providers accept any.
 const KEY: &str = "demo-key";
 
-/// Largest event of a demo's answer, in bytes.
+/// The largest event of a response, in bytes.
 const MAX_EVENT: usize = 1 << 20;
 
-/// Shows the calls, then serves until told to stop.
+/// Shows the calls, then serves until it is stopped.
 pub(super) fn run() -> ExitCode {
     let config = match configuration(port_from_environment) {
         Ok(config) => config,
@@ -38,7 +38,7 @@ pub(super) fn run() -> ExitCode {
 
 async fn demo(asked: &Config) -> Result<(), String> {
     let providers = scripted::all_providers().map_err(|error| error.to_string())?;
-    // Nothing of the real configuration but the port: no key and no address of a real provider.
+    // Only the port of the real configuration is used: no key and no address of a real provider.
     let mut config = Config {
         host: "127.0.0.1".to_owned(),
         port: asked.port,
@@ -112,7 +112,7 @@ fn calls() -> [(&'static str, &'static str, Value); 3] {
     ]
 }
 
-/// Makes one call as any client would, and prints the answer while it comes.
+/// Makes one call as any client would, and prints the response as it arrives.
 async fn show(url: &str, title: &str, path: &str, body: &Value) -> Result<(), String> {
     say(&format!(
         "\n{title}\n$ curl -N {url}{path} -H 'Authorization: Bearer {KEY}' \\\n    -H 'Content-Type: application/json' -d '{body}'\n\n"
@@ -146,7 +146,7 @@ async fn show(url: &str, title: &str, path: &str, body: &Value) -> Result<(), St
     Ok(())
 }
 
-/// What an event adds to the answer's text.
+/// The text that an event adds to the response; empty for all other events.
 fn text_of(data: &str) -> String {
     let event: Value = serde_json::from_str(data).unwrap_or_default();
     let path = match event.get("type").and_then(Value::as_str) {

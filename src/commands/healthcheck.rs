@@ -1,4 +1,4 @@
-//! `ai-gateway healthcheck`: asks `/healthz` of the configured port, for containers without curl.
+//! `ai-gateway healthcheck`: requests `/healthz` on the configured port, for images without curl.
 
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -8,10 +8,10 @@ use std::time::Duration;
 use super::terminal::{complain, configuration};
 use crate::config::from_environment;
 
-/// How long each step may take.
+/// The time limit for connecting, and for each read.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Exits 0 where the answer is 200, else 1.
+/// Exits 0 if the status is 200, 1 if not, 2 if the configuration is unusable.
 pub(super) fn run() -> ExitCode {
     let config = match configuration(from_environment) {
         Ok(config) => config,

@@ -1,4 +1,4 @@
-//! The log: what is written, how, and what never is.
+//! The logger: format, filter, and redaction of secrets.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -12,28 +12,28 @@ use crate::config::{Config, LogFormat};
 use crate::secret::{Secret, redact};
 use crate::telemetry::ACCESS;
 
-/// Starts the log.
+/// Starts the logger.
 pub(super) fn start(config: &Config) {
     let format = config.log_format;
     let secrets = config.secrets();
     let mut builder = env_logger::Builder::new();
     builder.parse_filters(config.log_filter.as_deref().unwrap_or("info"));
-    // Whether there are lines of requests is said by a variable of their own.
+    // Access log lines have their own variable and do not depend on the filter.
     builder.filter_module(ACCESS, LevelFilter::Info);
     builder.filter_module("actix_server", LevelFilter::Warn);
-    // It tells of every malformed request, and so lets anyone fill the log.
+    // It logs every malformed request, so that anyone could fill the log.
     builder.filter_module("actix_http", LevelFilter::Off);
     builder.format(move |out, record| write(out, record, format, &secrets));
     let logger = Ours(builder.build());
     let level = logger.0.filter();
-    // A second start in one process keeps the first's settings.
+    // If the process already has a logger, that one stays.
     if log::set_boxed_logger(Box::new(logger)).is_ok() {
         log::set_max_level(level);
     }
 }
 
-/// Lets other libraries say what is wrong and nothing below: they write whole requests there, with
-/// headers and prompts, whatever `RUST_LOG` asks for.
+/// Limits other libraries to the levels error, warn and info, whatever `RUST_LOG` says: below these
+/// they log whole requests with headers and prompts.
 struct Ours(env_logger::Logger);
 
 impl Log for Ours {
@@ -55,7 +55,7 @@ impl Log for Ours {
     }
 }
 
-/// A text without secrets, and without anything shaped like one.
+/// The text with all secrets, and everything shaped like a key, redacted.
 fn without(text: &str, secrets: &[Secret]) -> String {
     let mut text = text.to_owned();
     for secret in secrets {
@@ -66,7 +66,7 @@ fn without(text: &str, secrets: &[Secret]) -> String {
     redact(&text, None).into_owned()
 }
 
-/// JSON lets these stand as they are, and readers of lines take them for line ends.
+/// Escapes characters that JSON allows unescaped but line readers take for line ends.
 fn ascii_controls(json: &str) -> Cow<'_, str> {
     let ends = |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}');
     if !json.contains(ends) {
@@ -84,8 +84,8 @@ fn ascii_controls(json: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// One record is one line, and moves no cursor, whatever a provider's text holds: line ends become spaces,
-/// and other control characters are written out.
+/// Keeps a record on one line, whatever a provider's text contains: line ends and tabs become
+/// spaces, and other control characters are escaped.
 fn one_line(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -98,7 +98,7 @@ fn one_line(text: &str) -> String {
     out
 }
 
-/// Writes a line. Whatever got into it, no key leaves with it.
+/// Writes one record, with all secrets redacted.
 fn write(
     out: &mut Formatter,
     record: &Record<'_>,

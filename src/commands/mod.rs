@@ -1,4 +1,4 @@
-//! What the binary can be told to do.
+//! The commands of the binary.
 
 mod check;
 mod demo;
@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use terminal::{UNUSABLE, complain, say};
 
-/// How the binary is used.
+/// The text of `--help`.
 const USAGE: &str = "\
 ai-gateway: one address for 14 LLM providers, speaking OpenAI's API
 
@@ -25,7 +25,7 @@ Usage: ai-gateway [COMMAND]
   --version    the version
 ";
 
-/// Carries out the command that the arguments name.
+/// Runs the command that the arguments name; `arguments` is without the program's name.
 #[must_use]
 pub fn run(mut arguments: impl Iterator<Item = String>) -> ExitCode {
     let command = arguments.next();

@@ -1,4 +1,4 @@
-//! `ai-gateway`: serves.
+//! `ai-gateway` without arguments: serves.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,25 +16,25 @@ use crate::flow::SharedState;
 use crate::http;
 use crate::upstream::{Collector, Tls};
 
-/// Size of the largest blocks that the allocator keeps for the next ones, in bytes.
+/// The size of the largest blocks that the allocator keeps for reuse, in bytes.
 const KEPT: usize = 4 << 20;
 
-/// Has the allocator keep the memory of bodies with images. glibc gives blocks of 128 KiB and more
-/// back to the system when they are freed, and the next body pays for each of their pages again;
-/// the first larger block that is freed raises that limit, and the limit for what may lie idle to
-/// twice its size: `mallopt(3)`, `M_MMAP_THRESHOLD`. The block is never touched and takes no memory.
+/// Makes the allocator keep the memory of large bodies. glibc returns blocks of 128 KiB and more to
+/// the system when they are freed, and the next body pays for their page faults again. Freeing one
+/// larger block raises this limit, and the limit for idle memory to twice its size: `mallopt(3)`,
+/// `M_MMAP_THRESHOLD`. The block is never touched, so that it takes no memory.
 fn keep_large_blocks() {
     drop(std::hint::black_box(Vec::<u8>::with_capacity(KEPT)));
 }
 
-/// Takes as many file descriptors as the system lets the process have. The limit that is set at first
-/// is often 1024, for programs that use `select`; each stream takes two.
+/// Raises the limit of file descriptors to the system's maximum. The default is often 1024, for
+/// programs that use `select`; each stream takes two.
 pub(super) fn take_descriptors() {
-    // Where it cannot be raised, what there is must do: requests beyond it are answered 503.
+    // If the limit cannot be raised, requests beyond it are answered with 503.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
 }
 
-/// Serves until told to stop.
+/// Serves until it is stopped.
 pub(super) fn run() -> ExitCode {
     keep_large_blocks();
     take_descriptors();
@@ -45,7 +45,7 @@ pub(super) fn run() -> ExitCode {
     log::start(&config);
     let served = actix_web::rt::System::new().block_on(serve(config));
     match served {
-        // An address that is still being looked up must not keep the process.
+        // A DNS lookup that is still running must not keep the process alive.
         Ok(()) => std::process::exit(0),
         Err(wrong) => {
             complain(&wrong);
@@ -54,7 +54,7 @@ pub(super) fn run() -> ExitCode {
     }
 }
 
-/// Binds, says what is served, serves.
+/// Binds the port, logs what is served, and serves until it is stopped.
 pub(super) async fn serve(config: Config) -> Result<(), String> {
     let (host, port) = (config.host.clone(), config.port);
     let listener = http::listen(&host, port)
@@ -63,7 +63,7 @@ pub(super) async fn serve(config: Config) -> Result<(), String> {
         .local_addr()
         .map_err(|error| error.to_string())?
         .port();
-    // The roots are read once; without TLS towards anyone they are not needed.
+    // The root certificates are loaded once, and only if some connection uses TLS.
     let traced = config.traces.as_ref().map(|traces| &traces.endpoint);
     let mut others = config
         .providers
@@ -103,10 +103,10 @@ pub(super) async fn serve(config: Config) -> Result<(), String> {
     Ok(())
 }
 
-/// How long the last spans may take to leave.
+/// The time limit for exporting the last spans.
 const LAST_SPANS: Duration = Duration::from_secs(1);
 
-/// The first lines of the log: mode, address, providers, documentation.
+/// Logs the first lines: mode, address, providers, warnings, documentation.
 fn announce(config: &Config, port: u16) {
     let version = env!("CARGO_PKG_VERSION");
     if config.keyed() {

@@ -1,4 +1,4 @@
-//! What every command needs of the terminal: the two outputs, and the exit code of what cannot be used.
+//! Terminal output and exit codes that all commands share.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use crate::config::{Config, ConfigErrors};
 /// Exit code for a configuration or a command line that cannot be used.
 pub(super) const UNUSABLE: u8 = 2;
 
-/// Writes to standard output. That whoever read it has gone is no reason to stop serving.
+/// Writes to standard output; a closed output is ignored, because serving continues.
 pub(super) fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -19,7 +19,7 @@ pub(super) fn complain(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "ai-gateway: {text}");
 }
 
-/// Reads the configuration; says all that is wrong with it.
+/// Reads the configuration; prints all its mistakes to standard error.
 pub(super) fn configuration(
     read: fn() -> Result<Config, ConfigErrors>,
 ) -> Result<Config, ExitCode> {

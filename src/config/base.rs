@@ -1,26 +1,26 @@
-//! The base URL of a provider, taken apart once. Pure.
+//! A provider's base URL, parsed once. Pure.
 
 use url::{Host, Url};
 
-/// Where a provider is.
+/// A parsed base URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseUrl {
     /// Whether the connection is TLS.
     pub tls: bool,
-    /// The name or address, without brackets.
+    /// The host name or IP address; IPv6 without brackets.
     pub host: String,
     /// The port.
     pub port: u16,
-    /// The path before an endpoint's, the version segment included; no `/` at its end.
+    /// The path before that of an endpoint, with the version segment and without a trailing `/`.
     pub path: String,
 }
 
 impl BaseUrl {
-    /// Takes a base URL apart. A `/` at its end is dropped; `version` (as in `/v1`) is added
-    /// unless it stands there already.
+    /// Parses a base URL. Drops a trailing `/`; appends `version` (as in `/v1`) if it is missing.
     ///
     /// # Errors
-    /// What is wrong with the URL. The text does not repeat it: it may hold a password.
+    /// Says what is wrong with the URL. The text does not contain the URL, which may hold a
+    /// password.
     pub fn parse(text: &str, version: &str) -> Result<Self, &'static str> {
         let url = Url::parse(text.trim()).map_err(|_| "is no URL")?;
         let tls = match url.scheme() {
@@ -62,7 +62,7 @@ impl BaseUrl {
         })
     }
 
-    /// The host as it stands in a URL or a header: with brackets where it is an IPv6 address.
+    /// The host as written in a URL or header: an IPv6 address has brackets.
     #[must_use]
     pub fn host_text(&self) -> String {
         if self.host.contains(':') {
@@ -72,7 +72,7 @@ impl BaseUrl {
         }
     }
 
-    /// The value of the `Host` header: the port only where it is not the scheme's.
+    /// The value of the `Host` header; without the port if it is the scheme's default.
     #[must_use]
     pub fn host_header(&self) -> String {
         let host = self.host_text();
@@ -82,7 +82,7 @@ impl BaseUrl {
         }
     }
 
-    /// Whether it never leaves this machine.
+    /// Whether the host is this machine, judged by its name or address alone.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         self.host == "localhost"

@@ -1,4 +1,4 @@
-//! Reads the configuration from environment variables; the only place that does.
+//! Reads the configuration from environment variables and `.env`; the only place that does.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,8 +11,8 @@ use super::traces::{TraceVariables, Traces};
 use super::{AccessLog, BaseUrl, Config, LogFormat, Proxy};
 use crate::secret::Secret;
 
-/// Everything that is wrong with the environment, one line each. Holds no value of a variable
-/// that may be a secret.
+/// Everything that is wrong with the configuration, one line each. Contains no value that may be a
+/// secret.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConfigErrors(pub Vec<String>);
 
@@ -25,10 +25,10 @@ impl fmt::Display for ConfigErrors {
     }
 }
 
-/// The file that is read beside the environment, in the working directory and nowhere above it.
+/// The file that is read in addition to the environment, from the working directory only.
 const FILE: &str = ".env";
 
-/// Reads `.env` where there is one, then the environment, which wins.
+/// Reads `.env` if it exists, and the environment, which takes precedence.
 ///
 /// # Errors
 /// All mistakes at once.
@@ -36,10 +36,10 @@ pub fn from_environment() -> Result<Config, ConfigErrors> {
     read_environment(&|_| true)
 }
 
-/// The same, with every variable but `PORT` left alone.
+/// Like [`from_environment`], but reads only `PORT`.
 ///
 /// # Errors
-/// What is wrong with `PORT`.
+/// Says what is wrong with `PORT`.
 pub fn port_from_environment() -> Result<Config, ConfigErrors> {
     read_environment(&|name| name == "PORT")
 }
@@ -81,15 +81,15 @@ fn read_environment(wanted: &dyn Fn(&str) -> bool) -> Result<Config, ConfigError
     }
 }
 
-/// The variables of a file, one a line. Of a line that cannot be read its number is told and
-/// nothing else: it may hold a key.
+/// The variables of a file, one per line. A line that cannot be read is reported by its number
+/// only, because it may hold a key.
 fn pairs(text: &str, mistakes: &mut Vec<String>) -> Vec<(String, String)> {
     let mut out = Vec::new();
     let text = text.trim_start_matches('\u{feff}');
     for (n, line) in text.lines().enumerate() {
         let wrong = |what: &str| format!("{FILE}, line {}, {what}", n + 1);
         if replaces_in_key(line) {
-            // It would be replaced by what a variable holds, and a key be cut without a word.
+            // The `$` would be expanded, which silently changes the key.
             mistakes.push(wrong("has a $; put the value in single quotes"));
             continue;
         }
@@ -104,7 +104,7 @@ fn pairs(text: &str, mistakes: &mut Vec<String>) -> Vec<(String, String)> {
     out
 }
 
-/// Whether a line sets a key or an address to a text in which a `$` would be replaced.
+/// Whether a line sets a key or an address whose value has a `$` outside single quotes.
 fn replaces_in_key(line: &str) -> bool {
     let Some((name, value)) = line.split_once('=') else {
         return false;
@@ -135,13 +135,13 @@ fn environment(name: &str) -> Option<Result<String, ()>> {
     }
 }
 
-/// Gives a variable's value; `Err` where it is not Unicode.
+/// Returns a variable's value, `None` if it is not set, or `Err` if it is not valid Unicode.
 pub type Lookup<'l> = dyn Fn(&str) -> Option<Result<String, ()>> + 'l;
 
 struct VariableReader<'l> {
     lookup: &'l Lookup<'l>,
     mistakes: Vec<String>,
-    /// The names that were looked up.
+    /// All names that were looked up.
     known: BTreeSet<String>,
 }
 
@@ -157,7 +157,7 @@ impl VariableReader<'_> {
         }
     }
 
-    /// A variable with something in it; an empty one counts as not set.
+    /// The trimmed value of a variable; `None` if it is not set or empty.
     fn text(&mut self, name: &str) -> Option<String> {
         let value = self.raw(name)?.trim().to_owned();
         (!value.is_empty()).then_some(value)
@@ -176,7 +176,7 @@ impl VariableReader<'_> {
         match text.parse::<T>() {
             Ok(value) if value >= least && value <= most => value,
             _ => {
-                // What stands there is not repeated: it may be a key in the wrong place.
+                // The value is not repeated in the message: it may be a key in the wrong variable.
                 self.mistakes.push(format!(
                     "{name} must be a whole number from {least} to {most}"
                 ));
@@ -189,7 +189,7 @@ impl VariableReader<'_> {
         self.switch_or(name, default, "true or false")
     }
 
-    /// `words` is what an error says the variable may be.
+    /// `words` lists the allowed values in the error message.
     fn switch_or(&mut self, name: &str, default: bool, words: &str) -> bool {
         let Some(text) = self.text(name) else {
             return default;
@@ -238,7 +238,7 @@ pub fn from_lookup(lookup: &Lookup<'_>) -> Result<Config, ConfigErrors> {
     read(lookup).0
 }
 
-/// Reads the configuration; beside it the names of all variables that there are.
+/// Reads the configuration, and returns the names of all variables that it looked up.
 fn read(lookup: &Lookup<'_>) -> (Result<Config, ConfigErrors>, BTreeSet<String>) {
     let mut read = VariableReader {
         lookup,
@@ -410,8 +410,8 @@ fn read_log(read: &mut VariableReader<'_>, config: &mut Config) {
     }
 }
 
-/// The word of a filter that stands where a level must. A lone word is a level, or a part of the program
-/// whose every line is wanted; a word that is neither would silence the log.
+/// The first word of a log filter that is not a level where one is required. A lone word may also
+/// be a module of this crate or a path with `::`. Any other word would silence the log.
 fn no_level(filter: &str) -> Option<&str> {
     let is_level = |word: &str| word.parse::<log::LevelFilter>().is_ok();
     let filter = filter.split('/').next().unwrap_or_default();
@@ -437,7 +437,7 @@ fn read_gateway_keys(read: &mut VariableReader<'_>, config: &mut Config) {
         .filter(|key| !key.is_empty())
         .collect();
     if keys.is_empty() {
-        // A typo must not open the server.
+        // A typo must not let everyone in.
         read.mistakes.push(format!(
             "{NAME} is set but holds no key; give it one, or remove it so that callers bring their provider's key"
         ));

@@ -1,14 +1,13 @@
-//! Variables that look like ours and are not: a name that is nearly right is not read, and what it was to
-//! change stays as it is. Pure.
+//! Finds variables whose names are nearly those of the gateway, which would be ignored. Pure.
 
 use std::collections::BTreeSet;
 
 use strsim::damerau_levenshtein;
 
-/// What the keys of callers are called.
+/// The variable that holds the gateway keys.
 pub(super) const GATEWAY_KEYS: &str = "GATEWAY_API_KEYS";
 
-/// Other names that people give them.
+/// Other names that people use for it.
 const ALSO_GATEWAY_KEYS: [&str; 5] = [
     "GATEWAY_API_TOKEN",
     "GATEWAY_API_TOKENS",
@@ -17,22 +16,22 @@ const ALSO_GATEWAY_KEYS: [&str; 5] = [
     "GATEWAY_TOKEN",
 ];
 
-/// How far a name may be from one of ours to be taken for it, in letters.
+/// The largest edit distance at which a name counts as a misspelling.
 const NEAR: usize = 2;
 
-/// Shortest name that is compared: the nearer a short name is, the less it means.
+/// The shortest name that is compared; for shorter ones the distance means little.
 const SHORTEST: usize = 8;
 
-/// What is wrong with names that are set.
+/// Problems with the names of variables that are set.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct NameHints {
-    /// What the gateway must not start with.
+    /// Errors: the gateway must not start.
     pub mistakes: Vec<String>,
-    /// What an operator should know.
+    /// Warnings for the operator.
     pub warnings: Vec<String>,
 }
 
-/// Compares the names that are set with those that are read.
+/// Compares the names that are set with the names that are read (`known`).
 pub(super) fn of(known: &BTreeSet<String>, set: &[String]) -> NameHints {
     let mut hints = NameHints::default();
     let keyed = set.iter().any(|name| name == GATEWAY_KEYS);
@@ -47,7 +46,7 @@ pub(super) fn of(known: &BTreeSet<String>, set: &[String]) -> NameHints {
             continue;
         };
         if meant == GATEWAY_KEYS && !keyed {
-            // It was to keep others out.
+            // The operator meant to require keys; ignoring the variable would let everyone in.
             hints.mistakes.push(format!(
                 "{name} is set, but the gateway reads {GATEWAY_KEYS}: rename it, or everyone could call"
             ));

@@ -1,4 +1,4 @@
-//! What the gateway is told by its environment, checked as a whole before anything starts.
+//! The gateway's configuration: types, defaults and warnings. Checked as a whole before serving.
 
 mod base;
 mod env;
@@ -24,118 +24,120 @@ pub struct Config {
     pub host: String,
     /// The port to listen on; 0 takes a free one.
     pub port: u16,
-    /// Threads that serve requests.
+    /// The number of threads that serve requests.
     pub http_workers: usize,
-    /// Keys that callers must have. Empty: callers bring the provider's own.
+    /// Gateway keys that callers must send. Empty: callers send their own provider keys
+    /// (pass-through).
     pub gateway_keys: Vec<Secret>,
-    /// How each provider is reached, in the order of the table.
+    /// How each provider is reached, in the order of the provider table.
     pub providers: Vec<ProviderConfig>,
-    /// The key with which the counters can be read, and nothing else.
+    /// The key that opens only the metrics; `None`: there is no such key.
     pub metrics_key: Option<Secret>,
-    /// Whether the page, the OpenAPI document and Swagger UI are served.
+    /// Whether the start page, the OpenAPI document and Swagger UI are served.
     pub serve_docs: bool,
     /// The largest request body, in bytes.
     pub max_body: usize,
-    /// What the bodies of all requests under way may take, in bytes.
+    /// The memory limit for the bodies of all running requests together, in bytes.
     pub body_memory: usize,
-    /// The largest whole answer of a provider, in bytes.
+    /// The largest non-streamed response of a provider, in bytes.
     pub max_answer: usize,
-    /// The longest the head of a request may take to arrive.
+    /// The time limit for receiving a request's head.
     pub head_timeout: Duration,
-    /// The longest a request body may take to arrive, unless it keeps `body_rate`.
+    /// The time limit for receiving a request's body, unless it arrives at `body_rate` or faster.
     pub body_timeout: Duration,
-    /// Bytes per second, over all the time it took so far, with which a body may take longer; 0:
-    /// none may.
+    /// The average rate, in bytes per second since the body began, at which a body may exceed
+    /// `body_timeout`; 0: no body may exceed it.
     pub body_rate: u64,
-    /// The longest a client may take no byte of its answer.
+    /// How long a client may read nothing of its response before it is disconnected.
     pub write_timeout: Duration,
-    /// How long a client's connection may rest between requests: longer than load balancers let
-    /// theirs.
+    /// How long an idle client connection stays open. Longer than a load balancer's idle timeout,
+    /// so that the load balancer closes first.
     pub rest_timeout: Duration,
-    /// How often a stream that is silent gets a comment, so that nothing between takes it for
-    /// dead; zero: never.
+    /// The interval of comments in a silent stream, so that no intermediary closes it; zero: no
+    /// comments.
     pub keepalive: Duration,
-    /// From the whole request to the whole answer, over all attempts.
+    /// The deadline from the complete request to the complete response, over all attempts.
     pub request_timeout: Duration,
-    /// From the whole request to the first event of a stream, over all attempts; `None`: as
-    /// `request_timeout`.
+    /// The deadline from the complete request to the first event of a stream, over all attempts;
+    /// `None`: the same as `request_timeout`.
     pub first_event_timeout: Option<Duration>,
-    /// The longest silence within a stream; `None`: as `request_timeout`.
+    /// The longest silence within a stream; `None`: the same as `request_timeout`.
     pub idle_timeout: Option<Duration>,
-    /// The longest it may take to connect, TLS included.
+    /// The time limit for connecting to a provider, TLS included.
     pub connect_timeout: Duration,
-    /// Attempts after the first.
+    /// The largest number of attempts after the first.
     pub max_retries: u32,
-    /// The pause before the first retry; it doubles with each.
+    /// The delay before the first retry; it doubles with each retry.
     pub retry_base_delay: Duration,
-    /// Retries that a provider's requests earn, in percent of them.
+    /// Retry budget: retries may be at most this percentage of a provider's requests.
     pub retry_percent: u32,
-    /// Retries per second that a provider is given whatever its requests earned.
+    /// Retries per second to a provider that are allowed in addition to `retry_percent`.
     pub retry_floor: u32,
-    /// When a provider is left alone.
+    /// When the circuit breaker opens and closes.
     pub breaker: BreakerConfig,
-    /// Calls under way to one provider.
+    /// The largest number of concurrent calls to one provider.
     pub max_in_flight: usize,
-    /// Calls that wait for one of those to end.
+    /// The largest number of calls that wait for a slot of one provider.
     pub max_waiting: usize,
-    /// The longest such a wait.
+    /// The longest time that a call waits for a slot.
     pub wait_timeout: Duration,
-    /// How long a list of models is kept.
+    /// How long a provider's list of models is cached.
     pub models_cache: Duration,
-    /// The longest one provider's list of models may take.
+    /// The time limit for fetching one provider's list of models.
     pub models_timeout: Duration,
-    /// How long the gateway goes on as ever after a request to stop, while `/readyz` says that it
+    /// How long the gateway keeps serving after SIGTERM, while `/readyz` already reports that it
     /// stops.
     pub shutdown_delay: Duration,
-    /// How long requests under way may go on after that.
+    /// How long running requests may take to finish after that.
     pub shutdown_timeout: Duration,
-    /// What is logged, in the words of `env_logger`; `None`: `info`.
+    /// The log filter in the syntax of `env_logger`; `None`: `info`.
     pub log_filter: Option<String>,
     /// Which requests are logged.
     pub access_log: AccessLog,
     /// How log lines are written.
     pub log_format: LogFormat,
-    /// Where traces go; `None`: nowhere.
+    /// Where traces are sent; `None`: no traces.
     pub traces: Option<Traces>,
-    /// Whether a request is refused where a translation would leave out or change a parameter.
+    /// Whether a request is rejected if its translation would drop or change a parameter.
     pub strict_translation: bool,
-    /// What may be kept of reasoning for clients that do not keep it, in bytes; 0 for nothing.
+    /// The size of the reasoning cache, for clients that do not send reasoning back, in bytes; 0:
+    /// off.
     pub reasoning_memory: u64,
-    /// PEM file, and directory of such files, with the root certificates to trust instead of the
+    /// A PEM file with root certificates to trust. If it or `cert_dir` is set, they replace the
     /// system's.
     pub cert_file: Option<PathBuf>,
-    /// See `cert_file`.
+    /// A directory of such PEM files; see `cert_file`.
     pub cert_dir: Option<PathBuf>,
     /// The proxy for `https:` base URLs.
     pub proxy: Option<Proxy>,
-    /// Whether the providers are the scripted ones of the demo, which take any key.
+    /// Whether the providers are the scripted ones of the demo, which accept any key.
     pub demo: bool,
-    /// Variables that are set and look as if they were to be read, one sentence each.
+    /// Warnings about variables that are set but not read, probably misspelled; one sentence each.
     pub hints: Vec<String>,
 }
 
-/// When a provider is left alone: an error rate over a window, then one call at a time to see
-/// whether it is back.
+/// When the circuit breaker opens: above an error rate over a window. While it is open, single
+/// trial calls find out whether the provider has recovered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BreakerConfig {
-    /// Failed attempts, in percent of those that ended; 0: never.
+    /// The share of failed attempts, in percent, at which it opens; 0: never.
     pub error_percent: u32,
-    /// Attempts in the window below which no rate is taken.
+    /// The number of attempts in the window below which it does not open.
     pub min_attempts: u32,
-    /// The window.
+    /// The length of the window.
     pub window: Duration,
-    /// How long the provider is left alone before each call that tries it.
+    /// How long it stays open before each trial call.
     pub open: Duration,
 }
 
-/// Which requests leave a line in the log, and a span where traces are collected.
+/// Which requests are logged, and get a span if traces are collected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccessLog {
-    /// None leaves a line; all that are no probes leave a span.
+    /// No request is logged; all except probes get a span.
     Off,
-    /// All but those that ask how the gateway is doing, of which a monitor makes thousands a day.
+    /// All except health probes, of which a monitor sends thousands a day.
     Calls,
-    /// All.
+    /// All requests, probes included.
     All,
 }
 
@@ -151,25 +153,25 @@ pub enum LogFormat {
 /// How one provider is reached.
 #[derive(Debug, Clone)]
 pub struct ProviderConfig {
-    /// The row of the table.
+    /// The provider's row in the table.
     pub provider: &'static Provider,
-    /// Where it is.
+    /// The base URL.
     pub base: BaseUrl,
-    /// Whether the base URL is still the table's.
+    /// Whether the base URL is the table's default.
     pub base_is_default: bool,
-    /// Its key, for callers with a gateway key.
+    /// The gateway's key for the provider; used only for callers with a gateway key.
     pub key: Option<Secret>,
 }
 
 impl ProviderConfig {
-    /// Whether it is reached at the vendor's own address, and not at a server that stands in for it.
+    /// Whether the base URL is at the vendor's own host, rather than at a compatible server.
     #[must_use]
     pub fn is_vendors(&self) -> bool {
         let own = BaseUrl::parse(self.provider.base_url, self.provider.version);
         self.base_is_default || own.is_ok_and(|own| own.host == self.base.host)
     }
 
-    /// Whether the base URL is an example that was not replaced.
+    /// Whether the base URL is an example that the operator has not replaced.
     #[must_use]
     pub fn is_not_configured(&self) -> bool {
         self.provider.base_is_example && self.base_is_default
@@ -177,13 +179,13 @@ impl ProviderConfig {
 }
 
 impl Config {
-    /// Whether callers need a gateway key.
+    /// Whether callers need a gateway key; if not, the gateway runs in pass-through mode.
     #[must_use]
     pub fn keyed(&self) -> bool {
         !self.gateway_keys.is_empty()
     }
 
-    /// How `provider` is reached.
+    /// The configuration of `provider`.
     #[must_use]
     pub fn of(&self, provider: &Provider) -> &ProviderConfig {
         self.providers
@@ -192,8 +194,9 @@ impl Config {
             .expect("there is one for each row of the table")
     }
 
-    /// Everything that must never be seen, as long as it is long enough to be told from a word: a
-    /// header for the collector may be a tenant's number.
+    /// All secrets that logs must never show. Values shorter than 8 bytes are left out, because
+    /// redacting them would garble ordinary text: a header for the collector may be a tenant's
+    /// number.
     #[must_use]
     pub fn secrets(&self) -> Vec<Secret> {
         let keys = self.providers.iter().filter_map(|entry| entry.key.as_ref());
@@ -208,14 +211,14 @@ impl Config {
             .chain(keys)
             .chain(proxy)
             .chain(traces.map(|(_, value)| value))
-            // Behind a scheme, as in `Bearer`, the token alone is secret as well.
+            // After a scheme, as in `Bearer`, the token alone is secret too.
             .flat_map(|secret| [Some(secret.clone()), secret.token()])
             .flatten()
             .filter(Secret::is_telling)
             .collect()
     }
 
-    /// From the whole request to the first event of a stream.
+    /// The deadline from the complete request to the first event of a stream.
     #[must_use]
     pub fn first_event_timeout(&self) -> Duration {
         self.first_event_timeout.unwrap_or(self.request_timeout)
@@ -227,7 +230,7 @@ impl Config {
         self.idle_timeout.unwrap_or(self.request_timeout)
     }
 
-    /// What an operator should know about the configuration, one sentence each.
+    /// Warnings for the operator, one sentence each.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut out = self.hints.clone();
@@ -271,8 +274,7 @@ impl Config {
         out
     }
 
-    /// Providers that a call can succeed with as far as the configuration tells, and why not the
-    /// others.
+    /// Each provider with `Ok` if its configuration allows calls, or else the reason why not.
     #[must_use]
     pub fn usable(&self) -> Vec<(&'static Provider, Result<(), &'static str>)> {
         self.providers
@@ -296,8 +298,8 @@ impl Default for Config {
         Self {
             host: "0.0.0.0".to_owned(),
             port: 3000,
-            // One thread serves more at each waking than two do, and a provider is waited for most of
-            // the time.
+            // Half the processors: one thread handles more per wake-up than two do, and requests
+            // mostly wait for providers.
             http_workers: std::thread::available_parallelism()
                 .map_or(1, |cores| cores.get().div_ceil(2)),
             gateway_keys: Vec::new(),

@@ -7,24 +7,25 @@ use url::Url;
 use super::BaseUrl;
 use crate::secret::Secret;
 
-/// An HTTP proxy that is asked for a tunnel with `CONNECT`.
+/// An HTTP proxy that opens tunnels with `CONNECT`.
 #[derive(Debug, Clone)]
 pub struct Proxy {
-    /// Its name or address.
+    /// The proxy's host name or IP address; IPv6 without brackets.
     pub host: String,
-    /// Its port.
+    /// The proxy's port.
     pub port: u16,
-    /// The value of `Proxy-Authorization`.
+    /// The value of `Proxy-Authorization`; `None` if the proxy needs none.
     pub credential: Option<Secret>,
     except: Vec<String>,
 }
 
 impl Proxy {
-    /// Reads a proxy's URL, as in `http://user:password@proxy:3128`, and the hosts that are
-    /// reached without it.
+    /// Parses a proxy's URL, as in `http://user:password@proxy:3128`, and `except`, the hosts that
+    /// are reached without it, separated by commas.
     ///
     /// # Errors
-    /// What is wrong with the URL. The text does not repeat it.
+    /// Says what is wrong with the URL. The text does not contain the URL, which may hold a
+    /// password.
     pub fn parse(url: &str, except: &str) -> Result<Self, &'static str> {
         let text = url.trim();
         let url = if text.contains("://") {
@@ -57,8 +58,8 @@ impl Proxy {
         })
     }
 
-    /// Whether connections to `base` go through the proxy: those with TLS that leave the machine,
-    /// unless excepted.
+    /// Whether connections to `base` use the proxy: those with TLS to another machine, unless the
+    /// host is in `NO_PROXY`.
     #[must_use]
     pub fn serves(&self, base: &BaseUrl) -> bool {
         let host = base.host.to_ascii_lowercase();
@@ -74,7 +75,7 @@ impl Proxy {
     }
 }
 
-/// Undoes percent-encoding.
+/// Decodes percent-encoding; invalid escapes stay as they are.
 pub(super) fn decode(text: &str) -> String {
     let digit = |byte: Option<&u8>| byte.and_then(|b| char::from(*b).to_digit(16));
     let mut out = Vec::with_capacity(text.len());

@@ -1,4 +1,4 @@
-//! Every variable that is a number, a switch or a word of a few: the field it sets, and no other.
+//! Each numeric, boolean or enumerated variable sets its own field and no other.
 
 use crate::config::AccessLog;
 use std::time::Duration;
@@ -8,16 +8,16 @@ use super::{Config, LogFormat, from_lookup};
 const EXAMPLE: &str = include_str!("../../.env.example");
 const PAGE: &str = include_str!("../../docs/configuration.md");
 
-/// Without an endpoint nothing else is read of what belongs to traces.
+/// The other variables about traces are only read if an endpoint is set.
 const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318");
 
-/// A variable.
+/// One variable and a value to try.
 struct VariableRow {
     name: &'static str,
-    /// As it stands in `.env.example`; empty where the default is no figure.
+    /// The default as in `.env.example`; empty if the default is not a fixed value.
     default: &'static str,
     other: &'static str,
-    /// Gives the field the other value.
+    /// Sets the field to the value that `other` stands for.
     set: fn(&mut Config),
 }
 
@@ -96,7 +96,7 @@ fn read(pairs: &[(&str, &str)]) -> Config {
     from_lookup(&lookup).unwrap_or_else(|mistakes| panic!("{pairs:?}: {mistakes}"))
 }
 
-/// Where one of two configurations says something else than the other.
+/// The lines in which two configurations differ.
 fn differences(had: &Config, expected: &Config) -> Vec<String> {
     let (had, expected) = (format!("{had:#?}"), format!("{expected:#?}"));
     if had.lines().count() != expected.lines().count() {
@@ -109,7 +109,7 @@ fn differences(had: &Config, expected: &Config) -> Vec<String> {
         .collect()
 }
 
-/// What stands at a variable in `.env.example`.
+/// The value of a variable in `.env.example`.
 fn example(name: &str) -> Option<&'static str> {
     let mut lines = EXAMPLE.lines().filter_map(|line| line.strip_prefix("# "));
     lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
@@ -159,7 +159,7 @@ fn the_example_and_the_documentation_show_the_defaults() {
     }
 }
 
-/// A new variable gets its row.
+/// A new variable needs a row in this test.
 #[test]
 fn no_figure_and_no_switch_is_left_out() {
     let rows = rows();
@@ -176,7 +176,7 @@ fn no_figure_and_no_switch_is_left_out() {
             assert!(rows.iter().any(|row| row.name == name), "{name} has no row");
         }
     }
-    // `LOG_FORMAT` is a word.
+    // The row of `LOG_FORMAT` is not counted: its value is neither a number nor a boolean.
     assert_eq!(found, rows.len() - 1, "figures in .env.example");
 }
 

@@ -1,24 +1,24 @@
-//! Where traces go, from the variables that `OpenTelemetry` gives every exporter. Pure.
+//! Where traces are sent, from the standard `OpenTelemetry` exporter variables. Pure.
 
 use super::BaseUrl;
 use super::proxy::decode;
 use crate::secret::Secret;
 
-/// A collector of traces that takes OTLP over HTTP.
+/// A trace collector that accepts OTLP over HTTP.
 #[derive(Debug, Clone)]
 pub struct Traces {
-    /// Where spans are sent, the path included.
+    /// The URL that spans are sent to, with its path.
     pub endpoint: BaseUrl,
-    /// Headers that go with them, as in an API key of the collector. Names are in lower case.
+    /// Headers of each export, such as the collector's API key. Names are in lower case.
     pub headers: Vec<(String, Secret)>,
-    /// The name under which the gateway appears, `service.name`.
+    /// The service name of the gateway, `service.name`.
     pub service: String,
-    /// The share of traces that are begun here and kept, 0 to 1. One that a caller began is kept
-    /// where the caller keeps it.
+    /// The sampling rate, 0 to 1, of traces that start here. A trace that a caller started follows
+    /// the caller's sampling decision.
     pub ratio: f64,
 }
 
-/// The texts of the variables; see the `OpenTelemetry` specification, "OTLP exporter".
+/// The values of the variables; see the `OpenTelemetry` specification, "OTLP exporter".
 #[derive(Debug, Default)]
 pub(super) struct TraceVariables {
     /// The full URL for traces.
@@ -27,17 +27,17 @@ pub(super) struct TraceVariables {
     pub base: Option<String>,
     /// `name=value`, separated by commas, values percent-encoded.
     pub headers: Option<String>,
-    /// The service's name.
+    /// The service name.
     pub service: Option<String>,
-    /// The share of traces to keep.
+    /// The sampling rate.
     pub ratio: Option<String>,
 }
 
 impl Traces {
-    /// Reads the variables; `None` where no endpoint is set.
+    /// Parses the variables; `None` if no endpoint is set.
     ///
     /// # Errors
-    /// What is wrong, with the variable's name and without its value.
+    /// Says what is wrong, with the variable's name and without its value.
     pub(super) fn read(texts: &TraceVariables) -> Result<Option<Self>, String> {
         let (name, text, path) = match (&texts.full, &texts.base) {
             (Some(full), _) => ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", full, ""),

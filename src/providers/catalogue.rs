@@ -1,4 +1,4 @@
-//! The bundled models: what a list says where the provider's own cannot be asked.
+//! The bundled catalogue of models; it stands in for the list of a provider that has none.
 
 use std::sync::LazyLock;
 
@@ -9,17 +9,17 @@ use super::row::Provider;
 /// A model of the catalogue.
 #[derive(Debug, Clone, Deserialize)]
 pub struct CatalogueModel {
-    /// The id, as the provider knows it.
+    /// The model's id at the provider.
     pub id: String,
-    /// The most tokens it reads.
+    /// The longest input, in tokens; `None` if unknown.
     #[serde(default)]
     pub context_window: Option<u64>,
-    /// The most tokens it writes.
+    /// The longest output, in tokens; `None` if unknown.
     #[serde(default)]
     pub max_output_tokens: Option<u64>,
 }
 
-/// When the bundled models were looked up.
+/// The date when the catalogue was compiled.
 pub const CATALOGUE_DATE: &str = "2026-11-27";
 
 static CATALOGUE: LazyLock<Vec<(String, Vec<CatalogueModel>)>> = LazyLock::new(|| {
@@ -30,7 +30,7 @@ static CATALOGUE: LazyLock<Vec<(String, Vec<CatalogueModel>)>> = LazyLock::new(|
         .collect()
 });
 
-/// The bundled models of a provider; none where its models are the customer's own.
+/// The catalogue's models of a provider; empty if its models are the customer's deployments.
 #[must_use]
 pub fn catalogue(provider: &Provider) -> &'static [CatalogueModel] {
     CATALOGUE

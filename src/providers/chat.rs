@@ -1,7 +1,8 @@
-//! In which points the Chat Completions of each provider differ from OpenAI's: one row each. Pure.
+//! How each provider's Chat Completions differs from OpenAI's, one row for each provider. Pure.
 //!
-//! An entry stands here because the provider is known to refuse or misread something: the comment
-//! says how it shows. What is merely undocumented is not here; the provider's own error speaks.
+//! An entry is here because the provider is known to reject or misread something; the comment gives
+//! the observed behaviour. What is merely undocumented has no entry: the client gets the provider's
+//! own error.
 
 use super::members;
 use super::row::ResponsesRequired;
@@ -13,14 +14,14 @@ use crate::dialect::openai::{
 
 const PLAIN: ChatProvider = ChatProvider::PLAIN;
 
-/// Those that know only OpenAI's older name of the limit on an answer's length.
+/// For providers that know only OpenAI's older name of the output token limit.
 const OLD_LIMIT: &[(&str, &str)] = &[("max_completion_tokens", "max_tokens")];
 
-/// The newer name of the limit, which reasoning models insist on.
+/// The newer name of the output token limit; reasoning models require it.
 const NEW_LIMIT: &[(&str, &str)] = &[("max_tokens", "max_completion_tokens")];
 
-/// OpenAI and Azure: reasoning models answer 400 `unsupported_parameter` to `max_tokens`; ids of
-/// calls longer than 40 characters are refused as too long.
+/// OpenAI and Azure: reasoning models answer 400 `unsupported_parameter` to `max_tokens`. Tool-call
+/// ids longer than 40 characters are rejected.
 pub(super) static OPENAI: ChatProvider = ChatProvider {
     renames: |model| {
         if openai_reasons(model) {
@@ -33,9 +34,9 @@ pub(super) static OPENAI: ChatProvider = ChatProvider {
     ..PLAIN
 };
 
-/// Gemini: an unknown parameter is 400 `Unknown name`, seen for each of these, and so is an unknown
-/// keyword of a schema, and null; 2.5 refuses the effort `minimal`; 3 and later refuse a history of
-/// calls without signatures.
+/// Gemini answers 400 `Unknown name` to an unknown parameter, observed for each in this list. It
+/// also rejects unknown keywords of a schema, and null. Gemini 2.5 rejects the effort `minimal`.
+/// Gemini 3 and later reject earlier tool calls without thought signatures.
 pub(super) static GEMINI: ChatProvider = ChatProvider {
     refuses: |_| {
         &[
@@ -65,9 +66,10 @@ pub(super) static GEMINI: ChatProvider = ChatProvider {
     ..PLAIN
 };
 
-/// Kimi's coding endpoint: one temperature only, no forced calls, the older limit, and a turn that
-/// called tools without `reasoning_content` is 400; so are an empty text beside calls, and a schema
-/// without types or with a type beside branches.
+/// Kimi's coding endpoint allows one temperature, no forced tool calls and only the older token
+/// limit. It answers 400 to an assistant message with tool calls but without `reasoning_content`,
+/// to an empty text beside tool calls, and to a schema without types or with a type beside
+/// branches.
 pub(super) static KIMI: ChatProvider = ChatProvider {
     renames: |_| OLD_LIMIT,
     refuses: |_| &["temperature"],
@@ -80,7 +82,7 @@ pub(super) static KIMI: ChatProvider = ChatProvider {
     ..PLAIN
 };
 
-/// OpenRouter: knows no effort `max`; looks for cache markers inside content parts only.
+/// OpenRouter does not know the effort `max` and reads cache markers only inside content parts.
 pub(super) static OPENROUTER: ChatProvider = ChatProvider {
     effort: |_, effort| match effort {
         "max" => Effort::Say("xhigh"),
@@ -92,8 +94,8 @@ pub(super) static OPENROUTER: ChatProvider = ChatProvider {
 
 pub(super) static VERCEL: ChatProvider = PLAIN;
 
-/// Groq: 400 for these parameters, for `n` other than 1, for null members of an assistant's message
-/// and for members of messages, parts and calls that it does not have; three efforts.
+/// Groq answers 400 to these parameters, to `n` other than 1, to null fields in assistant messages,
+/// and to unknown fields of messages, parts and tool calls. It knows three efforts.
 pub(super) static GROQ: ChatProvider = ChatProvider {
     refuses: |_| &["logprobs", "logit_bias", "top_logprobs", "prompt_cache_key"],
     members: Some(&members::GROQ),
@@ -107,10 +109,11 @@ pub(super) static GROQ: ChatProvider = ChatProvider {
     ..PLAIN
 };
 
-/// DeepSeek: `unknown variant` for the role `developer` and for tools that are no functions, no
-/// schema output, ignores the newer name of the limit without a word; what others than users say is
-/// one text (`invalid type: sequence, expected a string`). While it thinks, which it does unless told
-/// otherwise, it refuses forced calls and wants the reasoning of earlier ones.
+/// DeepSeek answers `unknown variant` to the role `developer` and to tools that are not functions.
+/// It has no structured output by JSON Schema, and silently ignores the newer token limit. The
+/// content of all but user messages must be one string (`invalid type: sequence, expected a
+/// string`). While it thinks, which is the default, it rejects forced tool calls and requires the
+/// reasoning of earlier ones.
 pub(super) static DEEPSEEK: ChatProvider = ChatProvider {
     renames: |_| OLD_LIMIT,
     developer: false,
@@ -137,9 +140,9 @@ pub(super) static DEEPSEEK: ChatProvider = ChatProvider {
     ..PLAIN
 };
 
-/// xAI: reasoning models refuse penalties, even of 0, and `stop`; which efforts a model takes is
-/// known by its version; the retired search parameters are refused, and so are names of others
-/// than users; a message needs a content, if only an empty text.
+/// xAI: reasoning models reject penalties, even of 0, and `stop`. The accepted efforts depend on
+/// the model's version. The retired search parameters are rejected, and so is `name` in messages
+/// that are not the user's. A message needs a content, if only an empty string.
 pub(super) static XAI: ChatProvider = ChatProvider {
     refuses: |model| {
         if grok_reasons(model) {
@@ -160,10 +163,10 @@ pub(super) static XAI: ChatProvider = ChatProvider {
     ..PLAIN
 };
 
-/// Mistral: 422 `extra_forbidden` for everything outside its own schema, of which these are
-/// OpenAI's; it counts the tokens of a stream unasked; ids of calls are nine letters and digits;
-/// forced calls are `any`; files are documents at a URL; the assistant must speak between a result
-/// and a user.
+/// Mistral answers 422 `extra_forbidden` to everything outside its schema; `refuses` lists OpenAI's
+/// parameters among these. It always reports the usage of a stream. Tool-call ids are nine letters
+/// and digits, forced tool calls are `any`, and files are documents at a URL. An assistant message
+/// must stand between a tool result and a user message.
 pub(super) static MISTRAL: ChatProvider = ChatProvider {
     renames: |_| {
         &[
@@ -200,8 +203,8 @@ pub(super) static MISTRAL: ChatProvider = ChatProvider {
     ..PLAIN
 };
 
-/// Cohere: 422 for each of the parameters that its documentation lists as unsupported, for `n`
-/// even as 1, and for the `index` of a call; two efforts.
+/// Cohere answers 422 to each of the parameters that its documentation lists as unsupported, to `n`
+/// even if it is 1, and to the `index` of a tool call. It knows two efforts.
 pub(super) static COHERE: ChatProvider = ChatProvider {
     refuses: |_| {
         &[
@@ -226,9 +229,9 @@ pub(super) static COHERE: ChatProvider = ChatProvider {
     ..PLAIN
 };
 
-/// Bedrock: every model takes the newer name of the limit, some only that; gpt-oss refuses
-/// `logit_bias`, Grok the effort `none` and, with a 503, the penalties. gpt-oss writes its
-/// reasoning between tags, and calls are numbered from zero in each answer.
+/// Bedrock: every model takes the newer name of the token limit, some only that. gpt-oss rejects
+/// `logit_bias`; Grok rejects the effort `none` and answers 503 to the penalties. gpt-oss writes
+/// its reasoning between tags. Tool-call ids are numbered from zero in each response.
 pub(super) static BEDROCK: ChatProvider = ChatProvider {
     renames: |_| NEW_LIMIT,
     refuses: |model| {
@@ -250,14 +253,14 @@ pub(super) static BEDROCK: ChatProvider = ChatProvider {
     ..PLAIN
 };
 
-/// Vertex AI: as Gemini where the model is Google's.
+/// Vertex AI: Google's models behave as in Gemini.
 pub(super) static VERTEX: ChatProvider = ChatProvider {
     developer: false,
     requires_reasoning_replay: signs,
     ..PLAIN
 };
 
-/// Whether a model of OpenAI's reasons: the o-series, and GPT-5 and later but for its chat models.
+/// Whether an OpenAI model reasons: the o-series, and GPT-5 and later except chat models.
 fn openai_reasons(model: &str) -> bool {
     let o_series = model
         .strip_prefix('o')
@@ -271,8 +274,8 @@ fn gpt_version(model: &str) -> Option<(u32, u32)> {
     version(model.strip_prefix("gpt-")?)
 }
 
-/// OpenAI's models since GPT-5.4 refuse functions together with reasoning on Chat Completions; since
-/// 5.6 they reason unless told otherwise.
+/// OpenAI's models since GPT-5.4 reject functions together with reasoning on Chat Completions.
+/// Since 5.6 they reason unless it is turned off.
 pub(super) fn responses_required(model: &str) -> ResponsesRequired {
     match gpt_version(model) {
         _ if model.contains("-chat") => ResponsesRequired::Never,
@@ -289,7 +292,7 @@ fn version(text: &str) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().unwrap_or(0)))
 }
 
-/// Gemini 3 and later sign their calls.
+/// Gemini 3 and later sign their tool calls and require the signatures in later requests.
 fn signs(model: &str) -> ReasoningReplay {
     let name = model.rsplit('/').next().unwrap_or(model);
     match name.strip_prefix("gemini-").and_then(version) {
@@ -298,7 +301,7 @@ fn signs(model: &str) -> ReasoningReplay {
     }
 }
 
-/// Grok models that reason: all since 4 but those named otherwise, and the small ones of 3.
+/// Grok models that reason: all since 4 unless named `non-reasoning`, and `grok-3-mini`.
 fn grok_reasons(model: &str) -> bool {
     let since_4 = model
         .strip_prefix("grok-")
@@ -307,20 +310,20 @@ fn grok_reasons(model: &str) -> bool {
     (since_4 && !model.contains("non-reasoning")) || model.contains("grok-3-mini")
 }
 
-/// DeepSeek's models think, but for the one that is named after chatting.
+/// All DeepSeek models think, except those whose name ends in `-chat`.
 fn deepseek_thinks(model: &str) -> bool {
     !model.ends_with("-chat")
 }
 
-/// The models before 4.3 refuse every effort, but for the small ones of 3 and those of several
-/// agents; `xhigh` came with 4.6, which like 4.5 refuses `none`.
+/// Models before 4.3 reject every effort, except `grok-3-mini` and the multi-agent models. `xhigh`
+/// came with 4.6. Models from 4.5 on reject `none`.
 fn grok_effort(model: &str, effort: &str) -> Effort {
     let version = model.strip_prefix("grok-").and_then(version);
     let agents = model.contains("multi-agent");
     let takes = match version {
         Some((4, 20)) => agents,
         Some(version) => version >= (4, 3) || model.contains("3-mini"),
-        // A model whose name says no version: the provider knows.
+        // The name has no version, so the provider decides.
         None => !model.contains("code-fast-1"),
     };
     if !takes {

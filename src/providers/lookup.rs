@@ -1,15 +1,15 @@
-//! Finds a provider by its name or by the format of a key.
+//! Finds a provider by its name or by the format of an API key.
 
 use super::row::Provider;
 use super::table::PROVIDERS;
 
-/// The provider of that name.
+/// The provider with this name; `None` if there is none.
 #[must_use]
 pub fn by_name(name: &str) -> Option<&'static Provider> {
     PROVIDERS.iter().find(|provider| provider.name == name)
 }
 
-/// The provider whose documented key format `key` has. The longest beginning decides.
+/// The provider whose documented key format matches `key`; the longest matching prefix wins.
 #[must_use]
 pub fn by_key(key: &str) -> Option<&'static Provider> {
     PROVIDERS

@@ -1,5 +1,5 @@
-//! What messages, parts, calls and tools may hold for the providers that refuse what they do not
-//! know: each from the provider's own reference. Pure.
+//! The fields that messages, parts, tool calls and tools may have, for providers that reject
+//! unknown fields. Each list comes from the provider's own API reference. Pure.
 
 use crate::dialect::openai::Members;
 
@@ -12,7 +12,7 @@ const TOOL: &[&str] = &["type", "function"];
 const FUNCTION: &[&str] = &["name", "description", "parameters", "strict"];
 const TEXT: (&str, &[&str]) = ("text", &["type", "text"]);
 const IMAGE: (&str, &[&str]) = ("image_url", &["type", "image_url"]);
-/// An assistant's message in OpenAI's specification.
+/// An assistant message in OpenAI's specification.
 const ASSISTANT: &[&str] = &[
     "role",
     "content",
@@ -23,7 +23,7 @@ const ASSISTANT: &[&str] = &[
     "function_call",
 ];
 
-/// Google's compatible endpoint: OpenAI's members, and its own beside them.
+/// Google's OpenAI-compatible endpoint: OpenAI's fields and Google's own.
 pub(super) static GEMINI: Members = Members {
     messages: &[
         ("system", NAMED),
@@ -55,7 +55,7 @@ pub(super) static GEMINI: Members = Members {
     functions: FUNCTION,
 };
 
-/// Groq: no names but a function's; what the model thought is its own `reasoning`.
+/// Groq: `name` only for the role `function`; reasoning is in `reasoning`.
 pub(super) static GROQ: Members = Members {
     messages: &[
         ("system", SAID),
@@ -104,7 +104,7 @@ pub(super) static DEEPSEEK: Members = Members {
     functions: FUNCTION,
 };
 
-/// Mistral: names of tools only; a call has its position.
+/// Mistral: `name` only for tool results; a tool call has an `index`.
 pub(super) static MISTRAL: Members = Members {
     messages: &[
         ("system", SAID),
@@ -126,7 +126,7 @@ pub(super) static MISTRAL: Members = Members {
     functions: FUNCTION,
 };
 
-/// Cohere: a function knows no `strict`.
+/// Cohere: a function has no `strict`.
 pub(super) static COHERE: Members = Members {
     messages: &[
         ("system", NAMED),

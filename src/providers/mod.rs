@@ -1,4 +1,4 @@
-//! What the gateway knows of each provider: one row of a table each, and the bundled models.
+//! The static table of providers, one row each, and the bundled catalogue of models.
 
 mod catalogue;
 mod chat;

@@ -1,122 +1,123 @@
-//! A row of the table of providers, and what its columns can be.
+//! The type of a row in the table of providers, and the values that its columns can have.
 
 use std::borrow::Cow;
 
 use crate::dialect::ProviderDialect;
 use crate::dialect::openai::ChatProvider;
 
-/// A provider: everything that tells it from the others.
+/// One provider: everything in which it differs from the others.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a column of a table, none a state"
 )]
 pub struct Provider {
-    /// Its name, which followed by `/` is also the prefix that forces it.
+    /// The name in lower case. A model name that begins with it and a `/` is routed to this
+    /// provider.
     pub name: &'static str,
-    /// Its name for people.
+    /// The display name.
     pub title: &'static str,
-    /// Its well-known value of `gen_ai.provider.name` in `OpenTelemetry`, where that is another.
+    /// The well-known value of `gen_ai.provider.name` in `OpenTelemetry`; `None` if it is `name`.
     pub gen_ai_name: Option<&'static str>,
-    /// Where it is reached, unless `base_url_env` says otherwise.
+    /// The default base URL.
     pub base_url: &'static str,
-    /// The environment variable that replaces `base_url`.
+    /// The environment variable that overrides `base_url`.
     pub base_url_env: &'static str,
-    /// Whether `base_url` is an example that everyone has to replace by their own.
+    /// Whether `base_url` is only an example that every operator has to replace.
     pub base_is_example: bool,
-    /// The environment variable with its key.
+    /// The environment variable that holds the provider's API key.
     pub key_env: &'static str,
-    /// Beginnings of model names that come here without a prefix.
+    /// Prefixes of model names that are routed here without an explicit `name/`.
     pub patterns: &'static [&'static str],
-    /// How its keys begin, where it documents that; tells whose key a caller's is.
+    /// How API keys of this provider begin, if documented; identifies whose key a caller sends.
     pub key_starts: &'static [&'static str],
-    /// How a key is sent.
+    /// The header that carries the API key.
     pub auth: Auth,
-    /// The version segment that its base URL does not have, as in `/v1`.
+    /// The version segment that is appended to the base URL, as in `/v1`.
     pub version: &'static str,
-    /// What it speaks.
+    /// The API that serves chat requests.
     pub chat_api: ChatApi,
-    /// Whether it has Responses of its own.
+    /// For which models the provider has a Responses API.
     pub responses: ResponsesSupport,
-    /// Which chat requests for a model it takes as Responses only.
+    /// Given a model: which chat requests the provider accepts only through Responses.
     pub responses_required: fn(&str) -> ResponsesRequired,
-    /// Whether its Responses refuse to keep anything, which a client asks for by saying nothing.
+    /// Whether its Responses API rejects `store: true`, the default when a client omits `store`.
     pub stateless: bool,
-    /// The one model it is always asked for.
+    /// The only model that the provider serves; requested whatever model the client names.
     pub only_model: Option<&'static str>,
-    /// The publisher it wants before a bare model name, as in `google/`.
+    /// The publisher prefix that a model name without `/` gets, as in `google/`.
     pub publisher: Option<&'static str>,
-    /// The `User-Agent` it insists on.
+    /// The `User-Agent` of requests to the provider.
     pub user_agent: &'static str,
-    /// Headers of a client that it is given, besides those every provider is.
+    /// Client headers that are forwarded to this provider, in addition to [`ALWAYS_FORWARDED`].
     pub forwards: &'static [&'static str],
-    /// Headers of a client that choose an account of its own: given with the client's own key, and
-    /// never with the gateway's, which is not the client's to use for another account.
+    /// Client headers that select an account at the provider. They are forwarded with the client's
+    /// own key and never with the gateway's, which must not be used for other accounts.
     pub account_headers: &'static [&'static str],
-    /// Whether a 429 that says no time means that the money is spent.
+    /// Whether a 429 without a retry time means that the account has no credit left; never retried.
     pub bare_429_is_final: bool,
-    /// Whether it has a list of models: of one that has none the catalogue stands in where it answers 404.
+    /// Whether the provider has a list of models; if not, the catalogue replaces a 404 for it.
     pub lists_models: bool,
-    /// Whether its list of models comes in pages.
+    /// Whether the list of models is paginated.
     pub list_is_paged: bool,
-    /// What its list of models writes before each id.
+    /// The prefix of each id in the list of models; empty if there is none.
     pub list_prefix: &'static str,
-    /// The `type` of the models in its list that chat, where the list holds others.
+    /// The `type` of chat models in the list; `None` if the list holds no other kind.
     pub list_type: Option<&'static str>,
 }
 
-/// How a key is sent.
+/// The header that carries an API key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Auth {
     /// `Authorization: Bearer`.
     Bearer,
-    /// `x-api-key`; OAuth tokens as a bearer.
+    /// `x-api-key`; OAuth tokens are sent as a bearer.
     XApiKey,
-    /// `api-key`; tokens of an identity provider as a bearer.
+    /// `api-key`; tokens of an identity provider are sent as a bearer.
     ApiKey,
 }
 
-/// What a provider speaks where a client speaks Chat Completions.
+/// The API of a provider that serves chat requests.
 #[derive(Clone, Copy)]
 pub enum ChatApi {
-    /// Chat Completions, relayed but for what this provider does otherwise.
+    /// Chat Completions: relayed, except for the known differences of this provider.
     Chat(&'static ChatProvider),
-    /// Another dialect at this path, translated.
+    /// Another dialect: translated.
     Other {
         /// The path after the version segment.
         path: &'static str,
         /// The dialect.
         dialect: &'static dyn ProviderDialect,
-        /// Headers that go with each call.
+        /// Headers that are added to each request.
         headers: &'static [(&'static str, &'static str)],
     },
 }
 
-/// Whether a provider has Responses of its own.
+/// For which models a provider has a Responses API.
 #[derive(Clone, Copy)]
 pub enum ResponsesSupport {
-    /// For every model; relayed.
+    /// For every model; requests are relayed.
     Native,
-    /// For every model, but not with everything: relayed, and translated where that is refused.
+    /// For every model, but some requests are rejected: relayed first, and translated if rejected.
     NativeAtFirst,
-    /// For the models that the function tells by their name.
+    /// For the models whose name the function accepts.
     NativeFor(fn(&str) -> bool),
-    /// For none; translated.
+    /// For no model; requests are translated.
     Translated,
 }
 
-/// Which chat requests with functions a model takes as Responses only.
+/// Which chat requests with functions a model accepts only through Responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResponsesRequired {
     /// None.
     Never,
-    /// Those that ask for reasoning.
+    /// Requests that ask for reasoning.
     WhenReasoning,
-    /// Those that do not turn reasoning off.
+    /// Requests that do not turn reasoning off.
     UnlessOff,
 }
 
 impl Provider {
-    /// The path of its chat endpoint after the base URL and version.
+    /// The path of the chat endpoint after the base URL and version.
     #[must_use]
     pub fn chat_path(&self) -> &'static str {
         match self.chat_api {
@@ -125,7 +126,7 @@ impl Provider {
         }
     }
 
-    /// The dialect of its chat endpoint.
+    /// The dialect of the chat endpoint.
     #[must_use]
     pub fn dialect(&self) -> &'static dyn ProviderDialect {
         match self.chat_api {
@@ -134,7 +135,7 @@ impl Provider {
         }
     }
 
-    /// The name under which the provider knows a model that the client calls `model`.
+    /// The provider's name for the model that the client calls `model`.
     #[must_use]
     pub fn model_name<'m>(&self, model: &'m str) -> Cow<'m, str> {
         match (self.only_model, self.publisher) {
@@ -159,5 +160,5 @@ impl std::fmt::Debug for Provider {
     }
 }
 
-/// Headers of a client that every provider is given.
+/// Client headers that are forwarded to every provider.
 pub const ALWAYS_FORWARDED: [&str; 3] = ["idempotency-key", "traceparent", "tracestate"];

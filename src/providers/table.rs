@@ -1,13 +1,13 @@
-//! The providers, in the order of the documentation: `docs/providers.md`, `.env.example` and these rows agree.
+//! The table of providers, in the order of `docs/providers.md`; `.env.example` has their variables.
 
 use super::chat;
 use super::row::{Auth, ChatApi, Provider, ResponsesRequired, ResponsesSupport};
 use crate::dialect::anthropic::MessagesProvider;
 
-/// What the gateway calls itself where a provider does not insist on another name.
+/// The gateway's `User-Agent`, unless a provider requires another one.
 const USER_AGENT: &str = concat!("ai-gateway/", env!("CARGO_PKG_VERSION"));
 
-/// What most rows have in common.
+/// The defaults of a row; most providers share them.
 const OPENAI_COMPATIBLE: Provider = Provider {
     name: "",
     title: "",
@@ -36,7 +36,7 @@ const OPENAI_COMPATIBLE: Provider = Provider {
     list_type: None,
 };
 
-/// Every provider, one row each.
+/// All providers, one row each.
 pub static PROVIDERS: [Provider; 14] = [
     Provider {
         name: "openai",
@@ -67,7 +67,7 @@ pub static PROVIDERS: [Provider; 14] = [
         chat_api: ChatApi::Other {
             path: "/messages",
             dialect: &MessagesProvider,
-            // Newer versions refuse sampling parameters on every model.
+            // Newer API versions reject sampling parameters on every model.
             headers: &[("anthropic-version", "2023-06-01")],
         },
         ..OPENAI_COMPATIBLE
@@ -94,7 +94,7 @@ pub static PROVIDERS: [Provider; 14] = [
         key_env: "KIMI_API_KEY",
         patterns: &["kimi"],
         key_starts: &["sk-kimi-"],
-        // One model is served, and only to clients that call themselves this.
+        // Kimi serves one model, and only to clients with this `User-Agent`.
         only_model: Some("kimi-for-coding"),
         user_agent: "KimiCLI/1.3",
         ..OPENAI_COMPATIBLE
@@ -218,7 +218,7 @@ pub static PROVIDERS: [Provider; 14] = [
     },
 ];
 
-/// Bedrock's documentation: Responses exist for OpenAI's GPT models, not for the open-weight ones.
+/// Per Bedrock's documentation, Responses exist for OpenAI's GPT models, not for open-weight ones.
 fn bedrock_has_responses(model: &str) -> bool {
     model.contains("openai.gpt-") && !model.contains("gpt-oss")
 }

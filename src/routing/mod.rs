@@ -7,10 +7,10 @@ use strsim::damerau_levenshtein;
 use crate::error::Error;
 use crate::providers::{PROVIDERS, Provider, by_name};
 
-/// Longest model name, in bytes.
+/// The longest model name, in bytes.
 const MAX_MODEL: usize = 256;
 
-/// Where everything goes that no prefix and no pattern sends elsewhere.
+/// The provider of models that no prefix and no pattern matches.
 #[must_use]
 pub fn fallback() -> &'static Provider {
     let [first, ..] = &PROVIDERS;
@@ -56,12 +56,12 @@ impl RoutingPolicy for PrefixRouting {
     }
 }
 
-/// Routes a model name: one of the forced prefixes, split at the first `/` and taken off once; else
-/// a pattern; else OpenAI with the name untouched.
+/// Routes a model name. A provider's name before the first `/` decides and is removed once. Else a
+/// pattern of a provider decides. Else the provider is OpenAI. In both cases the name stays.
 ///
 /// # Errors
-/// `InvalidValue` naming `model` where the name is empty, a bare prefix, longer than 256 bytes
-/// or holds control characters.
+/// `InvalidValue` for `model` if the name is empty, a bare prefix, longer than 256 bytes, or has
+/// control characters.
 pub fn route(model: &str) -> Result<Target<'_>, Error> {
     if model.len() > MAX_MODEL {
         return Err(Error::invalid(
@@ -99,11 +99,11 @@ pub fn route(model: &str) -> Result<Target<'_>, Error> {
     })
 }
 
-/// The provider whose prefix the name of a model nearly has. Such a name goes where names without a
-/// prefix go; where it is not known there, this is why.
+/// The provider whose prefix was probably misspelled in `model`. Such a name is routed as one
+/// without a prefix; this explains an error that follows.
 #[must_use]
 pub fn mistyped(model: &str) -> Option<&'static Provider> {
-    /// How many letters may be wrong.
+    /// The largest edit distance of a misspelling.
     const NEAR: usize = 2;
     let (prefix, _) = model.split_once('/')?;
     if by_name(prefix).is_some() || prefix.len() <= NEAR || prefix.len() > MAX_MODEL {
@@ -128,8 +128,8 @@ fn by_pattern(model: &str) -> &'static Provider {
         .unwrap_or_else(fallback)
 }
 
-/// The name by which a client asks for the model that `provider` calls `id`: the bare id, or with
-/// the provider's prefix where the bare one would go elsewhere. `None` where no name can.
+/// The name by which clients request the model that `provider` calls `id`: the bare id, or with the
+/// provider's prefix if the bare id would be routed elsewhere. `None` if no name reaches it.
 #[must_use]
 pub fn public_name(provider: &'static Provider, id: &str) -> Option<String> {
     let arrives = |name: &str| {

@@ -1,4 +1,4 @@
-//! Messages, as Anthropic answers them.
+//! The responses of a scripted Anthropic Messages API.
 
 #![expect(
     clippy::indexing_slicing,
@@ -12,12 +12,12 @@ use super::server::{ReceivedRequest, Script};
 use super::text::{pieces, text_for, tokens};
 use crate::providers::{by_name, catalogue};
 
-/// An error in Anthropic's shape.
+/// An error in Anthropic's format.
 pub(super) fn error(kind: &str, message: &str) -> Value {
     json!({"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_scripted"})
 }
 
-/// Two pages, so that whoever asks has to turn one.
+/// The list of models in two pages, so that clients have to request the second.
 pub(super) fn models(request: &ReceivedRequest) -> Script {
     let all = by_name("anthropic").map(catalogue).unwrap_or_default();
     let (first, second) = all.split_at(all.len() / 2);
@@ -47,7 +47,7 @@ pub(super) fn models(request: &ReceivedRequest) -> Script {
     )
 }
 
-/// The blocks that answer a request.
+/// The content blocks of the response to a request.
 fn blocks(body: &Value) -> Vec<Value> {
     let last = body
         .get("messages")
@@ -90,7 +90,7 @@ fn blocks(body: &Value) -> Vec<Value> {
     blocks
 }
 
-/// Answers a Messages request.
+/// The response to a Messages request.
 pub(super) fn message(body: &Value) -> Script {
     for name in ["model", "max_tokens", "messages"] {
         if body.get(name).is_none() {
@@ -156,7 +156,7 @@ pub(super) fn message(body: &Value) -> Script {
     send(script, "message_stop", json!({})).end()
 }
 
-/// A block as it is opened, and the deltas that fill it.
+/// The start of a streamed block, and the deltas that fill it.
 fn unfold(block: &Value) -> (Value, Vec<Value>) {
     let text = |name: &str| block[name].as_str().unwrap_or_default();
     match block["type"].as_str() {

@@ -1,5 +1,5 @@
-//! Scripted providers on loopback: the real dialects without a model, and every misbehaviour that
-//! a script can spell. The demo and the tests run against them; `serve` never starts one.
+//! Scripted providers on loopback: the real wire formats without a model, and any misbehaviour that
+//! a script describes. The demo and the tests use them; `serve` never starts one.
 
 mod anthropic;
 mod openai;
@@ -12,21 +12,21 @@ pub use server::{Counts, ReceivedRequest, Script, Scripted, Step};
 
 use crate::providers::{Auth, ChatApi, PROVIDERS, Provider};
 
-/// Starts all providers on one port, each below a path of its own: `/groq/…`.
+/// Starts all providers on one port, each below its own path, as in `/groq/…`.
 ///
 /// # Errors
-/// Where no loopback port can be had.
+/// If no loopback port is available.
 pub fn all_providers() -> std::io::Result<Scripted> {
     Scripted::start(answer)
 }
 
-/// The base URL of one provider of [`all_providers`], as it stands in its environment variable.
+/// The base URL of one provider of [`all_providers`], for its environment variable.
 #[must_use]
 pub fn base_url(server: &Scripted, provider: &Provider) -> String {
     format!("{}/{}", server.url(), provider.name)
 }
 
-/// What the provider that a path belongs to answers.
+/// The response of the provider to which the request's path belongs; 404 if there is none.
 #[must_use]
 pub fn answer(request: &ReceivedRequest) -> Script {
     let mut path = request.path.trim_start_matches('/').splitn(2, '/');
@@ -44,7 +44,7 @@ pub fn answer(request: &ReceivedRequest) -> Script {
     provider_answer(provider, path, request)
 }
 
-/// What a provider answers at a path below its base URL and version.
+/// The response of a provider. `path` is relative to its base URL and version.
 #[must_use]
 pub fn provider_answer(
     provider: &'static Provider,
@@ -69,7 +69,7 @@ pub fn provider_answer(
     let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
     match (request.method.as_str(), path) {
         ("GET", "models") if messages => anthropic::models(request),
-        // These two have no list where their other endpoints are.
+        // These two have no list of models at the base URL of their other endpoints.
         ("GET", "models") if matches!(provider.name, "bedrock" | "vertex") => {
             Script::json(404, &openai::error("Not Found", None))
         }

@@ -1,4 +1,4 @@
-//! Chat Completions and Responses, as OpenAI-compatible providers answer them.
+//! The responses of scripted Chat Completions and Responses APIs.
 
 #![expect(
     clippy::indexing_slicing,
@@ -33,7 +33,7 @@ pub(super) fn models(provider: &'static Provider) -> Script {
     Script::json(200, &json!({"object": "list", "data": data}))
 }
 
-/// The text of a message, whatever its shape.
+/// The text of a message's content, which is a string or a list of parts.
 pub(super) fn said(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
@@ -46,7 +46,7 @@ pub(super) fn said(content: &Value) -> String {
     }
 }
 
-/// Arguments that fit a schema: each required member gets a value of its type.
+/// Arguments that match a schema: each property gets a value of its type.
 pub(super) fn arguments(schema: &Value) -> Value {
     let mut out = serde_json::Map::new();
     let Some(members) = schema.get("properties").and_then(Value::as_object) else {
@@ -65,7 +65,7 @@ pub(super) fn arguments(schema: &Value) -> Value {
     Value::Object(out)
 }
 
-/// What a turn is answered with: a call where tools are offered and nothing was called yet.
+/// The answer to a turn: tool calls if tools are offered, unless the last message is a tool result.
 struct Turn {
     text: String,
     calls: Vec<(String, String, String)>,
@@ -112,8 +112,8 @@ fn turn(body: &Value) -> Turn {
     }
 }
 
-/// Answers a Chat Completions request. `unasked` says that a stream's tokens are counted in any case,
-/// on its last chunk.
+/// The response to a Chat Completions request. With `unasked`, the last chunk of a stream has the
+/// usage even if the client did not ask for it.
 pub(super) fn chat(body: &Value, unasked: bool) -> Script {
     let Some(model) = body.get("model").and_then(Value::as_str) else {
         return Script::json(400, &error("you must provide a model parameter", None));
@@ -191,7 +191,7 @@ pub(super) fn chat(body: &Value, unasked: bool) -> Script {
     script.event(None, "[DONE]").end()
 }
 
-/// Answers a Responses request.
+/// The response to a Responses request.
 pub(super) fn response(body: &Value) -> Script {
     let Some(model) = body.get("model").and_then(Value::as_str) else {
         return Script::json(400, &error("you must provide a model parameter", None));

@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 server that does exactly what its script says, down to the bytes.
+//! A small HTTP/1.1 server that follows a script exactly, down to the bytes.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// Largest head of a request, in bytes.
+/// The largest head of a request, in bytes.
 const MAX_HEAD: usize = 256 << 10;
 
 /// A request as it arrived.
@@ -23,12 +23,12 @@ pub struct ReceivedRequest {
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
-    /// Which connection it came on, from 0.
+    /// The number of the connection, from 0.
     pub connection: usize,
 }
 
 impl ReceivedRequest {
-    /// A header by its name in lower case.
+    /// A header's value, by its name in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
@@ -37,37 +37,37 @@ impl ReceivedRequest {
             .map(|(_, value)| value.as_str())
     }
 
-    /// The body as JSON; null where it is none.
+    /// The body as JSON; null if it is not JSON.
     #[must_use]
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 }
 
-/// One thing to do.
+/// One step of a script.
 #[derive(Debug, Clone)]
 pub enum Step {
-    /// Write these bytes, and push them out.
+    /// Writes these bytes and flushes them.
     Write(Vec<u8>),
-    /// Pause.
+    /// Pauses.
     Pause(Duration),
-    /// Wait until the peer closes; what a provider does that hangs.
+    /// Waits until the peer closes, like a provider that hangs.
     Hang,
-    /// Close in an orderly way.
+    /// Closes the connection in an orderly way.
     Close,
-    /// Close with a reset.
+    /// Closes the connection with a reset.
     Reset,
 }
 
-/// What to do with a request.
+/// The script of a response.
 #[derive(Debug, Clone, Default)]
 pub struct Script {
-    /// The steps, in order. After the last the connection waits for the next request.
+    /// The steps, in order. After the last, the connection waits for the next request.
     pub steps: Vec<Step>,
 }
 
 impl Script {
-    /// A whole JSON answer.
+    /// A complete JSON response.
     #[must_use]
     pub fn json(status: u16, body: &serde_json::Value) -> Self {
         Self::whole(
@@ -77,7 +77,7 @@ impl Script {
         )
     }
 
-    /// A whole answer with these headers and a length.
+    /// A complete response with these headers and a `content-length`.
     #[must_use]
     pub fn whole(status: u16, headers: &[(&str, &str)], body: &str) -> Self {
         let mut head = format!(
@@ -92,7 +92,7 @@ impl Script {
         }
     }
 
-    /// The head of a stream of events, in chunks.
+    /// The head of an event stream in chunked encoding.
     #[must_use]
     pub fn stream() -> Self {
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -101,7 +101,7 @@ impl Script {
         }
     }
 
-    /// These bytes and nothing else.
+    /// A response of exactly these bytes.
     #[must_use]
     pub fn raw(bytes: impl Into<Vec<u8>>) -> Self {
         Self {
@@ -116,7 +116,7 @@ impl Script {
         self
     }
 
-    /// Adds one chunk of a body.
+    /// Adds one chunk of the body.
     #[must_use]
     pub fn chunk(self, bytes: impl AsRef<[u8]>) -> Self {
         let bytes = bytes.as_ref();
@@ -126,7 +126,7 @@ impl Script {
         self.then(Step::Write(chunk))
     }
 
-    /// Adds one event with a pause before it.
+    /// Adds one event in a chunk, after a short pause.
     #[must_use]
     pub fn event(self, name: Option<&str>, data: &str) -> Self {
         let mut event = Vec::new();
@@ -134,26 +134,26 @@ impl Script {
         self.then(Step::Pause(BETWEEN_EVENTS)).chunk(event)
     }
 
-    /// Ends a body of chunks.
+    /// Ends a chunked body.
     #[must_use]
     pub fn end(self) -> Self {
         self.then(Step::Write(b"0\r\n\r\n".to_vec()))
     }
 }
 
-/// How fast a scripted model writes.
+/// The pause before each event.
 const BETWEEN_EVENTS: Duration = Duration::from_millis(2);
 
-/// What happened so far.
+/// What the server has counted so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Connections that were made.
+    /// Accepted connections.
     pub connections: usize,
-    /// Requests that arrived whole.
+    /// Requests that arrived completely.
     pub requests: usize,
-    /// Requests whose script was carried out to its end.
+    /// Requests whose script ran to its end.
     pub answered: usize,
-    /// Requests whose peer closed before that.
+    /// Requests whose peer closed the connection before that.
     pub left: usize,
 }
 
@@ -165,7 +165,7 @@ struct ScriptedState {
     counts: watch::Sender<Counts>,
 }
 
-/// A server that runs until it is dropped, on a thread of its own.
+/// A running server on its own thread; dropping it stops the server.
 pub struct Scripted {
     address: SocketAddr,
     inner: Arc<ScriptedState>,
@@ -177,17 +177,17 @@ impl Scripted {
     /// Starts a server on a free loopback port.
     ///
     /// # Errors
-    /// Where no port or thread can be had.
+    /// If no port or no thread is available.
     pub fn start(
         answer: impl Fn(&ReceivedRequest) -> Script + Send + Sync + 'static,
     ) -> io::Result<Self> {
         Self::start_at(([127, 0, 0, 1], 0).into(), answer)
     }
 
-    /// Starts a server at an address, as one that comes back.
+    /// Starts a server at an address, such as one that restarts.
     ///
     /// # Errors
-    /// Where the address is taken, or no thread can be had.
+    /// If the address is in use, or no thread is available.
     pub fn start_at(
         address: SocketAddr,
         answer: impl Fn(&ReceivedRequest) -> Script + Send + Sync + 'static,
@@ -223,7 +223,7 @@ impl Scripted {
         })
     }
 
-    /// Where it listens, as in `http://127.0.0.1:40000`.
+    /// The server's URL, as in `http://127.0.0.1:40000`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
@@ -236,13 +236,13 @@ impl Scripted {
         seen.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What happened so far.
+    /// The current counts.
     #[must_use]
     pub fn counts(&self) -> Counts {
         *self.inner.counts.borrow()
     }
 
-    /// Waits until what happened is enough for `reached`.
+    /// Waits until the counts satisfy `reached`.
     pub async fn until(&self, reached: impl FnMut(&Counts) -> bool) {
         let mut counts = self.inner.counts.subscribe();
         // The sender lives as long as `self`, so that waiting cannot fail.

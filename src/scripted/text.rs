@@ -1,6 +1,6 @@
-//! What the scripted models say, and how many tokens they count for it. Pure.
+//! The texts of the scripted models, and their token counts. Pure.
 
-/// What every scripted model has to say: a CSV parser to whoever asks for one, else a greeting.
+/// The text of every scripted model: a CSV parser if asked for CSV, else a greeting.
 pub(super) fn text_for(asked: &str) -> String {
     if asked.contains("CSV") {
         "Here is one that knows quoted fields:\n\n```rust\nfn parse_csv_line(line: &str) -> Vec<String> {\n    \
@@ -14,12 +14,12 @@ pub(super) fn text_for(asked: &str) -> String {
     }
 }
 
-/// A text in the pieces in which a model would write it.
+/// A text, split into pieces as a model would stream it.
 pub(super) fn pieces(text: &str) -> Vec<&str> {
     text.split_inclusive(' ').collect()
 }
 
-/// Tokens, as far as a script counts them.
+/// The token count of a text: its words.
 pub(super) fn tokens(text: &str) -> usize {
     text.split_whitespace().count().max(1)
 }

@@ -1,10 +1,10 @@
-//! What providers want back of their answers, kept for clients that do not keep it: bounded, in
-//! memory, of this process alone.
+//! The reasoning cache: reasoning and signatures that providers require again, kept for clients
+//! that do not send them back. Bounded, in memory, and local to this process.
 //!
-//! A client that drops what it does not know loses the reasoning of a turn that called tools, and
-//! its provider refuses the next turn or thinks worse. What is kept is found by the id of the call,
-//! for the same caller only. Where it is gone, after a restart or on another replica, the
-//! provider is told what it takes for "there is none".
+//! A client that discards unknown fields loses the reasoning of a turn with tool calls. The
+//! provider then rejects the next turn or reasons worse. An entry is found by the id of the tool
+//! call, for the same caller only. If it is gone, after a restart or on another replica, the
+//! provider gets the placeholder that it accepts.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -17,23 +17,23 @@ use moka::sync::Cache;
 use crate::dialect::hub::{Piece, ReasoningLookup, ReasoningState};
 use crate::secret::CallerId;
 
-/// How long something is kept that nobody asks for.
+/// How long an entry is kept that nobody looks up.
 const IDLE: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// Least length of an id that is like no other.
+/// The shortest tool-call id that counts as unique.
 const UNIQUE: usize = 12;
 
-/// Most calls of one answer that it is found by.
+/// The number of tool calls of one response that its entry can be found by.
 const MAX_CALLS: usize = 4;
 
-/// The memory of all workers.
+/// The reasoning cache that all workers share.
 pub struct ReasoningCache {
     kept: Option<Cache<Key, Arc<ReasoningState>>>,
     hasher: RandomState,
 }
 
-/// Whose call: a provider and a caller, the id, and the conversation where the id alone does not
-/// tell.
+/// Identifies a tool call: the provider and caller, the id, and the conversation if the id alone is
+/// not unique.
 #[derive(PartialEq, Eq, Hash)]
 struct Key {
     credential_hash: u64,
@@ -42,7 +42,7 @@ struct Key {
 }
 
 impl ReasoningCache {
-    /// `limit` is what may be kept altogether, in bytes; nothing is where it is 0.
+    /// `limit` is the size of all entries together, in bytes; 0 turns the cache off.
     #[must_use]
     pub fn new(limit: u64) -> Self {
         let kept = (limit > 0).then(|| {
@@ -60,14 +60,14 @@ impl ReasoningCache {
         }
     }
 
-    /// Whose answers of a provider a caller may recall: nobody else's.
+    /// Hash of provider and caller: a caller can look up only its own entries of this provider.
     #[must_use]
     pub fn credential_hash(&self, provider: &str, caller: CallerId) -> u64 {
         self.hasher.hash_one((provider, caller))
     }
 
-    /// Keeps what the answer with these calls wants back. `conversation_hash` stands for the conversation that
-    /// was answered.
+    /// Stores the reasoning of the response that has these tool calls. `conversation_hash` is the
+    /// hash of the conversation that was answered.
     pub fn keep(
         &self,
         credential_hash: u64,
@@ -79,7 +79,7 @@ impl ReasoningCache {
             return;
         };
         let kept = Arc::new(kept);
-        // A message is found by its first call; further ones are for clients that leave some out.
+        // A lookup uses the first tool call; more are stored for clients that leave out some calls.
         for call in calls.into_iter().take(MAX_CALLS) {
             if let Some(key) = key(credential_hash, call, conversation_hash) {
                 cache.insert(key, Arc::clone(&kept));
@@ -87,7 +87,7 @@ impl ReasoningCache {
         }
     }
 
-    /// The memory as one owner sees it; who that is, is asked where something is looked for.
+    /// The cache as one caller sees it. `credential_hash` is only computed on a lookup.
     pub fn of<F: Fn() -> u64>(&self, credential_hash: F) -> CallerReasoning<'_, F> {
         CallerReasoning {
             store: self,
@@ -97,12 +97,12 @@ impl ReasoningCache {
     }
 }
 
-/// See [`ReasoningCache::of`].
+/// The reasoning cache of one caller; see [`ReasoningCache::of`].
 pub struct CallerReasoning<'s, F> {
     store: &'s ReasoningCache,
     credential_hash: F,
-    /// What was recalled: an answer is given back once, or a small request could ask for one of a megabyte
-    /// in each of its messages.
+    /// The lookups of this request so far. Each is answered once, or a small request could ask for
+    /// an entry of a megabyte in each of its messages.
     told: RefCell<HashSet<(String, u64)>>,
 }
 
@@ -122,9 +122,9 @@ impl<F: Fn() -> u64> ReasoningLookup for CallerReasoning<'_, F> {
     }
 }
 
-/// `None` where nothing tells the call from one of another conversation.
+/// The key of an entry; `None` if nothing distinguishes the call from one of another conversation.
 fn key(credential_hash: u64, call: String, conversation_hash: u64) -> Option<Key> {
-    // Some providers count their calls, as in `search:0`: the same id in every conversation.
+    // Some providers number their calls, as in `search:0`: the same ids in every conversation.
     let counted = call
         .rsplit([':', '_', '-', '.'])
         .next()
@@ -140,7 +140,7 @@ fn key(credential_hash: u64, call: String, conversation_hash: u64) -> Option<Key
     })
 }
 
-/// What something kept takes, in bytes.
+/// The approximate size of an entry, in bytes.
 fn size(kept: &ReasoningState) -> usize {
     let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
     let details: usize = kept

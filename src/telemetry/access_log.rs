@@ -1,9 +1,9 @@
-//! The line that a request leaves in the log, for people or as JSON. Pure.
+//! One line of the access log, as text or as JSON. Pure.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// What stands behind a name.
+/// The value of a field.
 #[derive(Debug, Clone)]
 pub(super) enum FieldValue<'v> {
     Word(Cow<'v, str>),
@@ -11,7 +11,7 @@ pub(super) enum FieldValue<'v> {
     Flag(bool),
 }
 
-/// Names and values, in order.
+/// The fields of a line, in order.
 #[derive(Debug, Default)]
 pub(super) struct LogLine<'v>(Vec<(&'static str, FieldValue<'v>)>);
 
@@ -20,8 +20,8 @@ impl<'v> LogLine<'v> {
         self.0.push((name, value));
     }
 
-    /// As `name=value`, separated by spaces; a value with anything but plain characters is written
-    /// as a JSON text.
+    /// Writes `name=value` pairs, separated by spaces. A value with spaces, quotes, `\`, `=` or
+    /// non-ASCII characters, and an empty one, is written as a JSON string.
     pub(super) fn text(&self, out: &mut String) {
         for (n, (name, value)) in self.0.iter().enumerate() {
             // Writing to a String cannot fail.
@@ -35,7 +35,7 @@ impl<'v> LogLine<'v> {
         }
     }
 
-    /// As the members of a JSON object, without its braces: the log's own come before them.
+    /// Writes the fields of a JSON object without its braces; the logger adds its own fields first.
     pub(super) fn json(&self, out: &mut String) {
         for (n, (name, value)) in self.0.iter().enumerate() {
             let _ = write!(out, "{}\"{name}\":", if n == 0 { "" } else { "," });

@@ -1,4 +1,4 @@
-//! Ids of requests, traces and spans: random, and made without a system call each.
+//! Random ids of requests, traces and spans, without a system call for each.
 
 use std::cell::Cell;
 
@@ -8,7 +8,7 @@ thread_local! {
     static STATE: Cell<u64> = Cell::new(getrandom::u64().unwrap_or(0x9e37_79b9_7f4a_7c15));
 }
 
-/// A random number that is no secret: `SplitMix64` from a random start on each thread.
+/// A random number that must not be used for secrets: `SplitMix64`, randomly seeded per thread.
 fn random() -> u64 {
     let state = STATE.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
     STATE.set(state);
@@ -18,7 +18,7 @@ fn random() -> u64 {
     z ^ (z >> 31)
 }
 
-/// A number to make ids from.
+/// A random number to derive ids from; not secret.
 #[must_use]
 pub fn seed() -> u128 {
     (u128::from(random()) << 64) | u128::from(random())
@@ -36,17 +36,17 @@ pub(super) fn request() -> Bytes {
     out.into()
 }
 
-/// The id of a trace; never 0, which means none.
+/// A random trace id; never 0, which is invalid.
 pub(super) fn trace() -> u128 {
     (u128::from(random()) << 64) | u128::from(random() | 1)
 }
 
-/// The id of a span; never 0, which means none.
+/// A random span id; never 0, which is invalid.
 pub(super) fn span() -> u64 {
     random().max(1)
 }
 
-/// A number from 0 to 1, evenly spread.
+/// A random number from 0 to 1, uniformly distributed.
 pub(super) fn fraction() -> f64 {
     f64::from(u32::try_from(random() >> 32).unwrap_or(0)) / f64::from(u32::MAX)
 }

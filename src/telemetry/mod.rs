@@ -1,5 +1,4 @@
-//! What the gateway did: counters and their text for Prometheus, the record of each request, and
-//! the spans that are made of it.
+//! Metrics in the Prometheus text format, the record of each request, and the spans made from it.
 
 mod access_log;
 mod id;
@@ -33,21 +32,21 @@ use access_log::{FieldValue, LogLine};
 use params::param;
 use spans::Trace;
 
-/// Under which the log knows the lines of requests.
+/// The log target of access log lines.
 pub const ACCESS: &str = "access";
 
-/// How often it is said at most that clients speak something else than HTTP/1.1.
+/// The shortest interval of log warnings about clients that do not speak HTTP/1.1.
 const SELDOM: Duration = Duration::from_secs(60);
 
-/// Spans that may wait to be sent; more are let go and counted.
+/// The largest number of spans that wait for export; further ones are dropped and counted.
 const MAX_SPANS: usize = 4096;
 
-/// Counts what the gateway did. Shared by all threads; each counter is an atomic of its own.
+/// All metrics. Shared by all threads; each counter is an atomic.
 pub struct Metrics {
     registry: Registry,
-    /// How the providers are doing is not for everyone.
+    /// The load of the providers, which only some readers of the metrics may see.
     doing_registry: Registry,
-    /// Requests of clients under way.
+    /// Client requests that are running.
     in_flight: Gauge,
     requests: Family<RequestLabels, Counter>,
     durations: Family<RouteLabels, Histogram, Buckets>,
@@ -58,7 +57,7 @@ pub struct Metrics {
     tokens: Family<TokenLabels, Counter>,
     doing: LatestLoads,
     spans_lost: Counter,
-    /// When it was last said that a client spoke something else.
+    /// When the last warning about a client with another protocol was logged.
     told: Mutex<Option<Instant>>,
     access_log: AccessLog,
     format: LogFormat,
@@ -70,7 +69,7 @@ pub struct Metrics {
     retried: Family<RecoveryLabels, Counter>,
 }
 
-/// How the providers are doing, as last asked.
+/// The load of the providers at the last scrape.
 #[derive(Default)]
 struct LatestLoads {
     in_flight: Family<ProviderLabels, Gauge>,
@@ -78,21 +77,21 @@ struct LatestLoads {
     circuit: Family<ProviderLabels, Gauge>,
 }
 
-/// How one provider is doing.
+/// The load of one provider.
 #[derive(Debug, Clone, Copy)]
 pub struct ProviderLoad {
-    /// Its name.
+    /// The provider's name.
     pub provider: &'static str,
-    /// Calls under way.
+    /// Running calls.
     pub in_flight: usize,
     /// Calls that wait for a slot.
     pub waiting: usize,
-    /// 0: its circuit is closed; 1: one call is under way to see whether it is back; 2: open.
+    /// The state of the provider's worst circuit: 0 closed, 1 half-open (one trial call), 2 open.
     pub circuit: u8,
 }
 
-/// Upper bounds of the histograms, in seconds: from an answer out of a cache to one that a model
-/// thought about for minutes.
+/// Upper bounds of the histogram buckets, in seconds: from a cached response to a model that
+/// reasons for minutes.
 const BOUNDS: [f64; 14] = [
     0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
 ];
@@ -128,14 +127,14 @@ struct ErrorLabels {
 #[derive(Clone, Debug, PartialEq, Eq, EncodeLabelSet)]
 struct AttemptLabels {
     provider: &'static str,
-    /// `ok`, or why it failed.
+    /// `ok`, or the gateway's code for why the attempt failed.
     outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, EncodeLabelSet)]
 struct TokenLabels {
     provider: &'static str,
-    /// `prompt`, `cached` (a part of it), `completion` or `reasoning` (a part of that).
+    /// `prompt`, `cached` (part of prompt), `completion` or `reasoning` (part of completion).
     kind: &'static str,
 }
 
@@ -164,8 +163,8 @@ struct RecoveryLabels {
     reason: &'static str,
 }
 
-/// Labels that are looked up for each request are told apart by a few bytes of them: to hash the whole
-/// texts costs more than all the rest of counting.
+/// Hashes only a few bytes of the labels that are looked up in each request: hashing the whole
+/// texts would cost more than everything else in counting.
 macro_rules! few_bytes {
     ($($labels:ident: $($text:ident),+;)+) => {
         $(impl Hash for $labels {
@@ -198,7 +197,7 @@ fn few(text: &str) -> u64 {
 }
 
 impl Metrics {
-    /// All counters at 0. With [`Config::traces`] spans come out of the receiver.
+    /// All counters at 0. The receiver yields spans; `None` unless [`Config::traces`] is set.
     #[must_use]
     pub fn new(config: &Config) -> (Self, Option<mpsc::Receiver<Span>>) {
         let (sender, receiver) = match config.traces {
@@ -337,13 +336,13 @@ impl Metrics {
         );
     }
 
-    /// Requests of clients under way.
+    /// The number of client requests that are running.
     #[must_use]
     pub fn in_flight(&self) -> i64 {
         self.in_flight.get()
     }
 
-    /// Whether a request leaves a line in the log.
+    /// Whether a request is logged.
     fn logs(&self, is_probe: bool) -> bool {
         match self.access_log {
             AccessLog::Off => false,
@@ -352,7 +351,7 @@ impl Metrics {
         }
     }
 
-    /// Whether a request leaves a span, where traces are collected.
+    /// Whether a request gets a span, if traces are collected.
     fn traces(&self, is_probe: bool) -> bool {
         !is_probe || self.access_log == AccessLog::All
     }
@@ -370,7 +369,7 @@ impl Metrics {
         }
     }
 
-    /// Counts spans that the collector did not take.
+    /// Counts spans that the collector did not accept.
     pub fn spans_lost(&self, spans: usize) {
         self.spans_lost
             .inc_by(u64::try_from(spans).unwrap_or(u64::MAX));
@@ -429,16 +428,16 @@ impl Metrics {
             .inc();
     }
 
-    /// Counts a retry for which there was no budget.
+    /// Counts a retry that was not made because the retry budget was empty.
     pub fn retry_denied(&self, provider: &'static str) {
         self.retries_denied
             .get_or_create(&ProviderLabels { provider })
             .inc();
     }
 
-    /// Counts what a translation did to a request.
+    /// Counts the parameters that a translation dropped or changed.
     pub fn report(&self, provider: &'static str, report: &TranslationReport) {
-        /// Most names of one request that are told apart: they are the client's own words.
+        /// The names per request that are counted one by one; a client could send any number.
         const MOST: usize = 200;
         for (effect, names) in [("dropped", &report.dropped), ("changed", &report.changed)] {
             let mut counts: HashMap<&'static str, u64> = HashMap::new();
@@ -457,7 +456,7 @@ impl Metrics {
         }
     }
 
-    /// Counts events that were repaired.
+    /// Counts stream events that were repaired.
     pub fn repaired(&self, provider: &'static str, events: u64) {
         if events > 0 {
             self.repairs
@@ -473,14 +472,14 @@ impl Metrics {
             .inc();
     }
 
-    /// Counts a request that was sent once more in another form.
+    /// Counts a request that was sent again in another form.
     pub fn recovered(&self, provider: &'static str, reason: &'static str) {
         self.retried
             .get_or_create(&RecoveryLabels { provider, reason })
             .inc();
     }
 
-    /// Counts a request that was refused before its head was there, and leaves its line.
+    /// Counts and logs a request that was rejected before its head was complete.
     pub fn header_timeout(&self, status: u16, reason: &'static str) {
         let (endpoint, provider) = ("", "");
         let request = RequestLabels {
@@ -498,8 +497,8 @@ impl Metrics {
         }
     }
 
-    /// A client spoke something else than HTTP/1.1; said in the log at most once in a while, as anyone can
-    /// do it as often as they like.
+    /// Counts a request in another protocol than HTTP/1.1. The warning in the log is rate-limited,
+    /// because anyone can send such requests.
     pub fn unknown_protocol(&self, spoken: &str) {
         let (status, reason) = (400, "malformed_request");
         let request = RequestLabels {
@@ -527,8 +526,8 @@ impl Metrics {
         log::info!(target: ACCESS, "{text}");
     }
 
-    /// All counters in the `OpenMetrics` text format 1.0, with how the providers are doing now
-    /// where that is given.
+    /// All metrics in the `OpenMetrics` text format 1.0; with `now`, also the load of the
+    /// providers.
     #[must_use]
     pub fn text(&self, now: Option<&[ProviderLoad]>) -> String {
         let doing = &self.doing;

@@ -1,7 +1,7 @@
-//! Under which name a parameter is counted. Pure.
+//! The name under which a request parameter is counted in the metrics. Pure.
 
-/// Names that have a counter of their own. Clients choose the names of what they send: all others
-/// are counted together, so that nobody can make counters without end.
+/// The parameters with a counter of their own. All others share one, because clients choose the
+/// names and could create counters without end.
 const PARAMS: [&str; 62] = [
     "cache_control",
     "frequency_penalty",
@@ -67,7 +67,8 @@ const PARAMS: [&str; 62] = [
     "n",
 ];
 
-/// The name under which a parameter is counted.
+/// The counted name of a parameter: its own without list indices, that of its top-level field, or
+/// `other`.
 pub(super) fn param(name: &str) -> &'static str {
     let mut plain = String::with_capacity(name.len());
     let mut inside = false;

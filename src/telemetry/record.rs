@@ -1,4 +1,4 @@
-//! What one request used and how it ended: counted, logged and traced when it is over.
+//! The record of one request; when it closes, it feeds the metrics, the access log and the span.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -14,37 +14,37 @@ use crate::dialect::hub::Usage;
 use crate::providers::Provider;
 use crate::secret::redact;
 
-/// The status under which a request is counted whose client left before it got one, as nginx does.
+/// The status of a request whose client left before a status was sent, as in nginx.
 pub const CLIENT_CLOSED_REQUEST: u16 = 499;
 
-/// The reason of a request whose client left.
+/// The error code of a request whose client left.
 pub const CLIENT_CLOSED_REASON: &str = "client_left";
 
-/// The reason of a request whose client took nothing of its answer for `WRITE_TIMEOUT_SECS`.
+/// The error code of a request whose client read nothing for `WRITE_TIMEOUT_SECS`.
 const STALLED: &str = "write_timeout";
 
-/// Longest path that is logged, in bytes; the rest is cut and `…` says so.
+/// The longest path that is logged, in bytes; a longer one is cut and ends in `…`.
 const MAX_PATH: usize = 256;
 
-/// The record of one request. Everyone who works on it holds it; it is closed when the last lets
-/// go, however that came about.
+/// The record of one request. Everything that works on the request shares it; it closes when the
+/// last owner drops it, however the request ended.
 pub struct RequestRecord {
     metrics: Arc<Metrics>,
     begun: Instant,
     method: &'static str,
-    /// For the log; empty where nothing is logged.
-    /// Whether it leaves a line in the log.
+    /// Whether the request is logged.
     logged: bool,
+    /// The path for the log; empty if the request is not logged.
     path: String,
     endpoint: &'static str,
-    /// Of ASCII alone.
+    /// The request id; ASCII only.
     id: Bytes,
-    /// Bytes of the answer's body.
+    /// Bytes of the response body that were sent.
     sent: Cell<usize>,
     seen: RefCell<RecordState>,
 }
 
-/// What was seen so far.
+/// What is known so far.
 #[derive(Default)]
 struct RecordState {
     status: Option<u16>,
@@ -52,7 +52,7 @@ struct RecordState {
     provider: Option<&'static Provider>,
     stream: bool,
     received: Option<Duration>,
-    /// Bytes of the body.
+    /// Size of the request body.
     received_bytes: usize,
     waited: Duration,
     paused: Duration,
@@ -60,34 +60,34 @@ struct RecordState {
     usage: Option<Usage>,
     error: Option<&'static str>,
     upstream_id: Option<String>,
-    /// Whether the client took nothing of its answer for its time.
+    /// Whether the client read nothing of its response for too long.
     stalled: bool,
-    /// Whether it has its whole answer.
+    /// Whether the client has received its complete response.
     complete: bool,
     trace: Option<Trace>,
     attempts: u64,
-    /// The attempts, where there is a trace.
+    /// The attempts; empty if the request is not traced.
     spans: Vec<AttemptSpan>,
 }
 
-/// How a request came in.
+/// How a request arrived.
 pub struct RequestArrival<'r> {
     /// The method.
     pub method: &'static str,
     /// The path, without the query.
     pub path: &'r str,
-    /// The pattern of the route; empty where none is served.
+    /// The pattern of the route; empty if no route matches.
     pub endpoint: &'static str,
     /// The client's `x-request-id`.
     pub id: Option<&'r str>,
     /// The client's `traceparent`.
     pub traceparent: Option<&'r str>,
-    /// Whether it only asks how the gateway is doing.
+    /// Whether it is a health probe.
     pub is_probe: bool,
 }
 
 impl RequestRecord {
-    /// A request came in.
+    /// Opens the record of a request that has arrived.
     #[must_use]
     pub fn open(metrics: &Arc<Metrics>, arrival: &RequestArrival<'_>) -> Rc<Self> {
         metrics.in_flight.inc();
@@ -119,7 +119,7 @@ impl RequestRecord {
         })
     }
 
-    /// What tells this request in a line of the log: its id, and the model and provider that it is for.
+    /// Identifies this request in log lines: its id and, once known, the model and the provider.
     #[must_use]
     pub fn label(&self) -> String {
         let seen = self.seen.borrow();
@@ -129,32 +129,32 @@ impl RequestRecord {
         format!("request_id={}{model}{provider}", self.id())
     }
 
-    /// The request's id: the client's, where that is one, else one of our own.
+    /// The request's id: the client's if it is acceptable, else a generated one.
     #[must_use]
     pub fn id(&self) -> &str {
         std::str::from_utf8(&self.id).unwrap_or_default()
     }
 
-    /// The same, shared, of ASCII alone.
+    /// The request's id without copying; ASCII only.
     #[must_use]
     pub fn id_bytes(&self) -> &Bytes {
         &self.id
     }
 
-    /// When its head was there.
+    /// When the head of the request was complete.
     #[must_use]
     pub fn begun(&self) -> Instant {
         self.begun
     }
 
-    /// Whether the request begins a trace: what the client said of another does not belong to it.
+    /// Whether the trace starts here; the client's `tracestate` then belongs to another trace.
     #[must_use]
     pub fn begins_trace(&self) -> bool {
         let seen = self.seen.borrow();
         seen.trace.as_ref().is_some_and(Trace::is_first)
     }
 
-    /// The body is there, of so many bytes; when that was.
+    /// Notes that the request body of this size is complete; returns the time.
     pub fn received(&self, bytes: usize) -> Instant {
         let at = Instant::now();
         let mut seen = self.seen.borrow_mut();
@@ -163,12 +163,12 @@ impl RequestRecord {
         at
     }
 
-    /// So many bytes more of the answer are on their way.
+    /// Adds bytes of the response body that were sent.
     pub fn sent(&self, bytes: usize) {
         self.sent.set(self.sent.get() + bytes);
     }
 
-    /// Which model is asked for, where, and whether its answer is to be a stream.
+    /// Sets the model, the provider, and whether the client asked for a stream.
     pub fn target(&self, model: &Arc<str>, provider: &'static Provider, stream: bool) {
         let mut seen = self.seen.borrow_mut();
         seen.model = Some(Arc::clone(model));
@@ -176,17 +176,17 @@ impl RequestRecord {
         seen.stream = stream;
     }
 
-    /// A slot was waited for.
+    /// Adds time that was spent waiting for a slot.
     pub fn waited(&self, time: Duration) {
         self.seen.borrow_mut().waited += time;
     }
 
-    /// Time passed between two attempts.
+    /// Adds the delay between two attempts.
     pub fn paused(&self, time: Duration) {
         self.seen.borrow_mut().paused += time;
     }
 
-    /// An attempt begins; what the provider is to be told as `traceparent`, where there is a trace.
+    /// Starts an attempt. Returns the `traceparent` for the provider if the request is traced.
     pub fn attempt(&self) -> Option<String> {
         let mut seen = self.seen.borrow_mut();
         seen.attempts += 1;
@@ -201,7 +201,7 @@ impl RequestRecord {
         Some(parent)
     }
 
-    /// The attempt failed.
+    /// Notes that the current attempt failed.
     pub fn attempt_failed(&self, reason: &'static str) {
         if let Some(attempt) = self.seen.borrow_mut().spans.last_mut() {
             attempt.ended = Some(self.begun.elapsed());
@@ -209,39 +209,39 @@ impl RequestRecord {
         }
     }
 
-    /// The whole answer or the first event of a stream is there.
+    /// Notes that the complete response or the first event of a stream has arrived.
     pub fn first(&self) {
         self.seen.borrow_mut().first = Some(self.begun.elapsed());
     }
 
-    /// The provider's own id of its last answer, or of its refusal.
+    /// Sets the provider's request id of its last response or error.
     pub fn upstream_id(&self, id: Option<&str>) {
         self.seen.borrow_mut().upstream_id = id.map(str::to_owned);
     }
 
-    /// Tokens were counted by the provider.
+    /// Sets the token usage that the provider reported; `None` keeps what is there.
     pub fn used(&self, usage: Option<Usage>) {
         if usage.is_some() {
             self.seen.borrow_mut().usage = usage;
         }
     }
 
-    /// The request failed for this reason: one of the gateway's own codes. The first counts.
+    /// Notes that the request failed, with one of the gateway's own codes. The first code counts.
     pub fn failed(&self, reason: &'static str) {
         self.seen.borrow_mut().error.get_or_insert(reason);
     }
 
-    /// The head of the answer is on its way.
+    /// Notes that the head of the response is being sent.
     pub fn answered(&self, status: u16) {
         self.seen.borrow_mut().status = Some(status);
     }
 
-    /// The client was ended because it took nothing of its answer.
+    /// Notes that the client was disconnected because it read nothing of its response.
     pub fn stalled(&self) {
         self.seen.borrow_mut().stalled = true;
     }
 
-    /// The client has its whole answer.
+    /// Notes that the client has received its complete response.
     pub fn complete(&self) {
         self.seen.borrow_mut().complete = true;
     }
@@ -344,7 +344,7 @@ impl Drop for RequestRecord {
                 begun: SystemTime::now() - total,
                 took: total,
                 status: seen.status.unwrap_or(CLIENT_CLOSED_REQUEST),
-                // Either is the client's own text, which may be a key in the wrong place.
+                // Both are the client's text, which may be a key in the wrong place.
                 request_id: redact(std::str::from_utf8(&self.id).unwrap_or_default(), None)
                     .into_owned(),
                 model: seen
@@ -363,7 +363,7 @@ impl Drop for RequestRecord {
     }
 }
 
-/// Whether a client's id can be taken: it goes into log lines and to providers.
+/// Whether a client's request id is usable: it is written to log lines and sent to providers.
 fn acceptable(id: &str) -> bool {
     (1..=128).contains(&id.len())
         && id

@@ -1,7 +1,7 @@
 //! Spans of a request for a collector: the W3C trace context, and OTLP as JSON. Pure.
 //!
-//! Written by hand: the exporters there are bring a second HTTP client, which would not go through
-//! the gateway's own connector, and a span here has a dozen fixed attributes.
+//! Written by hand: the existing exporters bring a second HTTP client, which would not use the
+//! gateway's connector. A span here has only a dozen fixed attributes.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,7 +11,7 @@ use super::id;
 use crate::dialect::hub::Usage;
 use crate::providers::Provider;
 
-/// Where a request stands in a trace. W3C Trace Context, level 1.
+/// The position of a request in a trace. W3C Trace Context, level 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trace {
     id: u128,
@@ -22,8 +22,8 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Goes on with the client's trace, or begins one. `None` where it is not to be kept: the
-    /// client said so, or it is not among the share of `ratio`.
+    /// Continues the client's trace or starts one. `None` if the trace is not sampled: the client's
+    /// flag says so, or a new trace is not within the sampling rate `ratio`.
     pub(super) fn begin(traceparent: Option<&str>, ratio: f64) -> Option<Self> {
         match traceparent.and_then(parse) {
             Some((id, parent, true)) => Some(Self {
@@ -40,12 +40,12 @@ impl Trace {
         }
     }
 
-    /// The `traceparent` that makes `span` the parent of what follows.
+    /// The `traceparent` for a request whose parent is `span`.
     pub(super) fn parent_of(&self, span: u64) -> String {
         format!("00-{:032x}-{span:016x}-01", self.id)
     }
 
-    /// Whether the trace begins here.
+    /// Whether the trace starts here.
     pub(super) fn is_first(&self) -> bool {
         self.parent.is_none()
     }
@@ -55,7 +55,7 @@ impl Trace {
     }
 }
 
-/// Trace, parent and whether it is kept, of a `traceparent`.
+/// The trace id, parent span id and sampled flag of a `traceparent`.
 fn parse(text: &str) -> Option<(u128, u64, bool)> {
     let mut parts = text.trim().split('-');
     let (version, trace, parent, flags) =
@@ -64,7 +64,7 @@ fn parse(text: &str) -> Option<(u128, u64, bool)> {
         text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
     };
     let shaped = hex(version, 2) && hex(trace, 32) && hex(parent, 16) && hex(flags, 2);
-    // A version of the future may say more behind.
+    // Future versions may append fields.
     if !shaped || version == "ff" || (version == "00" && parts.next().is_some()) {
         return None;
     }
@@ -74,7 +74,7 @@ fn parse(text: &str) -> Option<(u128, u64, bool)> {
     Some((trace, parent, flags & 1 == 1))
 }
 
-/// One attempt at a provider. Times count from the request's begin.
+/// One attempt at a provider. Times count from the start of the request.
 #[derive(Debug)]
 pub(super) struct AttemptSpan {
     pub begun: Duration,
@@ -83,7 +83,7 @@ pub(super) struct AttemptSpan {
     pub span: u64,
 }
 
-/// A request that is over.
+/// A finished request.
 #[derive(Debug)]
 pub struct Span {
     pub(super) trace: Trace,
@@ -104,8 +104,8 @@ pub struct Span {
     pub(super) attempts: Vec<AttemptSpan>,
 }
 
-/// The body of an OTLP/HTTP request (`ExportTraceServiceRequest` 1.x as JSON): the spans of each
-/// request, one for the request itself and below it one for each attempt.
+/// The body of an OTLP/HTTP request (`ExportTraceServiceRequest` 1.x as JSON): for each request its
+/// own span, and below it one span for each attempt.
 #[must_use]
 pub fn export(service: &str, spans: &[Span]) -> String {
     let spans: Vec<Value> = spans.iter().flat_map(of_request).collect();
@@ -138,7 +138,8 @@ fn of_request(span: &Span) -> Vec<Value> {
     if !span.endpoint.is_empty() {
         attributes.push(text("http.route", span.endpoint));
     }
-    // The server is at fault for 5xx only; HTTP semantic conventions 1.x.
+    // A server span is an error for 5xx only; HTTP semantic conventions 1.x. A stream can fail
+    // after a 2xx.
     let error = span
         .error
         .filter(|_| span.status >= 500 || span.status < 300);
@@ -247,7 +248,7 @@ fn double(key: &str, value: f64) -> Value {
     json!({"key": key, "value": {"doubleValue": value}})
 }
 
-/// 64-bit numbers are texts in the JSON of Protocol Buffers.
+/// The JSON mapping of Protocol Buffers writes 64-bit numbers as strings.
 fn number(key: &str, value: u64) -> Value {
     json!({"key": key, "value": {"intValue": value.to_string()}})
 }

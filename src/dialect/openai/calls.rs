@@ -1,36 +1,36 @@
-//! Which call a fragment of a stream belongs to, whatever a provider writes into its index. Pure.
+//! Assigns fragments of streamed tool calls to calls, whatever `index` they carry. Pure.
 
 use std::collections::HashMap;
 
 use super::lenient::call_id;
 
-/// The calls of one streamed choice.
+/// The tool calls of one streamed choice.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     calls: Vec<Open>,
     by_index: HashMap<u64, usize>,
     by_id: HashMap<String, usize>,
     told: usize,
-    /// How much of the stream is kept here, in bytes.
+    /// The size of the stream data that is buffered here, in bytes.
     held: usize,
 }
 
-/// A call that was begun.
+/// A tool call that has begun.
 #[derive(Debug, Default)]
 struct Open {
     id: Option<String>,
     name: Option<String>,
-    /// Its position among the calls that the client knows, once its name came, and its id there.
+    /// Its index and id as the client sees them; `None` until the name has come.
     told: Option<(usize, String)>,
-    /// Arguments that came before the name.
+    /// Arguments that arrived before the name.
     early: String,
-    /// Where the arguments are.
+    /// How far the arguments have been scanned.
     scan: Scan,
-    /// A call of a tool that takes any text: what it takes are no JSON arguments.
+    /// A call of a custom tool, whose input is free text and no JSON arguments.
     custom: bool,
 }
 
-/// Follows a JSON text as far as to know whether it is at its end.
+/// Scans a JSON text only to detect its end.
 #[derive(Debug, Default, Clone, Copy)]
 struct Scan {
     depth: u32,
@@ -59,7 +59,7 @@ impl Scan {
     }
 }
 
-/// A fragment as it came.
+/// A fragment of a tool call as the provider sent it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Fragment<'f> {
     pub index: Option<u64>,
@@ -68,25 +68,25 @@ pub(super) struct Fragment<'f> {
     pub arguments: &'f str,
 }
 
-/// A fragment as the client is to have it.
+/// A fragment of a tool call as the client gets it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Told {
     /// Dense from 0, in the order in which the calls got their names.
     pub index: usize,
-    /// The id and the name, with the first fragment only.
+    /// The id and the name; only in the first fragment of a call.
     pub begins: Option<(String, String)>,
     /// A further piece of the name.
     pub name: Option<String>,
-    /// JSON text, cut anywhere.
+    /// A piece of the arguments' JSON text, cut anywhere.
     pub arguments: String,
-    /// Whether its arguments are there as a whole.
+    /// Whether the call's arguments are complete.
     pub whole: bool,
 }
 
 impl Open {
-    /// Whether a fragment begins another call: another function, or the same once more after its
-    /// arguments were complete. One that repeats its id, brings nothing, or goes on with the name does
-    /// not.
+    /// Whether a fragment starts another call: another name, or the same name again with arguments
+    /// after this call's arguments are complete. A fragment that repeats the call's id, brings
+    /// nothing, or continues the name does not.
     fn is_over(&self, fragment: Fragment<'_>, id: Option<&str>, name: Option<&str>) -> bool {
         let (Some(name), Some(own)) = (name, self.name.as_deref()) else {
             return false;
@@ -96,25 +96,25 @@ impl Open {
         if own == name {
             return !same_id && !fragment.arguments.is_empty() && complete;
         }
-        // A name may come in pieces, as the arguments do: what is the same call by its id or its
-        // index goes on until its arguments are there.
+        // A name may come in pieces, as arguments do. A fragment with the call's id or index
+        // continues it until its arguments are complete.
         let goes_on = same_id || (id.is_none() && fragment.index.is_some());
         complete || !goes_on
     }
 }
 
-/// Most calls of one answer; what claims more is no answer.
+/// The largest number of tool calls in one response.
 const MAX_CALLS: usize = 1000;
 const TOO_MANY: &str = "it has too many calls";
 
 impl Calls {
-    /// Takes a fragment. `None` where it is kept until the call's name comes.
+    /// Processes a fragment. `None` if it is buffered until the call's name comes.
     ///
-    /// `answer` is the id of the answer, of which ids are made where there are none. `positional`
-    /// says that the provider's ids are positions, as in `call_0`, and no ids.
+    /// `answer` is the id of the response, from which missing call ids are made. `positional` means
+    /// that the provider's ids are mere positions, such as `call_0`, and must be replaced.
     ///
     /// # Errors
-    /// What is wrong with the fragment, where the answer cannot go on.
+    /// What is wrong with the fragment, if the response cannot continue.
     pub(super) fn take(
         &mut self,
         fragment: Fragment<'_>,
@@ -135,7 +135,7 @@ impl Calls {
             self.by_index.insert(index, at);
         }
         let next = self.told;
-        // Two calls of one id would be one to the client.
+        // The client would take two calls with one id for one call.
         let taken = id.is_some_and(|id| self.by_id.get(id).is_some_and(|&known| known != at));
         let Some(open) = self.calls.get_mut(at) else {
             return Ok(None);
@@ -161,7 +161,7 @@ impl Calls {
                 whole,
             }));
         }
-        // What comes before the name is told with it.
+        // Arguments that came before the name are sent with it.
         open.early.push_str(fragment.arguments);
         self.held += fragment.arguments.len();
         let Some(name) = name.map(str::to_owned) else {
@@ -186,16 +186,16 @@ impl Calls {
         }))
     }
 
-    /// How much of the stream is kept here, in bytes.
+    /// The size of the stream data that is buffered here, in bytes.
     pub(super) fn held(&self) -> usize {
         self.held
     }
 
-    /// Notes a call of a tool that takes any text, which goes through as it is: its place, so that
-    /// no other call gets it.
+    /// Registers a call of a custom tool, which is relayed unchanged, so that no other call gets
+    /// its position.
     ///
     /// # Errors
-    /// Where the answer cannot go on.
+    /// What is wrong, if the response cannot continue.
     pub(super) fn custom(
         &mut self,
         index: Option<u64>,
@@ -224,7 +224,7 @@ impl Calls {
         Ok(())
     }
 
-    /// Which of our calls a fragment belongs to; `None` for a new one.
+    /// The position of the call that a fragment belongs to; `None` if it starts a new call.
     fn position(
         &self,
         fragment: Fragment<'_>,
@@ -248,7 +248,7 @@ impl Calls {
         (!self.calls.get(at)?.is_over(fragment, id, name)).then_some(at)
     }
 
-    /// The id that the client knows of the call at a provider's index, or of the last call.
+    /// The client's id of the call at the provider's `index`, or of the last call if it is `None`.
     pub(super) fn id_at(&self, index: Option<u64>) -> Option<&str> {
         let at = match index {
             Some(index) => *self.by_index.get(&index)?,
@@ -267,7 +267,7 @@ impl Calls {
         self.calls.iter().any(|call| call.told.is_none())
     }
 
-    /// The positions of the calls without any arguments, which are to be told as `{}`.
+    /// The indexes of calls that got no arguments, for which `{}` has to be sent.
     pub(super) fn without_arguments(&self) -> Vec<usize> {
         self.calls
             .iter()
@@ -276,7 +276,7 @@ impl Calls {
             .collect()
     }
 
-    /// The ids that the client knows.
+    /// The ids of the calls as the client sees them.
     pub(super) fn ids(&self) -> impl Iterator<Item = &str> {
         self.calls
             .iter()
@@ -284,7 +284,7 @@ impl Calls {
     }
 }
 
-/// `call_0`: a position in its answer, the same in each.
+/// Whether an id is only a position, as in `call_0`, and so repeats in every response.
 pub(super) fn is_position(id: &str) -> bool {
     id.strip_prefix("call_")
         .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))

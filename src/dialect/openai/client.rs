@@ -1,18 +1,18 @@
-//! What a Chat Completions client asked for, as far as its answer depends on it. Pure.
+//! What the response depends on in the request of a Chat Completions client. Pure.
 
 use crate::dialect::common::stamp::Stamp;
 
-/// Chat Completions as a client speaks it; holds what its answer repeats of the request.
+/// Chat Completions as the client dialect, with the parts of the request that the response needs.
 #[derive(Debug, Clone)]
 pub struct ChatClient {
-    /// Times and ids.
+    /// Time and ids for the response.
     pub stamp: Stamp,
-    /// The model of the request, for a provider that names none in its answer.
+    /// The model of the request, used if the provider's response names none.
     pub model: String,
-    /// Whether the client asked for a last chunk with the tokens.
+    /// Whether the client asked for a last chunk with the token usage.
     pub include_usage: bool,
-    /// Whether it offered `functions`, and so knows `function_call` and not `tool_calls`.
+    /// Whether the client sent `functions`, and so expects `function_call` instead of `tool_calls`.
     pub functions: bool,
-    /// Whether it asked for a JSON object that the provider was only told to write.
+    /// Whether the client asked for a JSON object but the provider got that only as an instruction.
     pub json_object: bool,
 }

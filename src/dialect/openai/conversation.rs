@@ -1,17 +1,17 @@
-//! The hub's conversation in the shapes that Chat Completions has for it. Pure.
+//! Adapts the hub's conversation to the structure of Chat Completions. Pure.
 
 use std::borrow::Cow;
 
 use crate::codec::json::{self, Raw, raw};
 use crate::dialect::hub::{Message, Part, Role};
 
-/// Reasoning that a client takes along.
+/// The field with reasoning that clients send back.
 pub(super) const DETAILS: &str = "reasoning_details";
 
-/// What an assistant said in a row becomes one message: the results stand right behind its calls.
+/// Merges consecutive assistant messages, because tool results must directly follow their calls.
 pub(super) fn joined(messages: Vec<Message<'_>>) -> Vec<Message<'_>> {
     let mut out: Vec<Message<'_>> = Vec::with_capacity(messages.len());
-    // The details of the last message, once it is of several.
+    // The merged reasoning details of the last message, if several messages were merged into it.
     let mut details: Option<Vec<Raw<'_>>> = None;
     for mut message in messages {
         match out.last_mut() {

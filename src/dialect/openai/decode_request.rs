@@ -1,4 +1,4 @@
-//! Chat Completions request -> hub request. Pure.
+//! Decodes a Chat Completions request into a hub request. Pure.
 
 use crate::dialect::common::report::name_members;
 use crate::dialect::common::tool_choice::read_word;
@@ -8,7 +8,7 @@ use crate::codec::json::{self, Object, Raw};
 use crate::dialect::hub::{Message, Part, Place, Request, RequestToolCall, Role, Tool, ToolChoice};
 use crate::error::Error;
 
-/// Takes a request apart. `model` is the name for the provider.
+/// Decodes a request. `model` is the provider's name for the model.
 ///
 /// # Errors
 /// Names the field that is missing or has the wrong type.
@@ -42,10 +42,10 @@ pub fn read_request<'a>(mut body: Object<'a>, model: Cow<'a, str>) -> Result<Req
             tools.push(read_tool(raw, i)?);
         }
     }
-    // The older shape: `functions` are tools without a wrapper.
+    // The older format: `functions` are tools without a wrapper.
     if let Some(raw) = body.take("functions") {
         let list = json::array(&raw, &"functions")?;
-        // A client that knows only these can be told of one call at a time.
+        // `function_call` can hold only one call, so parallel calls are turned off.
         if tools.is_empty() && !list.is_empty() {
             let several = body.take("parallel_tool_calls");
             if several.is_some_and(|several| several.get() == "true") {
@@ -79,10 +79,10 @@ pub fn read_request<'a>(mut body: Object<'a>, model: Cow<'a, str>) -> Result<Req
     })
 }
 
-/// Reads a message that stands at `at`.
+/// Decodes the message at position `at`.
 ///
 /// # Errors
-/// Names the member that is missing or has the wrong type.
+/// Names the field that is missing or has the wrong type.
 pub fn read_message<'a>(raw: &Raw<'a>, at: Place) -> Result<Message<'a>, Error> {
     let mut object = json::object(raw, &at)?;
     let role = object.take("role").ok_or_else(|| Error::Missing {
@@ -335,10 +335,10 @@ fn read_function<'a>(
     })
 }
 
-/// Reads `tool_choice`; names in `dropped` what of it means nothing.
+/// Decodes `tool_choice`; adds fields without meaning to `dropped`.
 ///
 /// # Errors
-/// Names the member that is missing, has the wrong type or cannot be translated.
+/// Names the field that is missing, has the wrong type or cannot be translated.
 pub fn read_tool_choice<'a>(
     raw: &Raw<'a>,
     dropped: &mut Vec<String>,
@@ -429,8 +429,7 @@ fn read_function_call<'a>(
     )?))
 }
 
-/// What a client that says `functions`, the older shape of `tools`, calls a field that a translation
-/// named.
+/// Converts a field name in a report to the older format of a client that sent `functions`.
 #[must_use]
 pub fn older_name(name: &str) -> String {
     if let Some(rest) = name.strip_prefix("tools") {
@@ -440,7 +439,7 @@ pub fn older_name(name: &str) -> String {
     if let Some(rest) = name.strip_prefix("tool_choice") {
         return format!("function_call{}", rest.replacen(".function", "", 1));
     }
-    // That one call comes at a time is a part of the shape.
+    // Turning parallel calls off is part of the older format.
     if name == "parallel_tool_calls" {
         return "functions".to_owned();
     }

@@ -1,4 +1,4 @@
-//! Decodes a whole Chat Completions answer of a provider into the hub's response. Pure.
+//! Decodes a provider's Chat Completions response into the hub's response. Pure.
 
 use serde_json::value::RawValue;
 
@@ -11,10 +11,10 @@ use crate::dialect::common::provider_error::{position_of, provider_error};
 use crate::dialect::hub::{FinishReason, Response, ToolCall};
 use crate::error::Error;
 
-/// Longest id or model of an answer, in bytes: they are repeated in each chunk.
+/// The longest id or model of a response, in bytes; each chunk repeats them.
 pub(super) const MAX_NAME: usize = 1024;
 
-/// Chat Completions, the parts of `chat.completion` that mean something elsewhere.
+/// The fields of `chat.completion` that other dialects can express.
 #[derive(serde::Deserialize)]
 struct Completion<'a> {
     #[serde(default)]
@@ -66,17 +66,17 @@ struct Called {
     extra_content: Option<Box<RawValue>>,
 }
 
-/// DeepSeek's word for an answer that it had to break off.
+/// DeepSeek's finish reason for a response that it had to abort.
 pub(super) const OUT_OF_RESOURCES: &str = "insufficient_system_resource";
 
-/// The error that an answer is which was broken off before anything was said.
+/// The error for a response that was aborted before it had any content.
 pub(super) fn out_of_resources() -> Error {
     let text = "the provider is out of resources";
     Error::Provider(Box::new(provider_error(503, text.to_owned())))
 }
 
-/// What a word for the end of an answer means that is none of OpenAI's; `None` where the answer
-/// broke off by a fault of its provider or its model. What nobody knows is no usual end.
+/// The meaning of a finish reason that OpenAI does not have; `None` if it stands for a fault of the
+/// provider or model. An unknown word counts as a content filter, not as a normal end.
 fn foreign(word: &str) -> Option<FinishReason> {
     const CUT: [&str; 6] = [
         "length",
@@ -111,18 +111,18 @@ fn foreign(word: &str) -> Option<FinishReason> {
     }
 }
 
-/// Whether an answer that ends with this word broke off by a fault.
+/// Whether a response with this finish reason was aborted by a fault.
 pub(super) fn is_fault(word: &str) -> bool {
     foreign(word).is_none()
 }
 
-/// Reads `finish_reason`; the second value is the provider's word where ours says less. Whoever
-/// reads it asks [`is_fault`] first.
+/// Converts a finish reason. The second value is the provider's word if the first says less. The
+/// caller must check [`is_fault`] first.
 pub(super) fn finish(reason: Option<&str>, called: bool) -> (FinishReason, Option<String>) {
     match reason {
-        // Some providers end a turn of calls with the word for an ordinary end.
+        // Some providers end a turn with tool calls with the finish reason of an ordinary end.
         Some("stop" | "") | None if called => (FinishReason::ToolCalls, None),
-        // A client would wait for a call that it was not told.
+        // The client would wait for a tool call that it never got.
         Some(word @ "tool_calls") if !called => (FinishReason::Stop, Some(word.to_owned())),
         Some("tool_calls" | "function_call") => (FinishReason::ToolCalls, None),
         Some("stop" | "") | None => (FinishReason::Stop, None),
@@ -140,7 +140,7 @@ pub(super) fn finish(reason: Option<&str>, called: bool) -> (FinishReason, Optio
     }
 }
 
-/// Reads a whole completion of a provider.
+/// Decodes a complete response.
 pub(super) fn answer(body: &[u8], provider: &ChatProvider) -> Result<Response, String> {
     let completion: Completion = serde_json::from_slice(body)
         .map_err(|error| format!("it is no completion ({})", position_of(&error)))?;
@@ -154,7 +154,7 @@ pub(super) fn answer(body: &[u8], provider: &ChatProvider) -> Result<Response, S
         finish(choice.finish_reason.as_deref(), false).0,
         FinishReason::Length | FinishReason::ContentFilter
     );
-    // Of what was withheld or cut before its first word some providers write no message.
+    // Some providers send no message if the content was filtered or cut before its first token.
     let said = match choice.message {
         Some(said) => said,
         None if cut => Said::default(),

@@ -16,8 +16,8 @@ use crate::dialect::hub::{
 use crate::dialect::traits::EncodedRequest;
 use crate::error::Error;
 
-/// Writes a request. Nothing is dropped by that: this is the shape the hub is made after. What the
-/// provider is known to refuse is edited as in a request that is relayed.
+/// Encodes a request. Nothing is lost in this step, because the hub has the structure of Chat
+/// Completions. Then the provider's quirks are applied, as in a relayed request.
 pub(super) fn request(
     request: &mut Request<'_>,
     provider: &ChatProvider,
@@ -57,7 +57,7 @@ pub(super) fn request(
         let tools: Vec<_> = request.tools.iter().map(tool).collect();
         out.push("tools", Cow::Owned(raw(&tools)));
     }
-    // Without tools, what says no more than that is refused.
+    // Without tools, `auto` and `none` mean nothing, and providers reject them.
     let idle = request.tools.is_empty()
         && matches!(
             request.tool_choice,
@@ -67,7 +67,7 @@ pub(super) fn request(
         out.push("tool_choice", Cow::Owned(tool_choice(choice)));
     }
     let mut fields = std::mem::take(&mut request.fields);
-    // Said both ways, the newer name counts.
+    // If both names are given, the newer one counts.
     if fields.get("max_completion_tokens").is_some() && fields.take("max_tokens").is_some() {
         request.dropped.push("max_tokens".to_owned());
     }
@@ -98,8 +98,8 @@ pub(super) fn request(
     })
 }
 
-/// Writes a message. What was thought goes to those that want it back only: others know no such
-/// member.
+/// Encodes a message. Reasoning is only sent to providers that require it; others do not know the
+/// field.
 fn message(message: &Message<'_>, wants: ReasoningReplay) -> Box<RawValue> {
     let reasoning = message
         .reasoning

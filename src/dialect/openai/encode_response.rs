@@ -1,4 +1,4 @@
-//! Hub answer -> `chat.completion`. Pure.
+//! Encodes a hub response as `chat.completion`. Pure.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -8,7 +8,7 @@ use crate::codec::json::{self, Object, fields};
 use crate::dialect::common::fence::without_fence;
 use crate::dialect::hub::{FinishReason, ReasoningDetail, Response, ToolCall, Usage};
 
-/// `usage` of a completion or of the last chunk.
+/// `usage` of a response or of the last chunk.
 #[derive(Serialize)]
 pub(super) struct WireUsage {
     prompt_tokens: u64,
@@ -29,7 +29,7 @@ struct CompletionDetails {
     reasoning_tokens: u64,
 }
 
-/// The tokens as OpenAI counts them.
+/// The usage in OpenAI's format.
 pub(super) fn usage(usage: &Usage) -> WireUsage {
     WireUsage {
         prompt_tokens: usage.prompt,
@@ -111,7 +111,7 @@ fn function(call: &ToolCall) -> Function<'_> {
     }
 }
 
-/// Writes a whole completion.
+/// Encodes a complete response.
 pub(super) fn answer(client: &ChatClient, answer: &Response) -> String {
     let text = match &answer.text {
         None if answer.tool_calls.is_empty() && answer.refusal.is_none() => Some(""),
@@ -169,7 +169,7 @@ pub(super) fn answer(client: &ChatClient, answer: &Response) -> String {
     String::from_utf8(written).expect("JSON is written as UTF-8")
 }
 
-/// `finish_reason`, in OpenAI's older word where the call is in the older shape.
+/// The `finish_reason`; `function_call` if the call is in the older format.
 pub(super) fn finish_name(finish: FinishReason, as_function: bool) -> &'static str {
     match finish {
         FinishReason::ToolCalls if as_function => "function_call",

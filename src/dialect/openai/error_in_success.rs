@@ -1,4 +1,4 @@
-//! Errors that come with a good status: as an event of a stream, or as a whole answer. Pure.
+//! Errors in responses with a success status: as a stream event or inside a body. Pure.
 
 use memchr::memmem;
 use serde_json::value::RawValue;
@@ -8,14 +8,15 @@ use crate::dialect::common::error_body::{envelope, read_error};
 use crate::dialect::common::error_in_success::{error_member, is_error};
 use crate::error::{Error, ProviderError};
 
-/// The error that an event of a Chat Completions stream is, if one is.
+/// The first error event in a Chat Completions stream; `None` if there is none.
 #[must_use]
 pub fn chat_error(events: &[u8]) -> Option<ProviderError> {
     sse::events(events)
         .find_map(|event| is_error(&event.data).then(|| read_error(200, event.data.as_bytes())))
 }
 
-/// The error that a choice of a whole completion tells of, if one does: the answer was begun.
+/// The error in a choice of a complete response, sent after the response had begun. `None` if no
+/// choice has one.
 #[must_use]
 pub fn choice_error(body: &[u8]) -> Option<ProviderError> {
     #[derive(serde::Deserialize)]
@@ -37,7 +38,7 @@ pub fn choice_error(body: &[u8]) -> Option<ProviderError> {
     Some(error_member(&error))
 }
 
-/// The event that tells a client of Chat Completions that its stream failed. Nothing follows it.
+/// The event that reports an error to a Chat Completions client; it must be the last event.
 #[must_use]
 pub fn failure_event(error: &Error) -> Vec<u8> {
     let mut out = Vec::new();

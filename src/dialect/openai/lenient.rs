@@ -1,4 +1,4 @@
-//! Members that providers write in more than one shape. Pure.
+//! Fields that providers write in more than one format. Pure.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,13 +10,13 @@ use serde_json::value::RawValue;
 
 use crate::codec::json::Word;
 
-/// `content`: a text, or parts, as Mistral's reasoning models write them.
+/// `content`: a string or parts; Mistral's reasoning models write parts.
 pub(super) enum Content<'a> {
     Text(Cow<'a, str>),
     Parts(Vec<Part>),
 }
 
-// An untagged enum would keep every text twice, to try it as each of the two.
+// An untagged enum would buffer every text to try both variants.
 impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct ContentVisitor;
@@ -43,7 +43,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
     }
 }
 
-/// A part of a content.
+/// A content part.
 #[derive(Default, Deserialize)]
 pub(super) struct Part {
     #[serde(rename = "type", default, deserialize_with = "word")]
@@ -54,13 +54,13 @@ pub(super) struct Part {
     thinking: String,
 }
 
-/// A text; an empty one where something else stands.
+/// A string; empty if the value has another type.
 fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let Word(text) = Word::deserialize(deserializer)?;
     Ok(text.map(Cow::into_owned).unwrap_or_default())
 }
 
-/// What was thought: a text, or parts of one.
+/// Reasoning: a string or a list of parts with `text`.
 fn thought<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     #[derive(Deserialize)]
     struct Piece {
@@ -82,7 +82,7 @@ fn thought<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Erro
 }
 
 impl Content<'_> {
-    /// The text, where it is one, and is written as it is.
+    /// The text, if it is a string without escapes.
     pub(super) fn borrowed(&self) -> Option<&str> {
         match self {
             Self::Text(Cow::Borrowed(text)) => Some(text),
@@ -90,7 +90,7 @@ impl Content<'_> {
         }
     }
 
-    /// Whether there is nothing in it but text and thinking.
+    /// Whether it has only text and reasoning.
     pub(super) fn is_plain(&self) -> bool {
         match self {
             Self::Text(_) => true,
@@ -100,7 +100,7 @@ impl Content<'_> {
         }
     }
 
-    /// What was said, and what was thought.
+    /// The text and the reasoning.
     pub(super) fn split(self) -> (String, String) {
         let parts = match self {
             Self::Text(text) => return (text.into_owned(), String::new()),
@@ -115,7 +115,7 @@ impl Content<'_> {
     }
 }
 
-/// `function` of a call or of a fragment of one.
+/// The `function` of a tool call or of a fragment of one.
 #[derive(Default, Deserialize)]
 pub(super) struct Function {
     #[serde(default)]
@@ -125,8 +125,8 @@ pub(super) struct Function {
 }
 
 impl Function {
-    /// The arguments as JSON text; some providers send the object itself. `None` where they cannot
-    /// be read, as with half a character.
+    /// The arguments as JSON text; some providers send an object instead of a string. `None` if the
+    /// string is invalid, as with an unpaired surrogate.
     pub(super) fn arguments(&self) -> Option<String> {
         let text = self.arguments.as_ref().map_or("", |raw| raw.get());
         if text.starts_with('"') {
@@ -137,8 +137,8 @@ impl Function {
     }
 }
 
-/// An id for a call that came without one: made of the answer's own id, so that it is like no other
-/// of the conversation where the answer has one.
+/// An id for a tool call that came without one. It is derived from the response's id, so that it is
+/// unique in the conversation if the response has one.
 pub(super) fn call_id(answer: Option<&str>, index: usize) -> String {
     let answer: String = answer
         .unwrap_or("x")

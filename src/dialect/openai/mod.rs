@@ -1,4 +1,4 @@
-//! OpenAI Chat Completions (API of August 2026): spoken by clients and by most providers. Pure.
+//! OpenAI Chat Completions (API of August 2026), as clients and most providers use it. Pure.
 
 mod calls;
 mod client;

@@ -1,163 +1,164 @@
-//! Chat Completions as a provider speaks it: in which points it is known to differ from OpenAI's. Pure.
+//! Chat Completions as the provider dialect: a provider's known differences from OpenAI. Pure.
 
 use serde_json::Value;
 
 use crate::dialect::common::call_ids::CallIds;
 
-/// Chat Completions as a provider speaks it.
+/// How a provider's Chat Completions API is known to differ from OpenAI's.
 ///
-/// A column says in which point the provider is known to refuse or misread what OpenAI takes, or
-/// to answer otherwise. What no column speaks of goes through: a field nobody knows is the
-/// provider's to judge.
+/// Each column is something that the provider rejects or misreads although OpenAI accepts it, or
+/// answers differently. Everything without a column is sent unchanged, unknown fields included; the
+/// provider judges it.
 #[derive(Debug)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a column of a table, none a state"
 )]
 pub struct ChatProvider {
-    /// Parameters of this model that it knows by another name: OpenAI's, its own.
+    /// Parameters that have another name for this model: OpenAI's name, the provider's name.
     pub renames: fn(&str) -> &'static [(&'static str, &'static str)],
-    /// Parameters that it refuses for this model.
+    /// Parameters that the provider rejects for this model.
     pub refuses: fn(&str) -> &'static [&'static str],
-    /// What messages, parts, calls and tools may hold, where it refuses what it does not know.
+    /// The allowed fields of messages, parts, tool calls and tools; `None` if unknown ones are
+    /// accepted.
     pub members: Option<&'static Members>,
-    /// Whether it counts the tokens of every stream unasked, and refuses `stream_options`.
+    /// Whether every stream has usage without being asked, and `stream_options` is rejected.
     pub counts_always: bool,
-    /// Whether it gives one answer only, and refuses `n`.
+    /// Whether there is only one choice per response, and `n` is rejected.
     pub one_answer: bool,
-    /// Whether it knows the role `developer`.
+    /// Whether the role `developer` is accepted.
     pub developer: bool,
     /// Which messages may have a `name`.
     pub names: Names,
-    /// Whether the content of others than users must be one text.
+    /// Whether the content of all but user messages must be one string.
     pub one_text: bool,
-    /// What an assistant's content may be where it says nothing.
+    /// What the content of an assistant message without text must be.
     pub silence: Silence,
-    /// Whether files are documents at a URL to it.
+    /// Whether files must be sent as documents at a URL.
     pub documents: bool,
-    /// Whether the assistant must speak between a result and what a user says.
+    /// Whether an assistant message must stand between a tool result and the next user message.
     pub answers_results: bool,
-    /// Which members of a request and its messages may be null.
+    /// Which fields of a request and its messages may be null.
     pub nulls: Nulls,
-    /// What a `reasoning_effort` is called for this model: model, effort.
+    /// How to send a `reasoning_effort`. Arguments: model, effort.
     pub effort: fn(&str, &str) -> Effort,
-    /// Whether reasoning is turned off by `thinking` and not by an effort.
+    /// Whether reasoning is turned off with `thinking` instead of an effort.
     pub thinking_switch: bool,
-    /// What this model makes of a `tool_choice` that forces a call.
+    /// How this model handles a `tool_choice` that forces a tool call.
     pub forced_choice: fn(&str) -> Forced,
-    /// Whether it knows `functions`, the older shape of tools.
+    /// Whether `functions`, the older format of tools, is accepted.
     pub functions: bool,
-    /// Whether it refuses tools that are no functions.
+    /// Whether tools other than functions are rejected.
     pub only_functions: bool,
-    /// Takes out of a tool's JSON Schema what it refuses.
+    /// Removes what the provider rejects from a tool's JSON Schema; `None` if it accepts all.
     pub schema: Option<CleanSchema>,
-    /// Whether it has structured output by a JSON Schema.
+    /// Whether structured output by JSON Schema is supported.
     pub json_schema: bool,
-    /// Which ids of tool calls it takes.
+    /// Which tool-call ids are accepted.
     pub call_ids: CallIds,
-    /// Whether a last message of the assistant has to be marked as one to go on from.
+    /// Whether a trailing assistant message must be marked with `prefix` to be continued.
     pub prefix: bool,
-    /// Whether cache markers must stand inside content parts.
+    /// Whether cache markers are only read inside content parts.
     pub markers_in_parts: bool,
-    /// What of its reasoning this model wants back.
+    /// Which reasoning this model requires in later requests.
     pub requires_reasoning_replay: fn(&str) -> ReasoningReplay,
-    /// Whether models write their reasoning between tags at the head of their text.
+    /// Whether models write their reasoning between tags at the start of the text.
     pub reasoning_tags: bool,
-    /// Whether its ids of calls are positions, the same in each answer.
+    /// Whether tool-call ids are mere positions, which repeat in every response.
     pub positional_ids: bool,
 }
 
-/// Cuts a JSON Schema down; see [`ChatProvider::schema`]. The number is how many bytes it may still
-/// write more than once, over all schemas of a request.
+/// Simplifies a JSON Schema; see [`ChatProvider::schema`]. The number is the remaining budget of
+/// bytes that may be duplicated, over all schemas of a request. The error says what is wrong.
 pub type CleanSchema = fn(&mut Value, &mut usize) -> Result<(), &'static str>;
 
-/// Which messages may have a `name`, where their members are not listed.
+/// Which messages may have a `name`, if `members` does not list their fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Names {
-    /// All.
+    /// All messages.
     All,
-    /// A user's.
+    /// Only user messages.
     OfUsers,
 }
 
-/// What objects inside a request may hold. An object of a kind that has no row is the provider's to
-/// judge.
+/// The allowed fields of the objects in a request. Objects of a kind without a row are sent
+/// unchanged.
 #[derive(Debug)]
 pub struct Members {
-    /// A message, by its role.
+    /// Fields of a message, by its role.
     pub messages: Rows,
-    /// A part of a content, by its type.
+    /// Fields of a content part, by its type.
     pub parts: Rows,
-    /// A call.
+    /// Fields of a tool call.
     pub calls: &'static [&'static str],
-    /// A tool that is a function.
+    /// Fields of a tool that is a function.
     pub tools: &'static [&'static str],
-    /// The `function` of such a tool.
+    /// Fields of the `function` in such a tool.
     pub functions: &'static [&'static str],
 }
 
-/// Kinds, and the names of the members that each has.
+/// Kinds of objects, each with its allowed fields.
 pub type Rows = &'static [(&'static str, &'static [&'static str])];
 
-/// What an assistant's content may be where it says nothing.
+/// What the content of an assistant message without text must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Silence {
     /// Null, absent or empty.
     Any,
-    /// Beside calls, null.
+    /// Null if the message has tool calls.
     Null,
-    /// An empty text.
+    /// An empty string.
     Text,
 }
 
-/// Which members may be null.
+/// Which fields may be null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Nulls {
-    /// All.
+    /// All fields.
     Taken,
-    /// Of an assistant's message, its `content` only.
+    /// In assistant messages, only `content`.
     Content,
-    /// None.
+    /// No field.
     Refused,
 }
 
-/// What a model makes of a `tool_choice` that forces a call.
+/// How a model handles a `tool_choice` that forces a tool call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Forced {
-    /// It calls.
+    /// It accepts it.
     Taken,
-    /// It knows `required` by another word.
+    /// It has another word for `required`.
     Word(&'static str),
-    /// It refuses, named or not.
+    /// It rejects `required` and a named function.
     Refused,
-    /// It refuses while it thinks.
+    /// It rejects both while it thinks.
     RefusedThinking,
 }
 
-/// What becomes of a `reasoning_effort`.
+/// How to send a `reasoning_effort`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effort {
-    /// The word is known.
+    /// Unchanged: the provider knows the word.
     Keep,
-    /// This word is the nearest that is known.
+    /// As this word, the nearest that the provider knows.
     Say(&'static str),
-    /// The parameter is refused.
+    /// Not at all: the provider rejects the parameter.
     Leave,
 }
 
-/// What of its reasoning a model wants back.
+/// Which reasoning a model requires in later requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReasoningReplay {
-    /// Nothing.
+    /// None.
     Nothing,
-    /// `reasoning_content` in each message of the assistant that called tools.
+    /// `reasoning_content` in each assistant message with tool calls.
     Reasoning,
     /// The thought signatures of tool calls.
     Signatures,
 }
 
 impl ChatProvider {
-    /// A provider of which no difference is known.
+    /// A provider without known differences.
     pub const PLAIN: Self = Self {
         renames: |_| &[],
         refuses: |_| &[],
@@ -186,7 +187,7 @@ impl ChatProvider {
         positional_ids: false,
     };
 
-    /// Its name of the limit on the answer's length.
+    /// The provider's name of the output token limit.
     pub(super) fn token_limit(&self, model: &str) -> &'static str {
         let renames = (self.renames)(model);
         let old = renames

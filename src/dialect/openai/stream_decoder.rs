@@ -1,4 +1,4 @@
-//! Chat Completions chunks -> hub events; one state machine per stream. Pure.
+//! Decodes Chat Completions chunks into hub events; one state machine per stream. Pure.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -20,7 +20,7 @@ use crate::dialect::hub::{Event, FinishReason, Usage};
 use crate::dialect::traits::StreamDecoder;
 use crate::error::Error;
 
-/// `chat.completion.chunk`, as far as it means something elsewhere.
+/// The fields of `chat.completion.chunk` that other dialects can express.
 #[derive(Deserialize)]
 struct Chunk<'a> {
     #[serde(borrow, default)]
@@ -41,7 +41,7 @@ struct Chunk<'a> {
     x_groq: Option<Elsewhere>,
 }
 
-/// Where Groq also puts its count of tokens.
+/// The extra place where Groq writes usage.
 #[derive(Deserialize)]
 struct Elsewhere {
     #[serde(default)]
@@ -90,7 +90,7 @@ struct Call {
     extra_content: Option<Box<RawValue>>,
 }
 
-/// A call of which the name may still go on.
+/// A tool call whose name may still continue.
 struct Begun {
     index: usize,
     id: String,
@@ -99,30 +99,30 @@ struct Begun {
     arguments: String,
 }
 
-/// Reads the chunks of one stream.
+/// Decodes the chunks of one stream.
 #[expect(clippy::struct_excessive_bools, reason = "each was seen or was not")]
 pub(super) struct FromChat {
     provider: &'static str,
     started: bool,
-    /// The provider's `finish_reason`, once it came.
+    /// The provider's `finish_reason`, once it has come.
     finish: Option<String>,
-    /// Whether it came as an empty text.
+    /// Whether an empty `finish_reason` has come.
     blank: bool,
     ended: bool,
     id: Option<String>,
     usage: Option<Usage>,
     calls: Calls,
-    /// The last call, where its name may go on: a client cannot be told of a name twice.
+    /// The last call while its name may continue: clients cannot receive a name in pieces.
     begun: Option<Begun>,
     tags: Option<Tags>,
     positional_ids: bool,
     said: bool,
-    /// The last chunk that was a piece of text and nothing else.
+    /// Template learned from the last chunk that had only text; matching chunks skip JSON parsing.
     plain: Option<DeltaTemplate>,
 }
 
 impl FromChat {
-    /// `provider` is whose stream it is, for error texts; `chat` how it writes.
+    /// `provider` is the provider's name for error messages, `chat` its dialect.
     pub(super) fn new(provider: &'static str, chat: &ChatProvider) -> Self {
         Self {
             provider,
@@ -161,7 +161,7 @@ impl FromChat {
         }
         self.begin(out);
         let (reason, native) = finish(self.finish.as_deref(), !self.calls.is_empty());
-        // A limit or a filter may cut a call before its name.
+        // A length limit or content filter may cut off a tool call before its name.
         let cut = matches!(reason, FinishReason::Length | FinishReason::ContentFilter);
         if !cut && self.calls.has_nameless() {
             return self.broken("a call in it has no name", out);
@@ -225,7 +225,7 @@ impl FromChat {
             self.usage = Some(usage);
         }
         match choice.finish_reason {
-            // An empty word is none, unless the provider's mark follows.
+            // An empty `finish_reason` counts only if `[DONE]` follows.
             Some(word) if word.is_empty() => self.blank = true,
             Some(word) => self.finish = Some(word),
             None => {}
@@ -294,7 +294,7 @@ impl FromChat {
         }
     }
 
-    /// Tells the call that was begun.
+    /// Emits the buffered tool call.
     fn begin(&mut self, out: &mut Vec<Event>) {
         let Some(call) = self.begun.take() else {
             return;
@@ -314,7 +314,7 @@ impl FromChat {
         }
     }
 
-    /// The text of a chunk that says nothing else: one like it only says more.
+    /// The text of a chunk that has nothing else and changes no other state.
     fn plain_text<'c>(&self, choices: &'c [Choice<'_>]) -> Option<&'c str> {
         let [choice] = choices else {
             return None;
@@ -337,7 +337,7 @@ impl FromChat {
             .filter(|text| !says_more && !text.is_empty())
     }
 
-    /// What was said and thought, after the tags that some models write.
+    /// Splits content into text and reasoning, also by tags if the model writes them.
     fn split(&mut self, content: Option<Content<'_>>, ends: bool) -> (String, String) {
         let (said, thought) = content.map(Content::split).unwrap_or_default();
         let Some(tags) = &mut self.tags else {
@@ -404,7 +404,8 @@ impl StreamDecoder for FromChat {
             return self.fail(Error::Provider(Box::new(error)), out);
         }
         if !self.started && (chunk.id.is_some() || !choices.is_empty()) {
-            // A first chunk without choices is a filter report; who answers comes later.
+            // A first chunk without choices is a content filter report; a later chunk has the id
+            // and model.
             if choices.is_empty() && chunk.usage.is_none() {
                 return;
             }
@@ -445,7 +446,8 @@ impl StreamDecoder for FromChat {
         if self.ended {
             return;
         }
-        // Not every provider sends `[DONE]`; a finish reason and a clean end are as good.
+        // Not every provider sends `[DONE]`; a finish reason and a clean end of the stream are
+        // enough.
         if self.finish.is_some() {
             self.complete(out);
         } else {
@@ -674,7 +676,7 @@ mod tests {
     }
 
     proptest! {
-        /// What is learned from one chunk never changes what the next means.
+        /// A template learned from one chunk never changes the meaning of the next.
         #[test]
         fn a_usual_chunk_is_read_as_if_it_were_taken_apart(
             chunks in prop::collection::vec(
@@ -686,7 +688,7 @@ mod tests {
             let (mut quick, mut slow) = (streams(), streams());
             let (mut read, mut expected) = (Vec::new(), Vec::new());
             for data in &chunks {
-                // The same one twice, so that there is something to learn from.
+                // Each chunk is sent twice, so that there is a template to apply.
                 for _ in 0..2 {
                     let event = sse::Event {
                         name: None,

@@ -1,4 +1,4 @@
-//! Hub events -> `chat.completion.chunk`. Pure.
+//! Encodes hub events as `chat.completion.chunk`. Pure.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ use crate::dialect::hub::{Event, FinishReason, ReasoningDetail, Usage};
 use crate::dialect::traits::StreamEncoder;
 use crate::error::Error;
 
-/// Writes the chunks of one stream.
+/// Encodes the chunks of one stream.
 pub(super) struct ToChat {
     client: ChatClient,
     id: String,
@@ -26,19 +26,19 @@ pub(super) struct ToChat {
     started: bool,
     ended: bool,
     usage: Option<Usage>,
-    /// Reasoning for taking back, told when it is whole: clients join what they do not know in
-    /// ways of their own.
+    /// Reasoning details that the client has to send back. They are sent only when complete,
+    /// because clients merge unknown deltas in different ways.
     details: Vec<ReasoningDetail>,
-    /// How much memory they take, in bytes.
+    /// The size of `details`, in bytes.
     held: usize,
-    /// Where the provider was only told to write JSON.
+    /// Removes a code fence; set if the provider got JSON mode only as an instruction.
     fence: Option<Fence>,
-    /// What stands before and behind the text of a chunk that says nothing else: who answers does
-    /// not change any more.
+    /// The bytes before and after the text of a chunk that has nothing else. They are reused,
+    /// because id and model no longer change.
     around: Option<(Vec<u8>, Vec<u8>)>,
 }
 
-/// Stands for a text while it is learned what stands around one.
+/// A placeholder text, to find the bytes before and after it.
 const SOME_TEXT: &str = "\u{1}";
 
 impl ToChat {
@@ -58,7 +58,7 @@ impl ToChat {
         }
     }
 
-    /// A chunk with a piece of text, as [`Self::delta`] writes it.
+    /// Writes a chunk with text; the same bytes as [`Self::delta`] writes, but faster.
     fn text(&mut self, text: &str, out: &mut Vec<u8>) {
         self.start(out);
         if self.around.is_none() {
@@ -107,7 +107,7 @@ impl ToChat {
         sse::write(out, None, raw(&chunk).get());
     }
 
-    /// A chunk with one choice; the first also says the role.
+    /// Writes a chunk with one choice, and before the first one a chunk with the role.
     fn delta(&mut self, delta: &impl Serialize, out: &mut Vec<u8>) {
         self.start(out);
         let choice = fields!({"index": 0, "delta": delta, "finish_reason": None::<()>});
@@ -161,7 +161,7 @@ impl StreamEncoder for ToChat {
             self.delta(&fields!({"reasoning_details": details}), out);
         }
         match event {
-            // Who answers was said with the first chunk.
+            // Id and model were already sent with the first chunk.
             Event::Start { .. } if self.started => {}
             Event::Start { id, model, created } => {
                 if let Some(id) = id.filter(|id| id.len() <= MAX_NAME) {

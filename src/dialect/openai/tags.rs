@@ -1,16 +1,16 @@
-//! Reasoning between tags at the head of a text -> reasoning and text, whatever the cuts. Pure.
+//! Separates reasoning in tags at the start of a text from the text. Pure.
 
 const OPEN: &str = "<reasoning>";
 const CLOSE: &str = "</reasoning>";
 
-/// Most that may stand before a tag, in bytes: spaces only.
+/// The longest whitespace that is buffered in search of the opening tag, in bytes.
 const MAX_HEAD: usize = 256;
 
-/// Splits one text.
+/// Splits one text, fragment by fragment.
 #[derive(Debug, Default)]
 pub(super) struct Tags {
     place: Place,
-    /// What may be the beginning of a tag.
+    /// Text that may be the beginning of a tag.
     held: String,
 }
 
@@ -23,7 +23,7 @@ enum Place {
 }
 
 impl Tags {
-    /// Takes a fragment; gives what of it was said and what was thought.
+    /// Processes a fragment; returns its text and its reasoning.
     pub(super) fn push(&mut self, fragment: &str) -> (String, String) {
         let (mut said, mut thought) = (String::new(), String::new());
         if self.place == Place::Behind {
@@ -48,7 +48,7 @@ impl Tags {
                 self.place = Place::Behind;
                 self.held.clear();
             } else {
-                // What may be the beginning of the closing tag waits.
+                // What may be the beginning of the closing tag stays buffered.
                 let keep = (1..CLOSE.len())
                     .rev()
                     .find(|&n| {
@@ -64,7 +64,7 @@ impl Tags {
         (said, thought)
     }
 
-    /// What was held when the text ended.
+    /// What is still buffered when the text ends: text and reasoning.
     pub(super) fn finish(&mut self) -> (String, String) {
         let held = std::mem::take(&mut self.held);
         match std::mem::replace(&mut self.place, Place::Behind) {
@@ -73,7 +73,7 @@ impl Tags {
         }
     }
 
-    /// Splits a whole text.
+    /// Splits a complete text into text and reasoning.
     pub(super) fn split(text: &str) -> (String, String) {
         let mut tags = Self::default();
         let (mut said, mut thought) = tags.push(text);
@@ -119,7 +119,7 @@ mod tests {
                     got.0.push_str(&more.0);
                     got.1.push_str(&more.1);
                 }
-                // A line end behind the tag is taken out where it comes along with the tag.
+                // A line end after the closing tag is removed only if it is in the same fragment.
                 let got = (got.0.trim_start_matches('\n').to_owned(), got.1);
                 assert_eq!(got, (said.to_owned(), thought.to_owned()), "{a:?} {b:?}");
             }

@@ -1,20 +1,20 @@
-//! Decodes `usage` of a completion or of a chunk. Pure.
+//! Decodes the `usage` of a response or chunk. Pure.
 
 use serde_json::value::RawValue;
 
 use crate::dialect::hub::Usage;
 
-/// Reads `usage` of a completion or of a chunk.
+/// Decodes `usage`; `None` if it is invalid or has no `prompt_tokens`.
 pub(super) fn read_usage(raw: &RawValue) -> Option<Usage> {
     check_usage(raw).map(|(usage, _)| usage)
 }
 
-/// The same, and whether it stands there in just that arithmetic.
+/// Like [`read_usage`]; also whether the fields are already as OpenAI would write them.
 pub(super) fn check_usage(raw: &RawValue) -> Option<(Usage, bool)> {
     serde_json::from_str::<WireUsage>(raw.get()).ok()?.read()
 }
 
-/// `usage` of a completion or of a chunk.
+/// `usage` of a response or chunk.
 #[derive(Default, serde::Deserialize)]
 pub(super) struct WireUsage {
     #[serde(default)]
@@ -25,7 +25,7 @@ pub(super) struct WireUsage {
     pub total_tokens: Option<u64>,
     #[serde(default)]
     pub cached_tokens: Option<u64>,
-    /// DeepSeek's.
+    /// DeepSeek's field for cached tokens.
     #[serde(default)]
     pub prompt_cache_hit_tokens: Option<u64>,
     #[serde(default)]
@@ -45,19 +45,19 @@ pub(super) struct UsageDetails {
 }
 
 impl WireUsage {
-    /// The count, and whether it stands there in just OpenAI's arithmetic.
+    /// The usage, and whether the fields are already as OpenAI would write them.
     pub(super) fn read(self) -> Option<(Usage, bool)> {
         let prompt = self.prompt_tokens?;
         let of_prompt = self.prompt_tokens_details.unwrap_or_default();
         let of_completion = self.completion_tokens_details.unwrap_or_default();
         let mut completion = self.completion_tokens.unwrap_or(0);
-        // Some providers leave reasoning out of the completion and count it in the total only.
+        // Some providers leave reasoning out of the completion and count it only in the total.
         if let Some(total) = self.total_tokens
             && total > prompt.saturating_add(completion)
         {
             completion = total.saturating_sub(prompt);
         }
-        // Several members count the same; one that is not zero was counted.
+        // Providers use several fields for this count; the first that is not zero is right.
         let cached = [
             of_prompt.cached_tokens,
             self.cached_tokens,

@@ -1,4 +1,4 @@
-//! One choice of a streamed completion: what was seen of it, and what is wrong with what comes. Pure.
+//! One choice of a relayed stream: its state, and what is wrong with the next delta. Pure.
 
 use std::borrow::Cow;
 
@@ -14,12 +14,12 @@ use crate::dialect::openai::provider::ChatProvider;
 use crate::dialect::openai::tags::Tags;
 use crate::error::Error;
 
-/// What is said of a call that never got a name.
+/// The error for a tool call that never got a name.
 pub(super) const NAMELESS: &str = "a call in it has no name";
 
 const UNREADABLE: &str = "the arguments of a call cannot be read";
 
-/// A choice so far.
+/// The state of a choice.
 #[derive(Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each was seen or was not")]
 pub(super) struct Choice {
@@ -29,14 +29,14 @@ pub(super) struct Choice {
     pub calls: Calls,
     pub tags: Tags,
     pub finished: bool,
-    /// Whether the provider wrote an empty text where it should have written why it ended.
+    /// Whether the provider wrote an empty string as the finish reason.
     pub blank: bool,
-    /// The word for the end that came with something said, until it is known that nothing follows.
+    /// A finish reason that came with content; it is withheld until no more content follows.
     pub ending: Option<String>,
 }
 
 impl Choice {
-    /// Sees why the choice ended; the calls that got no arguments.
+    /// Processes a finish reason; returns the indexes of tool calls that got no arguments.
     pub(super) fn finish(
         &mut self,
         word: &str,
@@ -51,7 +51,7 @@ impl Choice {
         self.finished = true;
         let called = !self.calls.is_empty();
         let (reason, native) = finish(Some(word), called);
-        // A limit or a filter may cut a call before its name.
+        // A length limit or content filter may cut off a tool call before its name.
         let cut = matches!(reason, FinishReason::Length | FinishReason::ContentFilter);
         if self.calls.has_nameless() && !cut {
             return Err(broken(NAMELESS));
@@ -68,8 +68,8 @@ impl Choice {
     }
 }
 
-/// Sees to the text of a delta: whether there is any, and what of it is reasoning; `None` where it
-/// cannot be read.
+/// Checks the content of a delta. Returns whether it has content, and the reasoning in it; `None`
+/// if it is invalid.
 pub(super) fn content(
     value: Option<&RawValue>,
     provider: &ChatProvider,
@@ -83,7 +83,7 @@ pub(super) fn content(
         return Some((!matches!(text, "null" | "\"\""), String::new()));
     }
     let content: Option<Content<'_>> = serde_json::from_str(text).ok()?;
-    // Clients add texts up; what is none stands beside.
+    // Clients concatenate texts; other parts go into `provider_specific_fields`.
     if content.as_ref().is_some_and(|content| !content.is_plain()) {
         fix.parts = value.map(ToOwned::to_owned);
     }
@@ -106,17 +106,17 @@ pub(super) fn content(
     Some((any, thought))
 }
 
-/// What is wrong with a fragment of a call.
+/// What is wrong with a fragment of a tool call.
 ///
 /// # Errors
-/// Why it cannot be read, or the answer cannot go on.
+/// Why the fragment is invalid, or why the response cannot continue.
 pub(super) fn call_fix(
     call: &CallView<'_>,
     choice: &mut Choice,
     provider: &ChatProvider,
     answer: Option<&str>,
 ) -> Result<CallFix, &'static str> {
-    // Calls of the client's own grammar have their own members.
+    // Calls of custom tools have other fields and are relayed unchanged.
     if call.custom.is_some() || call.kind.get() == Some("custom") {
         choice.calls.custom(call.index, call.id.get())?;
         return Ok(CallFix::Keep);

@@ -1,4 +1,4 @@
-//! The members of a chunk that the contract speaks of, borrowed from its text. Pure.
+//! The fields of a chunk that the stream contract covers, borrowed from its text. Pure.
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
@@ -27,7 +27,7 @@ pub(super) struct ChunkView<'a> {
     pub x_groq: Option<Elsewhere<'a>>,
 }
 
-/// Where Groq also puts its count of tokens.
+/// The extra place where Groq writes usage.
 #[derive(Deserialize)]
 pub(super) struct Elsewhere<'a> {
     #[serde(borrow, default)]
@@ -49,7 +49,7 @@ pub(super) struct ChoiceView<'a> {
 }
 
 impl ChoiceView<'_> {
-    /// Whether there is any text, reasoning or call in it.
+    /// Whether the delta has text, reasoning or tool calls.
     pub(super) fn says_something(&self) -> bool {
         let text = |text: &Word<'_>| text.get().is_some_and(|text| !text.is_empty());
         self.delta.as_ref().is_some_and(|delta| {
@@ -103,7 +103,7 @@ pub(super) struct FunctionView<'a> {
     pub arguments: Option<&'a RawValue>,
 }
 
-/// A text where a text is expected, and whether anything stands there at all: null is not absent.
+/// A string if the value is one, and whether the field is present: null is not the same as absent.
 #[derive(Default)]
 pub(super) struct Member<'a> {
     word: Word<'a>,
@@ -111,7 +111,7 @@ pub(super) struct Member<'a> {
 }
 
 impl Member<'_> {
-    /// The text.
+    /// The string, if the value is one.
     pub(super) fn get(&self) -> Option<&str> {
         self.word.get()
     }

@@ -1,7 +1,7 @@
-//! The usual completion: one in which nothing is to be mended, found so by reading it once. Pure.
+//! Detects in one scan that a complete response is correct and needs no repair. Pure.
 //!
-//! Whatever is not seen to be in order here is looked at by [`super::repair`]; that this says no more
-//! than that does is held by a property test.
+//! Everything that is not recognized here goes to [`super::repair`]. A property test checks that
+//! `repair` would leave unchanged what is accepted here.
 
 use crate::codec::scan::Scan;
 use crate::dialect::common::conformant::Conformant;
@@ -9,14 +9,14 @@ use crate::dialect::openai::decode_response::finish;
 use crate::dialect::openai::provider::ChatProvider;
 use crate::dialect::openai::usage::{UsageDetails, WireUsage};
 
-/// A completion that goes through as it is; `None` where that is not known.
+/// The usage of a response that can be relayed unchanged; `None` if it may need a repair.
 #[must_use]
 pub fn conformance(
     body: &[u8],
     provider: &ChatProvider,
     keeps_reasoning: bool,
 ) -> Option<Conformant> {
-    // What is kept of an answer is taken from its parts.
+    // Stored reasoning and tags need the parsed response.
     if keeps_reasoning || provider.reasoning_tags {
         return None;
     }
@@ -27,14 +27,14 @@ pub fn conformance(
         return None;
     }
     match completion.usage.map(WireUsage::read) {
-        // Some providers count elsewhere.
+        // Groq writes usage elsewhere.
         None => (!completion.counts_elsewhere).then(Conformant::default),
         Some(Some((usage, exact))) => exact.then_some(Conformant { usage: Some(usage) }),
         Some(None) => Some(Conformant::default()),
     }
 }
 
-/// Marks one of a few members as seen; `None` where it was before: which of two counts is not known.
+/// Marks a field as seen; `None` if it is there twice, because it is unclear which value counts.
 fn once(has: &mut u8, member: u8) -> Option<()> {
     (*has & member == 0).then(|| *has |= member)
 }
@@ -47,7 +47,7 @@ struct Completion {
 }
 
 impl Completion {
-    /// Those that must be there.
+    /// The fields that every response must have.
     const ALL: u8 = 0b1_1111;
 
     fn member(&mut self, name: &[u8], scan: &mut Scan<'_>) -> Option<()> {
@@ -84,7 +84,7 @@ impl Completion {
     }
 }
 
-/// Takes a choice in which nothing is missing and nothing to be mended.
+/// Reads a choice; `None` if something is missing or may need a repair.
 fn choice(scan: &mut Scan<'_>) -> Option<()> {
     let mut has = 0;
     scan.object(|name, scan| match name {
@@ -133,7 +133,7 @@ fn message(scan: &mut Scan<'_>) -> Option<()> {
     (has == 0b111).then_some(())
 }
 
-/// Takes a count of tokens, or null.
+/// Reads a usage object, or null.
 fn count(scan: &mut Scan<'_>, into: &mut Option<WireUsage>) -> Option<()> {
     if scan.null() {
         return Some(());
@@ -182,7 +182,7 @@ fn details(scan: &mut Scan<'_>, into: &mut Option<UsageDetails>) -> Option<()> {
     })
 }
 
-/// Takes a whole number, or null.
+/// Reads an unsigned integer, or null.
 fn tokens(scan: &mut Scan<'_>, into: &mut Option<u64>) -> Option<()> {
     if !scan.null() {
         let number = std::str::from_utf8(scan.value()?).ok()?;
@@ -277,7 +277,7 @@ mod tests {
         }
     }
 
-    /// A member that is there as it should be, otherwise, or not at all.
+    /// A field that is correct, wrong, or absent.
     fn member(name: &'static str, right: &'static str) -> impl Strategy<Value = String> {
         let odd = prop::sample::select(vec![
             "null",
@@ -301,7 +301,7 @@ mod tests {
         ]
     }
 
-    /// A member that has no business there, mostly absent.
+    /// A field that should not be there; mostly absent.
     fn stranger(name: &'static str) -> impl Strategy<Value = String> {
         let odd = prop::sample::select(vec![
             "null",
@@ -367,7 +367,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is found in order is what the way through would leave as it is.
+        /// What counts as conformant is left unchanged by `repair`.
         #[test]
         fn what_is_in_order_needs_no_mending(text in completion()) {
             if let Some(Conformant { usage }) = usual(&text) {

@@ -1,4 +1,4 @@
-//! What is wrong with a chunk, and the chunk written anew without it. Pure.
+//! Describes what is wrong with a chunk, and rewrites the chunk accordingly. Pure.
 
 use std::borrow::Cow;
 
@@ -8,11 +8,11 @@ use super::super::calls::Told;
 use crate::codec::json::{self, Object, Raw, fields, put, raw};
 use crate::codec::sse;
 
-/// What is to be written otherwise.
+/// The changes to a chunk.
 #[derive(Default)]
 pub(super) struct Fixes {
     pub identity: bool,
-    /// Members that are added.
+    /// Fields that are added.
     pub held: Vec<(String, Box<RawValue>)>,
     pub choices: Vec<ChoiceFix>,
     pub usage: UsageFix,
@@ -29,15 +29,15 @@ pub(super) enum UsageFix {
 #[derive(Default)]
 pub(super) struct ChoiceFix {
     pub index: Option<u64>,
-    /// Whether a delta is missing.
+    /// Whether the delta is missing.
     pub delta: bool,
-    /// Whether the role is added, or taken out.
+    /// `true`: the role is added; `false`: it is removed.
     pub role: Option<bool>,
     pub content: Option<String>,
-    /// The parts of a content that is no text, to stand beside.
+    /// The original parts of a content that is not only text, for `provider_specific_fields`.
     pub parts: Option<Box<RawValue>>,
     pub reasoning: Option<String>,
-    /// One for each fragment of a call.
+    /// One for each fragment of a tool call.
     pub calls: Vec<CallFix>,
     pub finish: FinishFix,
 }
@@ -47,7 +47,7 @@ pub(super) enum FinishFix {
     #[default]
     Keep,
     Null,
-    /// The right word, and the provider's own.
+    /// The right finish reason, and the provider's own.
     Word(&'static str, Option<String>),
 }
 
@@ -78,7 +78,7 @@ impl ChoiceFix {
     }
 }
 
-/// The members of a chunk that no specification knows.
+/// The fields of a chunk that are not in OpenAI's specification.
 pub(super) fn extensions(data: &str) -> Vec<(String, Box<RawValue>)> {
     const KNOWN: [&str; 8] = [
         "id",
@@ -101,7 +101,7 @@ pub(super) fn extensions(data: &str) -> Vec<(String, Box<RawValue>)> {
         .collect()
 }
 
-/// Whether a choice has members that no specification knows.
+/// Whether a choice has fields that are not in OpenAI's specification.
 pub(super) fn has_members_of_choice(data: &str) -> bool {
     const KNOWN: [&str; 5] = ["index", "delta", "finish_reason", "logprobs", "usage"];
     let Ok(chunk) = serde_json::from_str::<Object<'_>>(data) else {
@@ -120,7 +120,7 @@ pub(super) fn has_members_of_choice(data: &str) -> bool {
     })
 }
 
-/// Whether a delta says anything besides who speaks.
+/// Whether a delta has anything besides the role.
 pub(super) fn delta_says_more(data: &str) -> bool {
     let Ok(chunk) = serde_json::from_str::<Object<'_>>(data) else {
         return false;
@@ -140,7 +140,7 @@ pub(super) fn delta_says_more(data: &str) -> bool {
     })
 }
 
-/// The chunk as an event, written anew.
+/// The rewritten chunk as an event.
 pub(super) fn apply(
     data: &str,
     fixes: &Fixes,
@@ -156,7 +156,7 @@ pub(super) fn apply(
             put(&mut chunk, name, value);
         }
     }
-    // What a chunk says itself is newer.
+    // The chunk's own fields are newer than the held ones.
     for (name, value) in &fixes.held {
         if !chunk.fields.iter().any(|field| field.name == *name) {
             chunk.push(name.clone(), Cow::Owned(value.clone()));
@@ -272,7 +272,7 @@ fn fixed_call<'a>(text: &Raw<'a>, told: &Told) -> Object<'a> {
             put(&mut call, "type", raw("function"));
             put(&mut function, "name", raw(name));
         }
-        // Clients join what they are told twice.
+        // Clients concatenate fields that are repeated.
         None => {
             call.fields.retain(|field| match &*field.name {
                 "id" => false,

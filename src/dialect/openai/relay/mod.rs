@@ -1,8 +1,8 @@
-//! Chat Completions on their way from a provider to a client that speaks them as well. Pure.
+//! Relays Chat Completions responses to a client of the same dialect. Pure.
 //!
-//! An event in which nothing is wrong goes through as the bytes that came. One that breaks the
-//! contract of the stream is written anew where the right answer is known, with everything else in
-//! it kept; where it is not known the stream ends with an error.
+//! A correct event is relayed byte for byte. An event that breaks the contract of the stream is
+//! rewritten if the right content is known, and everything else in it is kept. If it is not known,
+//! the stream ends with an error.
 
 mod choice;
 mod chunk_view;
@@ -40,23 +40,24 @@ use fix::{ChoiceFix, FinishFix, Fixes, UsageFix};
 pub use conformance::conformance;
 pub use repair::repair;
 
-/// The contract of a streamed completion: one identity, a role once, calls with dense indexes that
-/// are opened once, one finish for each choice, the tokens once and last, then `[DONE]`.
+/// Relays one stream and enforces the contract of a Chat Completions stream: the same id, model and
+/// creation time in all chunks, one role, tool calls with dense indexes that start once, one finish
+/// reason per choice, usage once and last, then `[DONE]`.
 pub struct ChatRelay {
     provider: &'static ChatProvider,
     name: &'static str,
     client: ChatClient,
     keeps_reasoning: bool,
     who: Option<Who>,
-    /// What a first chunk without choices said beside.
+    /// Extra fields of chunks that were removed, to be added to a later chunk.
     held: Vec<(String, Box<RawValue>)>,
     choices: Vec<Choice>,
     usage: Option<Box<RawValue>>,
     usage_told: bool,
     counted: Option<Usage>,
-    /// The last event, where the next may be the same but for its text.
+    /// Template learned from the last event, if the next may differ only in its text.
     plain: Option<DeltaTemplate>,
-    /// Where the text of an event in order stands in memory: its address and its length.
+    /// The address and length in memory of the text of the last event, if it was correct.
     text: Option<(usize, usize)>,
     done: bool,
     failed: Option<&'static str>,
@@ -64,13 +65,13 @@ pub struct ChatRelay {
     kept: ReasoningCollector,
 }
 
-/// Most members that are kept for a later chunk.
+/// The largest number of fields that are kept for a later chunk.
 const MAX_HELD: usize = 32;
 
-/// Most choices of one answer.
+/// The largest number of choices of one response.
 const MAX_CHOICES: usize = 128;
 
-/// Whose answer it is: the same in each chunk.
+/// The fields that are the same in each chunk.
 struct Who {
     id: String,
     created: String,
@@ -78,7 +79,7 @@ struct Who {
 }
 
 impl ChatRelay {
-    /// `name` is the provider's, for error texts.
+    /// `name` is the provider's name, for error messages.
     #[must_use]
     pub fn new(provider: &'static ChatProvider, name: &'static str, client: ChatClient) -> Self {
         let keeps_reasoning =
@@ -105,7 +106,7 @@ impl ChatRelay {
 
     fn event(&mut self, event: &sse::Event<'_>) -> Verdict {
         let data = event.data.trim();
-        // Nothing follows the end, and an event without data is an error to clients.
+        // Nothing may follow the end, and clients treat an event without data as an error.
         if self.done || data.is_empty() {
             return Verdict::Instead(Vec::new());
         }
@@ -155,7 +156,7 @@ impl ChatRelay {
         Verdict::Instead(before)
     }
 
-    /// Tells the ends that were held back of the choices of which a chunk with these says no more.
+    /// Emits the withheld ends of choices for which these choices bring no more content.
     fn tell_ends(&mut self, choices: &[ChoiceView<'_>]) -> Result<Vec<u8>, Error> {
         let goes_on = |index: u64| {
             choices.iter().any(|choice| {
@@ -173,7 +174,7 @@ impl ChatRelay {
         };
         let mut ends = Vec::new();
         for choice in &mut self.choices {
-            // Of several choices each may end at another time.
+            // Each choice may end at another time.
             let named = choices
                 .iter()
                 .any(|other| other.index.unwrap_or(0) == choice.index);
@@ -198,7 +199,7 @@ impl ChatRelay {
         Ok(out)
     }
 
-    /// The end of a choice in a chunk of our own, behind its calls that got no arguments.
+    /// A chunk with the end of a choice, after chunks for its tool calls without arguments.
     fn ending(
         &mut self,
         index: u64,
@@ -225,8 +226,8 @@ impl ChatRelay {
         self.count(usage);
         let choices = probe.choices.as_deref().unwrap_or_default();
         if choices.is_empty() && usage.is_none() {
-            // Clients look for a choice in each chunk. What a vendor says beside, as a report of
-            // its filters, goes along with the next.
+            // Clients expect a choice in each chunk. Extra fields of the vendor, such as a content
+            // filter report, go into the next chunk.
             self.hold(fix::extensions(data));
             self.repaired += 1;
             return Verdict::Instead(Vec::new());
@@ -259,7 +260,7 @@ impl ChatRelay {
             self.count(Some(count));
             let fixed = usage::fixed(count);
             if self.client.include_usage {
-                // The last count is told once, after the last choice.
+                // The last usage is sent once, after the last choice.
                 self.usage = Some(fixed.unwrap_or_else(|| count.to_owned()));
                 if usage.is_some() {
                     fixes.usage = UsageFix::Null;
@@ -279,7 +280,7 @@ impl ChatRelay {
         Verdict::Instead(out)
     }
 
-    /// The text of a chunk in order that says nothing else: one like it changes nothing here.
+    /// The text of a correct chunk that has nothing else and changes no other state.
     fn plain_text(&self, probe: &ChunkView<'_>) -> Option<(usize, usize)> {
         let [choice] = probe.choices.as_deref()? else {
             return None;
@@ -301,7 +302,7 @@ impl ChatRelay {
         (is_text && !says_more).then_some((text.as_ptr() as usize, text.len()))
     }
 
-    /// Learns from an event that went through as it was.
+    /// Learns a template from an event that was relayed unchanged.
     fn learn(&mut self, event: &[u8]) {
         let Some((address, length)) = self.text.take() else {
             return;
@@ -314,12 +315,12 @@ impl ChatRelay {
         }
     }
 
-    /// Remembers a count of tokens; the last one is the whole.
+    /// Remembers the usage; the last one is complete.
     fn count(&mut self, usage: Option<&RawValue>) {
         self.counted = usage.and_then(read_usage).or(self.counted);
     }
 
-    /// Keeps what a vendor said beside for the next chunk; the last word counts.
+    /// Keeps extra fields of the vendor for the next chunk; a later value replaces an earlier one.
     fn hold(&mut self, members: Vec<(String, Box<RawValue>)>) {
         for (name, value) in members {
             let full = self.held.len() >= MAX_HELD;
@@ -331,7 +332,7 @@ impl ChatRelay {
         }
     }
 
-    /// Whether a choice has ended before this.
+    /// Whether a choice has already ended.
     fn is_over(&self, choice: &ChoiceView<'_>) -> bool {
         let index = choice.index.unwrap_or(0);
         self.choices
@@ -339,8 +340,7 @@ impl ChatRelay {
             .any(|known| known.index == index && known.finished)
     }
 
-    /// A chunk of choices that have ended: nothing may be said in it any more, but the tokens may
-    /// come.
+    /// Handles a chunk whose choices have all ended: content is an error, but usage may come.
     fn late(
         &mut self,
         choices: &[ChoiceView<'_>],
@@ -357,7 +357,8 @@ impl ChatRelay {
         }
         self.repaired += 1;
         if fix::has_members_of_choice(data) {
-            // What a vendor says of the choice goes on; that it ended was said.
+            // Extra fields of the choice are relayed, without the finish reason that was already
+            // sent.
             fixes.choices = choices
                 .iter()
                 .map(|choice| ChoiceFix {
@@ -381,20 +382,20 @@ impl ChatRelay {
         Verdict::Instead(Vec::new())
     }
 
-    /// A chunk with nothing but the tokens.
+    /// Handles a chunk that has only usage.
     fn tokens(&mut self, usage: Option<&RawValue>, data: &str, mut fixes: Fixes) -> Verdict {
         let Some(usage) = usage else {
             return Verdict::Same;
         };
         if !self.client.include_usage || self.usage_told {
-            // Nobody asked for it; a client that did not know of it would look for choices.
+            // The client did not ask for usage and might expect a choice in each chunk.
             self.hold(std::mem::take(&mut fixes.held));
             self.hold(fix::extensions(data));
             self.repaired += 1;
             return Verdict::Instead(Vec::new());
         }
         let fixed = usage::fixed(usage);
-        // It comes last, whenever the provider sends it.
+        // Usage is sent last, whenever the provider sends it.
         if !self.choices.iter().any(|choice| choice.finished) {
             self.usage = Some(fixed.unwrap_or_else(|| usage.to_owned()));
             self.hold(std::mem::take(&mut fixes.held));
@@ -415,7 +416,7 @@ impl ChatRelay {
         Verdict::Instead(fix::apply(data, &fixes, who))
     }
 
-    /// Sees whose answer it is; whether the chunk says otherwise, or does not say.
+    /// Learns id, model and creation time from the first chunk. Returns whether this chunk differs.
     fn identify(&mut self, probe: &ChunkView<'_>) -> bool {
         let id = probe
             .id
@@ -437,7 +438,7 @@ impl ChatRelay {
         !object || id != Some(&who.id) || created != Some(&who.created) || model != Some(&who.model)
     }
 
-    /// Where the choice of this index stands among those that were seen.
+    /// The position of the choice with this index, which is added if it is new.
     fn place_of_choice(&mut self, index: u64) -> Result<usize, Error> {
         if let Some(at) = self.choices.iter().position(|choice| choice.index == index) {
             return Ok(at);
@@ -455,7 +456,7 @@ impl ChatRelay {
         Ok(self.choices.len() - 1)
     }
 
-    /// Sees to a choice; `after` gets what is to be said behind the event.
+    /// Checks a choice; adds chunks to `after` that must follow the event.
     fn choice(&mut self, probe: &ChoiceView<'_>, after: &mut Vec<u8>) -> Result<ChoiceFix, Error> {
         let mut fix = ChoiceFix::default();
         let index = probe.index.unwrap_or(0);
@@ -478,7 +479,7 @@ impl ChatRelay {
                 fix.delta = true;
                 fix.role = (!choice.role).then_some(true);
                 choice.role = true;
-                // What looked like the beginning of a tag is told with the end.
+                // Text that looked like the beginning of a tag is sent with the end.
                 if let Some((_, thought)) = content(None, self.provider, choice, ends, &mut fix)
                     && !thought.is_empty()
                 {
@@ -493,7 +494,8 @@ impl ChatRelay {
                 let (said, thought) = content(delta.content, self.provider, choice, ends, &mut fix)
                     .ok_or_else(|| broken("a text in it cannot be read"))?;
                 choice.said |= said || delta.tool_calls.is_some();
-                // One member has the readable reasoning, whoever wrote it.
+                // Readable reasoning is always in `reasoning_content`, whichever field the provider
+                // uses.
                 let own = delta.reasoning_content.get().unwrap_or_default();
                 let other = delta.reasoning.get().unwrap_or_default();
                 let text = match (own.is_empty(), other.is_empty()) {
@@ -531,14 +533,14 @@ impl ChatRelay {
                 choice.ending = None;
             }
             if ends && !choice.finished && probe.says_something() {
-                // Some servers write an end into every chunk.
+                // Some servers write a finish reason into every chunk.
                 choice.ending = Some(word.to_owned());
                 fix.finish = FinishFix::Null;
                 return Ok(fix);
             }
             let empty = choice.finish(word, &mut fix, &broken)?;
             if !empty.is_empty() {
-                // The arguments of a call come before the end, and may not come before the call.
+                // The `{}` for missing arguments must come after the call and before the end.
                 let (reason, native) = match std::mem::replace(&mut fix.finish, FinishFix::Null) {
                     FinishFix::Word(reason, native) => (reason.to_owned(), native),
                     FinishFix::Keep | FinishFix::Null => (word.to_owned(), None),
@@ -551,7 +553,7 @@ impl ChatRelay {
         Ok(fix)
     }
 
-    /// Says that a call has no arguments.
+    /// A chunk with `{}` as the arguments of a call that got none.
     fn no_arguments(&mut self, choice: u64, call: usize) -> Vec<u8> {
         let delta = fields!({"tool_calls": [fields!({
             "index": call, "function": fields!({"arguments": "{}"}),
@@ -562,7 +564,7 @@ impl ChatRelay {
         self.own_chunk(&raw(&choices), None)
     }
 
-    /// A chunk of our own, with what is still to be said beside.
+    /// A chunk of the gateway, with the extra fields that are still to be sent.
     fn own_chunk(&mut self, choices: &RawValue, usage: Option<&RawValue>) -> Vec<u8> {
         let mut out = Vec::new();
         let mut chunk = crate::codec::json::Object::default();
@@ -582,8 +584,8 @@ impl ChatRelay {
         out
     }
 
-    /// What is still to be said before the end.
-    /// `marked` says that the provider said so itself.
+    /// The chunks that must still be sent before the end. `marked` says that the provider sent
+    /// `[DONE]`.
     fn close(&mut self, marked: bool) -> Result<Vec<u8>, Error> {
         let mut out = self.tell_ends(&[])?;
         let mut late = Vec::new();
@@ -608,7 +610,7 @@ impl ChatRelay {
             return Err(Error::Truncated);
         }
         if !self.client.include_usage {
-            // Alone it would be a chunk without a choice.
+            // Without usage, the extra fields would need a chunk without a choice.
             self.held.clear();
         }
         let usage = self.usage.take().filter(|_| !self.usage_told);
@@ -689,7 +691,8 @@ impl Relay for ChatRelay {
         if !clean {
             return Err(Error::Truncated);
         }
-        // Not all providers send the mark; a finish reason and a clean end are as good.
+        // Not all providers send `[DONE]`; a finish reason and a clean end of the stream are
+        // enough.
         let mut out = self.close(false)?;
         out.extend_from_slice(b"data: [DONE]\n\n");
         self.repaired += 1;

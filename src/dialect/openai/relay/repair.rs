@@ -1,4 +1,4 @@
-//! A whole completion with what is missing added and what is wrong repaired. Pure.
+//! Repairs a complete response: adds what is missing and corrects what is wrong. Pure.
 
 use std::borrow::Cow;
 
@@ -16,20 +16,20 @@ use crate::dialect::openai::provider::{ChatProvider, ReasoningReplay};
 use crate::dialect::openai::tags::Tags;
 use crate::dialect::openai::usage::read_usage;
 
-/// What became of a whole completion.
+/// The result of a repair.
 pub struct RepairedBody {
-    /// The completion written anew, where anything was wrong with it.
+    /// The rewritten response; `None` if it was correct.
     pub body: Option<Vec<u8>>,
-    /// Ids of its calls and what its provider wants back with them.
+    /// The ids of its tool calls, and the reasoning that the provider requires with them.
     pub kept: Option<(Vec<String>, ReasoningState)>,
-    /// The tokens that the provider counted.
+    /// The usage that the provider reported.
     pub usage: Option<Usage>,
 }
 
-/// Mends a whole completion.
+/// Repairs a complete response.
 ///
 /// # Errors
-/// What is wrong with it that cannot be mended.
+/// What is wrong and cannot be repaired.
 pub fn repair(
     body: &[u8],
     provider: &ChatProvider,
@@ -100,7 +100,7 @@ pub fn repair(
     Ok(untouched)
 }
 
-/// Sees that the completion says who answered, and when.
+/// Adds missing id, type, creation time and model; returns whether anything was missing.
 fn who(completion: &mut Object<'_>, client: &ChatClient) -> bool {
     let missing = |completion: &Object<'_>, name: &str| {
         completion
@@ -187,14 +187,15 @@ impl Choice<'_> {
         Ok(())
     }
 
-    /// Sees to the message; whether it says anything, and whether it calls.
+    /// Repairs the message; returns whether it has text, and whether it has tool calls.
     fn message(
         &mut self,
         choice: &mut Object<'_>,
         word: Option<&str>,
     ) -> Result<(bool, bool), String> {
         let Some(message) = choice.get("message").cloned() else {
-            // Of what was withheld or cut before its first word some providers write no message.
+            // Some providers send no message if the content was filtered or cut before its first
+            // token.
             if !matches!(
                 finish(word, false).0,
                 FinishReason::Length | FinishReason::ContentFilter
@@ -221,7 +222,7 @@ impl Choice<'_> {
         Ok((said, called))
     }
 
-    /// Sees to the text and the reasoning; whether anything was said.
+    /// Repairs text and reasoning; returns whether there is text.
     fn text(&mut self, message: &mut Object<'_>) -> Result<bool, String> {
         if message.get("role").is_none() {
             put(message, "role", raw("assistant"));
@@ -252,7 +253,7 @@ impl Choice<'_> {
                 put(message, "content", raw(&text));
                 self.changed = true;
             }
-            // Clients read a text there; what is none stands beside.
+            // Clients expect a string there; other parts go into `provider_specific_fields`.
             if let Some(beside) = beside
                 && message.get("provider_specific_fields").is_none()
             {
@@ -277,7 +278,7 @@ impl Choice<'_> {
             self.changed = true;
         }
         self.kept.reasoning = Some(text);
-        // Absence and null are two things to strict clients.
+        // Strict clients require the field, even if it is null.
         if !message.fields.iter().any(|field| field.name == "refusal") {
             put(message, "refusal", raw(&None::<()>));
             self.changed = true;
@@ -290,7 +291,7 @@ impl Choice<'_> {
         Ok(said)
     }
 
-    /// Sees to the calls; whether there are any.
+    /// Repairs the tool calls; returns whether there are any.
     fn calls(&mut self, message: &mut Object<'_>) -> Result<bool, String> {
         let Some(list) = message.get("tool_calls").cloned() else {
             return Ok(false);
@@ -344,7 +345,7 @@ impl Choice<'_> {
     }
 }
 
-/// Sees that the arguments of a call are JSON text.
+/// Makes the arguments of a tool call a string with JSON text; returns whether that changed them.
 fn arguments(call: &mut Object<'_>) -> Result<bool, String> {
     #[derive(Deserialize)]
     struct Function {

@@ -1,12 +1,12 @@
-//! A count of tokens in OpenAI's arithmetic. Pure.
+//! Corrects `usage` to OpenAI's arithmetic. Pure.
 
 use serde_json::value::RawValue;
 
 use super::super::usage::check_usage;
 use crate::codec::json::{self, Object, put, raw};
 
-/// The count with what is wrong in it corrected: reasoning counts as completion, the total is the
-/// sum, cached tokens stand among the details. `None` where nothing is wrong.
+/// The corrected usage: reasoning counts as completion, the total is the sum, and cached tokens are
+/// in the details. `None` if nothing is wrong.
 pub(super) fn fixed(usage: &RawValue) -> Option<Box<RawValue>> {
     let (read, exact) = check_usage(usage)?;
     if exact {

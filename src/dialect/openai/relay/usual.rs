@@ -1,4 +1,4 @@
-//! Tests of what the relay learns from one chunk for the next.
+//! Tests of the templates that the relay learns from one chunk for the next.
 
 use super::ChatRelay;
 use crate::dialect::common::stamp::Stamp;
@@ -50,7 +50,7 @@ fn chunk() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    /// What is learned from one event never changes what becomes of the next.
+    /// A template learned from one event never changes how the next is relayed.
     #[test]
     fn a_usual_chunk_is_judged_as_if_it_were_taken_apart(
         chunks in prop::collection::vec(chunk(), 1..12),
@@ -58,7 +58,7 @@ proptest! {
     ) {
         let (mut quick, mut slow) = (relay(include_usage), relay(include_usage));
         for chunk in chunks {
-            // The same text twice, so that there is something to learn from.
+            // Each chunk is sent twice, so that there is a template to apply.
             for _ in 0..2 {
                 slow.plain = None;
                 let events = Bytes::from(chunk.clone());

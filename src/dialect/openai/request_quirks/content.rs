@@ -1,4 +1,4 @@
-//! What a message says, as a provider takes it. Pure.
+//! Edits of a message's content. Pure.
 
 use std::borrow::Cow;
 
@@ -24,12 +24,12 @@ impl<'a> Edit<'_> {
         Ok(())
     }
 
-    /// Parts that are all text become one text.
+    /// Joins parts into one string if all are text.
     fn one_text(&mut self, message: &mut Object<'a>, role: &str) {
         let Some(texts) = message.get("content").and_then(|content| texts(content)) else {
             return;
         };
-        // What an assistant wrote was one text before it was cut into parts.
+        // An assistant's text was one string before it was split into parts.
         let between = if role == "assistant" { "" } else { "\n" };
         put(message, "content", raw(&texts.join(between)));
         self.edited = true;
@@ -38,7 +38,7 @@ impl<'a> Edit<'_> {
         }
     }
 
-    /// Says nothing in the way that the provider takes.
+    /// Writes empty content in the form that the provider accepts.
     fn silence(&mut self, message: &mut Object<'a>) {
         let content = message.get("content");
         match self.provider.silence {
@@ -65,7 +65,7 @@ impl<'a> Edit<'_> {
         }
     }
 
-    /// Files -> documents at a URL, which may be one that holds the data.
+    /// Replaces files by documents at a URL, which may be a data URL.
     fn documents(&mut self, message: &mut Object<'a>) -> Result<(), Error> {
         let Some(content) = message
             .get("content")
@@ -100,7 +100,7 @@ impl<'a> Edit<'_> {
         }
     }
 
-    /// Moves a cache marker from the message to its last part, where the provider looks for it.
+    /// Moves a cache marker from the message to its last part, where the provider reads it.
     pub(super) fn marker_into_part(&mut self, message: &mut Object<'a>) {
         let Some(content) = message.get("content") else {
             return;
@@ -128,7 +128,7 @@ impl<'a> Edit<'_> {
     }
 }
 
-/// The texts of parts, where there is nothing but text in them.
+/// The texts of a list of parts; `None` if it is no list or has other parts.
 fn texts(content: &RawValue) -> Option<Vec<String>> {
     #[derive(Deserialize)]
     struct Part {
@@ -146,7 +146,7 @@ fn texts(content: &RawValue) -> Option<Vec<String>> {
         .collect()
 }
 
-/// Mistral's part for a `file` part of OpenAI's.
+/// Mistral's equivalent of OpenAI's `file` part; `None` if there is none.
 fn document_of(part: &Object<'_>) -> Option<Box<RawValue>> {
     if part.get("type")?.get() != "\"file\"" {
         return None;
@@ -161,7 +161,7 @@ fn document_of(part: &Object<'_>) -> Option<Box<RawValue>> {
     }
     let url = match (member("file_data"), member("file_url")) {
         (Some(data), _) if data.starts_with("data:") => data,
-        // Data without its type is a PDF, the one kind that OpenAI takes so.
+        // Data without a media type is a PDF, the only type that OpenAI accepts in this form.
         (Some(data), _) => Cow::Owned(format!("data:application/pdf;base64,{data}")),
         (None, Some(url)) => url,
         (None, None) => return None,

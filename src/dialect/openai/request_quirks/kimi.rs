@@ -1,12 +1,12 @@
-//! JSON Schemas of tools in the dialect that Moonshot's models are served with. Pure.
+//! Converts tools' JSON Schemas to the subset that Moonshot's models accept. Pure.
 
 use serde_json::{Map, Value, json};
 
-/// Brings a schema into Moonshot's dialect: below the root a type stands in the branches and not
-/// beside them, and everything has one.
+/// Converts a schema to Moonshot's subset: every schema has a type, which below the root is in the
+/// branches of `anyOf` and not beside them.
 ///
 /// # Errors
-/// None; the shape is that of all cleaners.
+/// Never fails; the signature is that of all schema cleaners.
 pub fn kimi_schema(schema: &mut Value, _room: &mut usize) -> Result<(), &'static str> {
     walk(schema, true);
     Ok(())
@@ -72,7 +72,7 @@ fn has_type(object: &Map<String, Value>) -> bool {
         .any(|name| object.contains_key(*name))
 }
 
-/// The type that a schema means: that of the values it lists, or of what its keywords speak of.
+/// The type that a schema implies by its listed values, its keywords or its default.
 fn likely(object: &Map<String, Value>) -> &'static str {
     let listed = object.get("enum").and_then(Value::as_array);
     let values = listed.into_iter().flatten().chain(object.get("const"));
@@ -125,7 +125,7 @@ fn likely(object: &Map<String, Value>) -> &'static str {
     }
 }
 
-/// The type of a value, as JSON Schema calls it.
+/// The JSON Schema type of a value.
 pub(super) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",

@@ -1,4 +1,4 @@
-//! Members that a strict provider does not have. Pure.
+//! Removes fields that a strict provider does not know. Pure.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,8 +9,8 @@ use crate::dialect::openai::provider::{Members, Rows};
 use crate::error::Error;
 
 impl<'a> Edit<'_> {
-    /// Takes out of an object what `known` does not name, and names it below `at`. Tells whether
-    /// anything was taken out.
+    /// Removes the fields of an object that `known` does not list, and reports them below `at`.
+    /// Returns whether any was removed.
     pub(super) fn strip(
         &mut self,
         object: &mut Object<'a>,
@@ -29,7 +29,7 @@ impl<'a> Edit<'_> {
         object.fields.len() != count
     }
 
-    /// A message, and the parts of its content.
+    /// Removes unknown fields of a message and of its content parts.
     pub(super) fn strip_message(
         &mut self,
         message: &mut Object<'a>,
@@ -51,7 +51,7 @@ impl<'a> Edit<'_> {
         let mut parts = json::array(content, &"messages.content")?;
         let mut any = false;
         for slot in &mut parts {
-            // What is no object is the provider's to name.
+            // Anything but an object is left for the provider to reject.
             if !slot.get().starts_with('{') {
                 continue;
             }
@@ -74,7 +74,7 @@ impl<'a> Edit<'_> {
         Ok(())
     }
 
-    /// An assistant that declined and said nothing else said so.
+    /// Moves a refusal into the content if that is empty.
     fn refusal_as_text(&mut self, message: &mut Object<'a>) {
         let empty = message
             .get("content")
@@ -89,7 +89,7 @@ impl<'a> Edit<'_> {
         }
     }
 
-    /// A call of a function.
+    /// Removes unknown fields of a function call; returns whether any was removed.
     pub(super) fn strip_call(&mut self, call: &mut Object<'a>, members: &Members) -> bool {
         const FUNCTION: &[&str] = &["name", "arguments"];
         const AT: &str = "messages.tool_calls";
@@ -107,7 +107,7 @@ impl<'a> Edit<'_> {
     }
 }
 
-/// Whether nothing is lost with a member: it is empty, a position, or what holds anyway.
+/// Whether removing a field loses nothing: it is empty, a position, or a default.
 fn says_nothing(field: &Field<'_>) -> bool {
     match field.value.get() {
         "null" | "[]" => true,

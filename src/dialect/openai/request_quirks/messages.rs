@@ -1,4 +1,4 @@
-//! Messages as a provider takes them. Pure.
+//! Edits of a request's messages. Pure.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -22,13 +22,13 @@ use crate::dialect::openai::provider::ReasoningReplay;
 use crate::dialect::openai::provider::Silence;
 use crate::error::Error;
 
-/// What Google takes for a thought signature that a history of another model does not have.
+/// The placeholder that Google accepts for a missing thought signature.
 const NO_SIGNATURE: &str = "skip_thought_signature_validator";
 
 impl<'a> Edit<'_> {
     pub(super) fn messages(&mut self, request: &mut Object<'a>) -> Result<(), Error> {
         let mut wants = (self.provider.requires_reasoning_replay)(self.model);
-        // Reasoning that is turned off is not asked for.
+        // With thinking off, no reasoning has to be sent back.
         if thinking_is_off(request) {
             wants = ReasoningReplay::Nothing;
         }
@@ -45,7 +45,7 @@ impl<'a> Edit<'_> {
         let mut any = false;
         let mut after_result = false;
         for (i, text) in list.into_iter().enumerate() {
-            // What is no object is the provider's to name.
+            // Anything but an object is left for the provider to reject.
             if !text.get().starts_with('{') {
                 out.push(text);
                 continue;
@@ -78,7 +78,7 @@ impl<'a> Edit<'_> {
         Ok(())
     }
 
-    /// Who speaks, in a word that the provider knows.
+    /// The message's role, changed to one that the provider knows.
     fn role(&mut self, message: &mut Object<'a>) -> String {
         let role = message
             .get("role")
@@ -116,7 +116,7 @@ impl<'a> Edit<'_> {
         if provider.markers_in_parts && message.get("cache_control").is_some() {
             self.marker_into_part(message);
         }
-        // What the provider wants back may stand in members that it does not have.
+        // Before unknown fields are removed, because the reasoning may be in them.
         if wants != ReasoningReplay::Nothing && role == "assistant" {
             self.give_back(message, wants)?;
         }
@@ -175,8 +175,8 @@ impl<'a> Edit<'_> {
         Ok(())
     }
 
-    /// Gives back what of its reasoning the model wants: from the message itself, else from what
-    /// the gateway remembers, else what the provider takes for "there is none".
+    /// Adds the reasoning that the model requires: from the message itself, else from the reasoning
+    /// cache, else the placeholder that the provider accepts.
     fn give_back(&mut self, message: &mut Object<'a>, wants: ReasoningReplay) -> Result<(), Error> {
         let called = message
             .get("tool_calls")
@@ -189,8 +189,8 @@ impl<'a> Edit<'_> {
         }
     }
 
-    /// What the client brings wins over what is remembered: an id that a provider gives again and
-    /// again may stand for another turn.
+    /// Adds `reasoning_content`. The client's own reasoning wins over the cache, because an id that
+    /// a provider uses repeatedly may belong to another turn.
     fn reasoning(&mut self, message: &mut Object<'a>) -> Result<(), Error> {
         const NAME: &str = "reasoning_content";
         let member = |message: &Object<'a>, name: &str| {
@@ -221,7 +221,7 @@ impl<'a> Edit<'_> {
         }
         let brought = other.or_else(|| {
             let text = text_of_details(message)?;
-            // They became what the provider knows.
+            // The details were converted into a field that the provider knows.
             message.take("reasoning_details");
             Some(text)
         });
@@ -234,7 +234,7 @@ impl<'a> Edit<'_> {
         message.take(NAME);
         let text = text.unwrap_or_else(|| {
             self.report.changed.push(format!("messages.{NAME}"));
-            // An empty text counts as none.
+            // The provider treats an empty string as missing.
             " ".to_owned()
         });
         message.push(NAME, Cow::Owned(raw(&text)));
@@ -242,8 +242,8 @@ impl<'a> Edit<'_> {
         Ok(())
     }
 
-    /// The whole reasoning of which a client brings the end alone: some keep of a member that they do not
-    /// know the last fragment of a stream.
+    /// The complete reasoning if the client sends only its end: some clients keep only the last
+    /// streamed fragment of fields that they do not know.
     fn whole_of(&self, message: &Object<'a>, end: &str) -> Option<String> {
         let kept = self
             .memory
@@ -258,7 +258,7 @@ impl<'a> Edit<'_> {
             return Ok(());
         };
         if memmem::find(list.get().as_bytes(), b"\"thought_signature\"").is_some() {
-            // They say the same once more.
+            // The reasoning details contain the same signatures.
             if self.provider.members.is_some() && !has_foreign_details(message) {
                 self.edited |= message.take("reasoning_details").is_some();
             }
@@ -305,8 +305,8 @@ impl<'a> Edit<'_> {
     }
 }
 
-/// The members that Google sent with each call, by the id of the call: as the client brings them, else
-/// as they are remembered.
+/// The extra fields that Google sent with each tool call, by the call's id. Values from the client
+/// win over values from the cache.
 fn extras_of(message: &Object<'_>, kept: Option<ReasoningState>) -> HashMap<String, Box<RawValue>> {
     let kept = kept.map(|kept| kept.extras).unwrap_or_default();
     let mut extras: HashMap<String, Box<RawValue>> = kept.into_iter().collect();
@@ -314,9 +314,9 @@ fn extras_of(message: &Object<'_>, kept: Option<ReasoningState>) -> HashMap<Stri
         .into_iter()
         .filter(|detail| detail.format.as_deref() == Some(reasoning_format::GEMINI))
         .filter_map(|detail| Some((detail.id?, detail.data?)));
-    // Of two with one id the first counts.
+    // If two have the same id, the first one wins.
     for (id, signature) in signed.rev() {
-        // All that came along with the call, or the signature alone.
+        // Either all extra fields of the call as JSON, or only the signature.
         let all = signature
             .starts_with('{')
             .then(|| RawValue::from_string(signature.clone()));
@@ -336,7 +336,7 @@ fn details(message: &Object<'_>) -> Vec<ReasoningDetail> {
         .unwrap_or_default()
 }
 
-/// The readable reasoning among the details of a message.
+/// The readable reasoning among the reasoning details of a message.
 fn text_of_details(message: &Object<'_>) -> Option<String> {
     let text: String = details(message)
         .into_iter()
@@ -351,28 +351,28 @@ fn text_of_details(message: &Object<'_>) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// Whether there is reasoning among the details of a message that is no signature of Google's.
+/// Whether a message has reasoning details other than Google's signatures.
 fn has_foreign_details(message: &Object<'_>) -> bool {
     details(message)
         .iter()
         .any(|detail| detail.format.as_deref() != Some(reasoning_format::GEMINI))
 }
 
-/// The id of the first call of a message.
+/// The id of the first tool call of a message.
 fn first_id(message: &Object<'_>) -> Option<String> {
     let calls: Value = serde_json::from_str(message.get("tool_calls")?.get()).ok()?;
     Some(calls.get(0)?.get("id")?.as_str()?.to_owned())
 }
 
-/// Whether a message is one that the model answers.
+/// Whether a message with this role is one that the model answers.
 fn is_said_to_it(role: &str) -> bool {
     matches!(role, "user" | "system" | "developer")
 }
 
-/// Whether a list of messages may hold something to edit; reads no JSON.
+/// Whether the messages may need an edit; searches for substrings without parsing.
 fn concerns(provider: &ChatProvider, messages: &str) -> bool {
     let has = |word: &str| memmem::find(messages.as_bytes(), word.as_bytes()).is_some();
-    // Any name at all may be one that it does not have.
+    // Any field may be one that the provider does not know.
     provider.members.is_some()
         || (!provider.developer && has("developer\""))
         || (provider.names != Names::All && has("\"name\""))

@@ -1,7 +1,7 @@
-//! A Chat Completions request -> the same request as a provider is known to take it. Pure.
+//! Edits a Chat Completions request to what a provider is known to accept. Pure.
 //!
-//! Nothing is edited that no column of the provider speaks of, and everything that is lost or put
-//! otherwise is reported.
+//! Only what a column of the provider covers is edited. Everything that is dropped or changed is
+//! reported.
 
 mod content;
 mod kimi;
@@ -25,36 +25,37 @@ pub use kimi::kimi_schema;
 pub use schema::gemini_schema;
 pub use tools::without_empty_tools;
 
-/// An edit under way.
+/// The state of editing one request.
 struct Edit<'e> {
     provider: &'e ChatProvider,
     model: &'e str,
     memory: &'e dyn ReasoningLookup,
     report: &'e mut TranslationReport,
-    /// Whether anything was written anew.
+    /// Whether anything has been changed.
     edited: bool,
-    /// How many bytes the schemas of tools may still write more than once.
+    /// The remaining budget of bytes that the tools' schemas may duplicate.
     room: usize,
-    /// A schema as it came, and as it is sent where that is something else.
+    /// The last schema, and what it was changed to; `None` if it was not changed.
     last_schema: Option<(Box<str>, Option<Box<RawValue>>)>,
-    /// Stands for the messages so far.
+    /// Hash of the messages so far; part of the key into the reasoning cache.
     conversation_hash: DefaultHasher,
 }
 
-/// What became of a request.
+/// The result of editing a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Edited {
-    /// Whether anything was written anew; where not, the body can go as it came.
+    /// Whether anything was changed; if not, the original body can be sent.
     pub anew: bool,
-    /// Stands for the conversation, where its answer wants something back.
+    /// Hash of the conversation, for the reasoning cache; only meaningful if the model requires
+    /// reasoning in later requests.
     pub conversation_hash: u64,
 }
 
 impl ChatProvider {
-    /// Edits a request for `model`. `memory` knows what clients did not keep of earlier answers.
+    /// Edits a request for `model`. `memory` has the reasoning that clients did not send back.
     ///
     /// # Errors
-    /// Names the field that this provider cannot be given.
+    /// Names the field that this provider does not support.
     pub fn edit(
         &self,
         request: &mut Object<'_>,
@@ -120,7 +121,8 @@ impl<'a> Edit<'_> {
                 continue;
             }
             match other {
-                // Said twice, the newer name of the limit counts; else the provider's own.
+                // If both are given, the newer name of the token limit wins, else the provider's
+                // own name.
                 Some(other) => {
                     let Some(own) = request.fields.get_mut(other) else {
                         continue;
@@ -151,7 +153,7 @@ impl<'a> Edit<'_> {
     }
 
     fn leave_out(&mut self, request: &mut Object<'a>) {
-        // The tokens come all the same: of these nothing is lost that would have to be reported.
+        // The provider sends usage anyway, so that dropping `include_usage` loses nothing.
         if self.provider.counts_always
             && let Some(options) = request.take("stream_options")
         {
@@ -205,7 +207,7 @@ impl<'a> Edit<'_> {
         Ok(())
     }
 
-    /// Where a schema cannot be given, a JSON object is asked for and the schema written out.
+    /// Replaces a JSON Schema by JSON mode, with the schema as an instruction in a system message.
     fn response_format(&mut self, request: &mut Object<'a>) -> Result<(), Error> {
         const NAME: &str = "response_format";
         let Some(format) = request.get(NAME) else {
@@ -239,7 +241,7 @@ impl<'a> Edit<'_> {
                     .is_some_and(|role| matches!(role.get(), "\"system\"" | "\"developer\""))
             })
         };
-        // Behind the instructions, so that what comes before stays the same from turn to turn.
+        // After the instructions, so that the cached prefix of the prompt stays the same.
         let at = list.iter().take_while(leading).count();
         let message = fields!({"role": "system", "content": text});
         list.insert(at, Cow::Owned(raw(&message)));
@@ -278,7 +280,7 @@ impl<'a> Edit<'_> {
     }
 }
 
-/// Whether a request says that the model shall not think.
+/// Whether the request turns thinking off.
 fn thinking_is_off(request: &Object<'_>) -> bool {
     request
         .get("thinking")

@@ -1,4 +1,4 @@
-//! JSON Schemas of tools, cut down to what a provider accepts. Pure.
+//! Simplifies tools' JSON Schemas to what Gemini accepts. Pure.
 
 use std::collections::HashMap;
 
@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::kimi::kind_of;
 
-/// Keywords of Google's `Schema` (ai.google.dev/api/caching, August 2026). A request with any other is
-/// refused as "Unknown name".
+/// Keywords of Google's `Schema` (ai.google.dev/api/caching, August 2026). A request with any other
+/// is rejected as "Unknown name".
 const IN_GEMINI: [&str; 22] = [
     "type",
     "format",
@@ -33,7 +33,8 @@ const IN_GEMINI: [&str; 22] = [
     "maximum",
 ];
 
-/// Keywords that say nothing about what is allowed.
+/// Keywords that can be dropped without a note, because they do not restrict values or were
+/// inlined.
 const SILENT: [&str; 11] = [
     "$schema",
     "$id",
@@ -48,11 +49,11 @@ const SILENT: [&str; 11] = [
     "writeOnly",
 ];
 
-/// Takes out of a schema what Gemini refuses, and says it otherwise where that can be done. `room` is
-/// how many bytes definitions may still take that are put in the place of references.
+/// Removes what Gemini rejects from a schema, or rewrites it where possible. `room` is the
+/// remaining budget of bytes for definitions that replace references.
 ///
 /// # Errors
-/// A text where the references in it make it too large or too deep.
+/// If its references make the schema too large or too deep.
 pub fn gemini_schema(schema: &mut Value, room: &mut usize) -> Result<(), &'static str> {
     let definitions = ["$defs", "definitions"].map(|name| {
         schema
@@ -70,27 +71,27 @@ pub fn gemini_schema(schema: &mut Value, room: &mut usize) -> Result<(), &'stati
     Ok(())
 }
 
-/// Deepest row of references that is followed; schemas that refer to themselves have no end.
+/// The longest chain of references that is followed; recursive schemas have no end.
 const MAX_REFERENCES: usize = 8;
 
-/// Most members and elements of a schema with its definitions in place: a small text can refer to
-/// itself so often that it would fill any memory.
+/// The largest number of nodes of a schema with its definitions inlined: a small schema can refer
+/// to itself so often that it would fill any memory.
 const MAX_NODES: usize = 20_000;
 
-/// Deepest nesting of a schema with its definitions in place.
+/// The deepest nesting of a schema with its definitions inlined.
 const MAX_DEPTH: usize = 100;
 
-/// What putting definitions in place may still cost.
+/// The remaining budget for inlining definitions.
 struct Budget<'b> {
     definitions: &'b [Option<Value>; 2],
     nodes: usize,
     room: &'b mut usize,
-    /// The length of each definition as text, by its name.
+    /// The length of each definition as text, by its reference.
     weights: HashMap<String, usize>,
 }
 
 impl Budget<'_> {
-    /// Puts definitions in the place of the references to them, which Gemini does not follow.
+    /// Replaces references by their definitions, because Gemini does not follow references.
     fn inline(
         &mut self,
         node: &mut Value,
@@ -126,7 +127,7 @@ impl Budget<'_> {
                             .checked_sub(weight)
                             .ok_or("with its definitions in place the schema is too large.")?;
                         object.shift_remove("$ref");
-                        // What stands beside a reference holds as well.
+                        // Keywords beside a reference also apply.
                         for (name, value) in target {
                             if !object.contains_key(name) {
                                 object.insert(name.clone(), value.clone());
@@ -174,7 +175,7 @@ fn rewrite(node: &mut Value) {
         }
     }
     if let Some(Value::Array(items)) = object.shift_remove("prefixItems") {
-        // They are written once, where they stand now.
+        // The items are not repeated in the note.
         notes.push("prefixItems: in the order of anyOf".to_owned());
         object
             .entry("items")
@@ -212,7 +213,7 @@ fn rewrite(node: &mut Value) {
     }
 }
 
-/// `["string", "null"]` and `anyOf` with null -> `nullable`.
+/// Converts `["string", "null"]`, and `anyOf` with null, to `nullable`.
 fn nullable(object: &mut Map<String, Value>) {
     if let Some(Value::Array(kinds)) = object.get("type").cloned() {
         let some: Vec<Value> = kinds
@@ -253,7 +254,7 @@ fn nullable(object: &mut Map<String, Value>) {
     }
 }
 
-/// Says to the model what the schema can no longer say.
+/// Adds restrictions that the schema can no longer express to the description.
 fn note(object: &mut Map<String, Value>, notes: &[String]) {
     if notes.is_empty() {
         return;
@@ -266,7 +267,8 @@ fn note(object: &mut Map<String, Value>, notes: &[String]) {
     object.insert("description".to_owned(), Value::String(text));
 }
 
-/// An enum lists texts only, of a type that says so; of any other the model is told in words.
+/// Keeps an `enum` only if it has nothing but strings and the type is `string`; any other becomes a
+/// note.
 fn only_texts(object: &mut Map<String, Value>, notes: &mut Vec<String>) {
     let Some(Value::Array(mut values)) = object.shift_remove("enum") else {
         return;
@@ -280,7 +282,7 @@ fn only_texts(object: &mut Map<String, Value>, notes: &mut Vec<String>) {
     if let Some(kind) = kind.filter(|_| alike && !object.contains_key("anyOf")) {
         object.entry("type").or_insert_with(|| kind.into());
     }
-    // Gemini refuses an empty text among them.
+    // Gemini rejects an empty string in an enum.
     let empty = said().any(|value| value.as_str() == Some(""));
     let texts = kind == Some("string") && alike && !empty;
     if texts && object.get("type").and_then(Value::as_str) == Some("string") {

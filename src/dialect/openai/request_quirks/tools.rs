@@ -1,4 +1,4 @@
-//! Tools as a provider takes them. Pure.
+//! Edits of a request's tools. Pure.
 
 use std::borrow::Cow;
 
@@ -32,7 +32,7 @@ impl<'a> Edit<'_> {
         if self.edited {
             put(request, "tools", raw(&kept));
             self.no_tools(request);
-            // Without tools it is refused; what it forced cannot be done.
+            // `tool_choice` without tools is rejected.
             if kept.is_empty() && request.take("tool_choice").is_some() {
                 self.report.dropped.push("tool_choice".to_owned());
             }
@@ -60,7 +60,7 @@ impl<'a> Edit<'_> {
             return Ok(Changed::Out);
         }
         let mut changed = false;
-        // One of another shape is the provider's to judge.
+        // A tool in another format is left for the provider to judge.
         if let Some(members) = self.provider.members
             && tool.get("function").is_some()
         {
@@ -80,7 +80,7 @@ impl<'a> Edit<'_> {
         Ok(Changed::To(Cow::Owned(raw(&tool))))
     }
 
-    /// The function of the tool at `tool`; tells whether it was changed.
+    /// Edits the function of the tool at `tool`; returns whether it was changed.
     fn function(&mut self, function: &mut Object<'a>, tool: &str) -> Result<bool, Error> {
         let mut changed = false;
         if let Some(members) = self.provider.members {
@@ -95,7 +95,7 @@ impl<'a> Edit<'_> {
             return Ok(changed);
         };
         let at = || format!("{tool}.function.parameters");
-        // Functions that stand for something else have the same schema each.
+        // Functions converted from other tools all have the same schema; the last result is reused.
         let cleaned = match self.last_schema.take() {
             Some((known, cleaned)) if *known == *parameters.get() => cleaned,
             _ => {
@@ -119,23 +119,23 @@ impl<'a> Edit<'_> {
     }
 }
 
-/// Longest schema that is remembered for the next function, in bytes.
+/// The longest schema that is remembered for the next function, in bytes.
 const SHORT: usize = 1 << 10;
 
-/// How many times its own length all that is written more than once in the schemas of a request may
-/// take, and some bytes beside.
+/// The budget of duplicated bytes in the schemas of a request: this many times the length of its
+/// tools, plus a constant.
 const REPEATED: usize = 16;
 const SOME_ROOM: usize = 64 << 10;
 
-/// What became of a tool.
+/// The result of editing a tool.
 enum Changed<'a> {
     Not,
     To(Raw<'a>),
     Out,
 }
 
-/// Takes empty lists of tools out, and tells whether there were any. An empty list says what no list
-/// says, but is refused, and so is what speaks of tools where there are none.
+/// Removes empty lists of tools, and then the fields that depend on tools; returns whether a list
+/// was removed. An empty list means the same as none, but providers reject it.
 pub fn without_empty_tools(request: &mut Object<'_>) -> bool {
     let is_empty = |list: &Raw<'_>| {
         list.get()
