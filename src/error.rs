@@ -60,7 +60,7 @@ pub enum Error {
     #[display(
         "No API key was sent as a bearer: there is one in {place}. Send it as 'Authorization: Bearer <key>'."
     )]
-    KeyElsewhere {
+    ApiKeyNotBearer {
         /// Where the key is, as in "the header 'x-api-key'".
         place: &'static str,
     },
@@ -318,7 +318,7 @@ impl Error {
             | Self::ProviderKeyMissing { .. }
             | Self::ProviderNotConfigured { .. } => 400,
             Self::MissingApiKey
-            | Self::KeyElsewhere { .. }
+            | Self::ApiKeyNotBearer { .. }
             | Self::WrongKey
             | Self::ProviderKeySent { .. } => 401,
             Self::UnknownPath { .. } => 404,
@@ -356,7 +356,7 @@ impl Error {
             | Self::UnsupportedValue { .. }
             | Self::MissingApiKey
             | Self::WrongKey
-            | Self::KeyElsewhere { .. }
+            | Self::ApiKeyNotBearer { .. }
             | Self::ProviderKeySent { .. }
             | Self::ForeignKey { .. }
             | Self::ProviderKeyMissing { .. }
@@ -389,14 +389,14 @@ impl Error {
     pub fn code(&self) -> Option<&str> {
         match self {
             Self::Provider(error) => error.code.as_deref(),
-            _ => Some(self.class()),
+            _ => Some(self.gateway_code()),
         }
     }
 
     /// The gateway's own code, for metrics and logs. Every error of a provider is `provider_error`,
     /// because the codes of providers are unbounded.
     #[must_use]
-    pub fn class(&self) -> &'static str {
+    pub fn gateway_code(&self) -> &'static str {
         match self {
             Self::InvalidJson { .. } => "invalid_json",
             Self::InvalidType { .. } => "invalid_type",
@@ -405,7 +405,7 @@ impl Error {
             Self::UnsupportedParameter { .. } => "unsupported_parameter",
             Self::UnsupportedValue { .. } => "unsupported_value",
             Self::MissingApiKey
-            | Self::KeyElsewhere { .. }
+            | Self::ApiKeyNotBearer { .. }
             | Self::WrongKey
             | Self::ProviderKeySent { .. } => "invalid_api_key",
             Self::ForeignKey { .. } => "key_of_another_provider",
@@ -434,7 +434,7 @@ impl Error {
 
     /// Whether the error counts against the provider.
     #[must_use]
-    pub fn is_providers(&self) -> bool {
+    pub fn is_provider_fault(&self) -> bool {
         self.status() >= 500
             && !matches!(
                 self,
@@ -459,7 +459,7 @@ impl Error {
             Self::Provider(error) => error.param.as_deref(),
             Self::MissingApiKey
             | Self::WrongKey
-            | Self::KeyElsewhere { .. }
+            | Self::ApiKeyNotBearer { .. }
             | Self::ProviderKeySent { .. }
             | Self::ForeignKey { .. }
             | Self::ProviderKeyMissing { .. }

@@ -50,7 +50,7 @@ impl FairShare {
     }
 
     /// Returns `amount` that a caller took.
-    pub fn give(&mut self, caller: CallerId, amount: usize) {
+    pub fn release(&mut self, caller: CallerId, amount: usize) {
         self.taken = self.taken.saturating_sub(amount);
         if let Some(mine) = self.of.get_mut(&caller) {
             *mine = mine.saturating_sub(amount);
@@ -82,7 +82,7 @@ mod tests {
             let taken = (0..200).filter(|_| shares.take(who("a"), 1)).count();
             assert_eq!(taken, limit);
             for _ in 0..limit {
-                shares.give(who("a"), 1);
+                shares.release(who("a"), 1);
             }
             assert_eq!(shares.taken(), 0);
             assert!(shares.of.is_empty());

@@ -1,51 +1,81 @@
 //! A gateway between programs that speak OpenAI's API and 14 LLM providers.
 //!
-//! The modules stand in rows; each may use those of the rows above it, here in the order of the
-//! rows, and none of its own row:
+//! The crate is a binary. [`Gateway`] is its interface for tests and for programs that embed it:
 //!
-//! | row | modules | what they are |
+//! ```no_run
+//! use ai_gateway::{Gateway, config::from_environment};
+//!
+//! let config = from_environment().expect("the configuration is valid");
+//! actix_web::rt::System::new().block_on(async {
+//!     let gateway = Gateway::builder(config).bind().expect("the port is free");
+//!     println!("listening on {}", gateway.address());
+//!     gateway.start().expect("the hosts are valid").wait().await
+//! })
+//! # .unwrap();
+//! ```
+//!
+//! The modules stand in rows, from the lowest to the highest. A module uses modules of lower rows only.
+//!
+//! | Row | Modules | What they are |
 //! | --- | --- | --- |
-//! | 0 | [`error`], [`secret`] | the one error type; keys that cannot be printed |
-//! | 1 | [`codec`], [`fair_share`] | JSON kept as it was written, server-sent events; a limit that callers share; pure |
-//! | 2 | [`dialect`] | the wire formats and the hub they meet in; pure |
-//! | 3 | [`providers`] | the static table, one row per provider |
-//! | 4 | [`idle_timer`], [`config`], [`shutdown`], [`offload`], [`routing`], [`store`] | a timer; the environment; stopping; long work; model name to provider; what providers want back |
-//! | 5 | [`telemetry`] | metrics, the record of each request, spans |
-//! | 6 | [`upstream`], [`scripted`] | one attempt at a provider; scripted ones for demo and tests |
-//! | 7 | [`access`], [`worker`] | who may call; the actor that owns one provider |
-//! | 8 | [`flow`] | the one way through, a function per endpoint |
-//! | 9 | [`http`] | routes, extractors, answers, documentation |
-//! | 10 | [`commands`] | what the binary can be told to do |
+//! | 0 | `error`, `secret` | the error type; keys that cannot be printed |
+//! | 1 | `codec`, `fair_share` | JSON kept as it was written and server-sent events; a limit that callers share |
+//! | 2 | `dialect` | the wire formats, and the hub they meet in |
+//! | 3 | `providers` | the static table, one row for each provider |
+//! | 4 | [`config`], `idle_timer`, `offload`, [`routing`], `shutdown`, `store` | the environment; a timer; work on large bodies; model names to targets; stopping; remembered reasoning |
+//! | 5 | `telemetry` | metrics, the record of each request, spans |
+//! | 6 | `upstream`, `scripted` | one attempt at a provider; the scripted providers of demo and tests |
+//! | 7 | `access`, `worker` | who may call; the owner of one provider on one thread |
+//! | 8 | `flow` | the one way of a request, a function for each endpoint |
+//! | 9 | `http` | routes, extractors, responses, documentation |
+//! | 10 | `gateway` | the interface of the library |
+//! | 11 | `commands` | what the binary can do |
 //!
-//! `tests/it/house/mod.rs` holds the rows to this.
+//! `tests/it/house/mod.rs` checks the rows. `docs/architecture.md` explains the life of a request.
 
+// What is hidden from the documentation is public for the tests and benches of this project alone. It is
+// no part of the interface, and changes without notice.
+#[doc(hidden)]
 pub mod error;
+#[doc(hidden)]
 pub mod secret;
 
+#[doc(hidden)]
 pub mod codec;
-pub mod fair_share;
+mod fair_share;
 
+#[doc(hidden)]
 pub mod dialect;
 
+#[doc(hidden)]
 pub mod providers;
 
 pub mod config;
-pub mod idle_timer;
-pub mod offload;
+mod idle_timer;
+mod offload;
 pub mod routing;
+#[doc(hidden)]
 pub mod shutdown;
-pub mod store;
+mod store;
 
-pub mod telemetry;
+mod telemetry;
 
+#[doc(hidden)]
 pub mod scripted;
+#[doc(hidden)]
 pub mod upstream;
 
-pub mod access;
-pub mod worker;
+mod access;
+mod worker;
 
-pub mod flow;
+mod flow;
 
+#[doc(hidden)]
 pub mod http;
 
-pub mod commands;
+mod gateway;
+
+mod commands;
+
+pub use commands::run;
+pub use gateway::{Gateway, GatewayBuilder, GatewayHandle, RunningGateway};

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ai_gateway::commands::run(std::env::args().skip(1))
+    ai_gateway::run(std::env::args().skip(1))
 }

@@ -27,14 +27,14 @@ static WORKERS: LazyLock<Sender<Job>> = LazyLock::new(|| {
     for n in 0..processors {
         let queue = Arc::clone(&queue);
         let worker = thread::Builder::new().name(format!("large-{n}"));
-        if let Err(error) = worker.spawn(move || work_off(&queue)) {
+        if let Err(error) = worker.spawn(move || run_jobs(&queue)) {
             log::error!("a thread for large bodies does not start: {error}");
         }
     }
     jobs
 });
 
-fn work_off(queue: &Mutex<Receiver<Job>>) {
+fn run_jobs(queue: &Mutex<Receiver<Job>>) {
     loop {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         match next {
@@ -46,10 +46,7 @@ fn work_off(queue: &Mutex<Receiver<Job>>) {
 
 /// Runs `work` on a text of this length, on a separate thread if it is above [`LARGE`]. The work is
 /// completed even if the caller stops waiting.
-pub async fn work_on<T: Send + 'static>(
-    length: usize,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> T {
+pub async fn run<T: Send + 'static>(length: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
     if length <= LARGE {
         return work();
     }
@@ -75,7 +72,7 @@ mod tests {
     async fn large_texts_are_worked_on_elsewhere_and_small_ones_are_not() {
         let here = std::thread::current().id();
         for (length, same) in [(LARGE, true), (LARGE + 1, false)] {
-            let worked = work_on(length, || std::thread::current().id()).await;
+            let worked = run(length, || std::thread::current().id()).await;
             assert_eq!(worked == here, same, "{length}");
         }
     }
@@ -83,10 +80,10 @@ mod tests {
     #[actix_web::test]
     async fn work_that_panics_leaves_its_thread_for_others() {
         for _ in 0..100 {
-            let work = AssertUnwindSafe(work_on(LARGE + 1, || panic!("on purpose")));
+            let work = AssertUnwindSafe(run(LARGE + 1, || panic!("on purpose")));
             let panicked = futures_util::FutureExt::catch_unwind(work).await;
             assert!(panicked.is_err());
         }
-        assert_eq!(work_on(LARGE + 1, || 7).await, 7);
+        assert_eq!(run(LARGE + 1, || 7).await, 7);
     }
 }

@@ -27,7 +27,7 @@ impl Secret {
     /// Whether it is long enough (8 bytes) to be redacted from texts. Local providers get keys such
     /// as `test` or `ollama`, which are also ordinary words.
     #[must_use]
-    pub fn is_telling(&self) -> bool {
+    pub fn is_redactable(&self) -> bool {
         const SHORTEST: usize = 8;
         self.0.len() >= SHORTEST
     }

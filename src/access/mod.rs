@@ -21,7 +21,7 @@ pub enum AccessLevel {
     /// Everyone.
     Everyone,
     /// Callers, and the holder of the metrics key.
-    Watchers,
+    Metrics,
     /// Callers: holders of a gateway key, or in pass-through mode everyone who sends a key.
     Callers,
 }
@@ -43,9 +43,9 @@ pub enum AuthOutcome {
 /// # Errors
 /// `MissingApiKey` if a key is required and none was sent; `WrongKey` or `ProviderKeySent` if it is
 /// not a gateway key.
-pub fn enter(
+pub fn authenticate(
     config: &Config,
-    audience: AccessLevel,
+    access_level: AccessLevel,
     bearer: Option<&str>,
 ) -> Result<AuthOutcome, Error> {
     let watches = |key: &str| {
@@ -56,15 +56,15 @@ pub fn enter(
         Some(key) if watches(key) => Err(Error::WrongKey),
         _ => admit(config, bearer),
     };
-    match (audience, caller) {
+    match (access_level, caller) {
         (AccessLevel::Everyone, caller) => Ok(AuthOutcome::Anyone(matches!(
             caller,
             Ok(Caller::GatewayKey(_))
         ))),
-        (AccessLevel::Watchers, _) if bearer.is_some_and(watches) => {
+        (AccessLevel::Metrics, _) if bearer.is_some_and(watches) => {
             Ok(AuthOutcome::MetricsReader(true))
         }
-        (AccessLevel::Watchers, caller) => Ok(AuthOutcome::MetricsReader(matches!(
+        (AccessLevel::Metrics, caller) => Ok(AuthOutcome::MetricsReader(matches!(
             caller?,
             Caller::GatewayKey(_)
         ))),
@@ -77,7 +77,7 @@ fn admit(config: &Config, bearer: Option<&str>) -> Result<Caller, Error> {
     let Some(bearer) = bearer else {
         return Err(Error::MissingApiKey);
     };
-    if !config.keyed() {
+    if !config.requires_gateway_key() {
         return Ok(Caller::PassThrough(Secret::new(bearer)));
     }
     // All keys are compared, so that the response time does not reveal which one nearly matches.
@@ -124,7 +124,7 @@ impl Caller {
         match self {
             // A key that is recognisably another vendor's is never sent to a vendor.
             Self::PassThrough(key) => match by_key(key.expose()) {
-                Some(owner) if owner != entry.provider && entry.is_vendors() => {
+                Some(owner) if owner != entry.provider && entry.is_vendor_host() => {
                     Err(Error::ForeignKey {
                         owner: owner.name,
                         owner_title: owner.title,
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn the_key_for_the_counters_opens_nothing_else() {
-        use AccessLevel::{Callers, Everyone, Watchers};
+        use AccessLevel::{Callers, Everyone, Metrics};
         let mut open = Config {
             metrics_key: Some(Secret::new("scrape")),
             ..Config::default()
@@ -189,15 +189,15 @@ mod tests {
         let mut closed = keyed();
         closed.metrics_key.clone_from(&open.metrics_key);
         for config in [&open, &closed] {
-            let entered = |audience| enter(config, audience, Some(" scrape"));
+            let entered = |access_level| authenticate(config, access_level, Some(" scrape"));
             assert!(matches!(
-                entered(Watchers),
+                entered(Metrics),
                 Ok(AuthOutcome::MetricsReader(true))
             ));
             assert!(matches!(entered(Everyone), Ok(AuthOutcome::Anyone(false))));
             assert_eq!(entered(Callers).unwrap_err(), Error::WrongKey);
         }
-        let watched = |config: &Config, key| enter(config, Watchers, key);
+        let watched = |config: &Config, key| authenticate(config, Metrics, key);
         let team = watched(&closed, Some("first"));
         assert!(matches!(team, Ok(AuthOutcome::MetricsReader(true))));
         assert_eq!(watched(&closed, Some("x")).unwrap_err(), Error::WrongKey);

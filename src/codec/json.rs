@@ -76,7 +76,7 @@ impl<'a> Object<'a> {
                 message: format!("The request body is not valid JSON: {error}."),
             }
         })?;
-        if let Some(name) = twice(&object.fields) {
+        if let Some(name) = duplicate_name(&object.fields) {
             return Err(Error::InvalidJson {
                 param: Some(name.to_owned()),
                 message: format!("The request body has '{name}' twice."),
@@ -139,7 +139,7 @@ pub fn put<'a>(object: &mut Object<'a>, name: impl Into<Cow<'a, str>>, value: Bo
 }
 
 /// A name that occurs twice; `None` if all are different.
-fn twice<'f>(fields: &'f [Field<'_>]) -> Option<&'f str> {
+fn duplicate_name<'f>(fields: &'f [Field<'_>]) -> Option<&'f str> {
     if fields.len() <= 16 {
         let mut rest = fields;
         while let [first, others @ ..] = rest {
@@ -159,10 +159,10 @@ fn twice<'f>(fields: &'f [Field<'_>]) -> Option<&'f str> {
 impl Object<'_> {
     /// Replaces every unpaired surrogate escape with U+FFFD; JSON's grammar allows them, but they
     /// are not characters. Returns the names of the members that had one.
-    pub fn make_whole(&mut self) -> Vec<String> {
+    pub fn replace_lone_surrogates(&mut self) -> Vec<String> {
         let mut names = Vec::new();
         for field in &mut self.fields {
-            let Some(whole) = without_halves(field.value.get()) else {
+            let Some(whole) = without_lone_surrogates(field.value.get()) else {
                 continue;
             };
             if let Ok(value) = RawValue::from_string(whole) {
@@ -176,7 +176,7 @@ impl Object<'_> {
 
 /// A JSON text with unpaired surrogate escapes replaced; `None` if it has none.
 #[must_use]
-pub fn without_halves(text: &str) -> Option<String> {
+pub fn without_lone_surrogates(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let escaped = [&b"\\ud"[..], b"\\uD"];
     if escaped
@@ -296,8 +296,8 @@ pub fn array<'a>(raw: &Raw<'a>, param: &dyn fmt::Display) -> Result<Vec<Raw<'a>>
 /// `InvalidType` for `param` if the value is not an object; `InvalidJson` if it has a member twice,
 /// because the provider might use the other value.
 pub fn object<'a>(raw: &Raw<'a>, param: &dyn fmt::Display) -> Result<Object<'a>, Error> {
-    let object = loose(raw, param)?;
-    match twice(&object.fields) {
+    let object = lenient_object(raw, param)?;
+    match duplicate_name(&object.fields) {
         Some(name) => Err(Error::InvalidJson {
             param: Some(format!("{param}.{name}")),
             message: format!("The request body has '{param}.{name}' twice."),
@@ -310,7 +310,7 @@ pub fn object<'a>(raw: &Raw<'a>, param: &dyn fmt::Display) -> Result<Object<'a>,
 ///
 /// # Errors
 /// `InvalidType` for `param` if the value is not an object.
-pub fn loose<'a>(raw: &Raw<'a>, param: &dyn fmt::Display) -> Result<Object<'a>, Error> {
+pub fn lenient_object<'a>(raw: &Raw<'a>, param: &dyn fmt::Display) -> Result<Object<'a>, Error> {
     match raw {
         Cow::Borrowed(raw) => Object::from_raw(raw, param),
         Cow::Owned(raw) => {
@@ -640,7 +640,7 @@ mod tests {
             (r#"{"\udead":"\\\udead"}"#, Some(r#"{"\ufffd":"\\\ufffd"}"#)),
             (r#"{"a":"plain \u00e9"}"#, None),
         ] {
-            assert_eq!(without_halves(text).as_deref(), whole, "{text}");
+            assert_eq!(without_lone_surrogates(text).as_deref(), whole, "{text}");
         }
     }
 }

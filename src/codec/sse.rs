@@ -198,22 +198,22 @@ impl<'a> Blocks<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The event is relayed unchanged.
-    Same,
+    Keep,
     /// These bytes replace the event; empty bytes remove it.
-    Instead(Vec<u8>),
+    Replace(Vec<u8>),
 }
 
 /// Relays complete events as `judge` decides; comments stay. Copies nothing if all events stay.
-pub fn pass(events: Bytes, mut judge: impl FnMut(&Event<'_>) -> Verdict) -> Bytes {
+pub fn relay_events(events: Bytes, mut judge: impl FnMut(&Event<'_>) -> Verdict) -> Bytes {
     let mut out: Option<Vec<u8>> = None;
     let mut same = 0;
     for (block, event) in blocks(&events) {
-        match event.map_or(Verdict::Same, |event| judge(&event)) {
-            Verdict::Same => match &mut out {
+        match event.map_or(Verdict::Keep, |event| judge(&event)) {
+            Verdict::Keep => match &mut out {
                 Some(out) => out.extend_from_slice(block),
                 None => same += block.len(),
             },
-            Verdict::Instead(bytes) => out
+            Verdict::Replace(bytes) => out
                 .get_or_insert_with(|| events.get(..same).unwrap_or_default().to_vec())
                 .extend(bytes),
         }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::net::ToSocketAddrs;
 use std::process::ExitCode;
 
-use super::terminal::{UNUSABLE, complain, configuration, say};
+use super::terminal::{UNUSABLE, configuration, print, print_error};
 use crate::config::{Config, from_environment};
 use crate::upstream::Tls;
 
@@ -14,15 +14,15 @@ pub(super) fn run() -> ExitCode {
         Ok(config) => config,
         Err(code) => return code,
     };
-    say(&describe(&config));
+    print(&describe(&config));
     if config.providers.iter().any(|entry| entry.base.tls)
         && let Err(wrong) = Tls::load(&config)
     {
-        complain(&wrong);
+        print_error(&wrong);
         return ExitCode::from(UNUSABLE);
     }
     if let Err(wrong) = resolve(&config) {
-        complain(&wrong);
+        print_error(&wrong);
         return ExitCode::from(UNUSABLE);
     }
     ExitCode::SUCCESS
@@ -43,7 +43,7 @@ fn resolve(config: &Config) -> Result<(), String> {
 /// The configuration as text. A key is only shown as present.
 fn describe(config: &Config) -> String {
     let mut out = String::new();
-    let mode = if config.keyed() {
+    let mode = if config.requires_gateway_key() {
         format!("gateway keys ({})", config.gateway_keys.len())
     } else {
         "pass-through (every caller brings the provider's key)".to_owned()
@@ -83,7 +83,7 @@ fn describe(config: &Config) -> String {
         line("proxy", format!("{}:{}", proxy.host, proxy.port));
     }
     for entry in &config.providers {
-        let key = match (&entry.key, config.keyed()) {
+        let key = match (&entry.key, config.requires_gateway_key()) {
             (Some(_), true) => "key ********",
             (Some(_), false) => "key not used",
             (None, true) => "no key",

@@ -6,14 +6,13 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
-use super::terminal::{complain, configuration, say};
+use super::terminal::{configuration, print, print_error};
 use crate::codec::sse::{self, Framer};
 use crate::config::{BaseUrl, Config, port_from_environment};
-use crate::flow::SharedState;
-use crate::http;
+use crate::gateway::Gateway;
+use crate::http::Signals;
 use crate::providers::PROVIDERS;
 use crate::scripted;
-use crate::upstream::Tls;
 
 /// The API key of the demo's calls; the scripted providers accept any.
 const KEY: &str = "demo-key";
@@ -30,7 +29,7 @@ pub(super) fn run() -> ExitCode {
     match actix_web::rt::System::new().block_on(demo(&config)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(wrong) => {
-            complain(&wrong);
+            print_error(&wrong);
             ExitCode::FAILURE
         }
     }
@@ -50,34 +49,31 @@ async fn demo(asked: &Config) -> Result<(), String> {
         entry.base = BaseUrl::parse(&base, entry.provider.version)?;
         entry.base_is_default = false;
     }
-    let listener = match http::listen(&config.host, config.port) {
-        Ok(listener) => listener,
+    let signals = Signals::new().map_err(|error| error.to_string())?;
+    let gateway = match Gateway::builder(config.clone()).bind() {
+        Ok(gateway) => gateway,
         Err(_) => {
-            say(&format!(
+            print(&format!(
                 "Port {} is taken; using a free one.\n",
                 config.port
             ));
-            http::listen(&config.host, 0).map_err(|error| error.to_string())?
+            config.port = 0;
+            Gateway::builder(config).bind()?
         }
     };
-    let address = listener.local_addr().map_err(|error| error.to_string())?;
-    let url = format!("http://{address}");
-    let (shared, _) = SharedState::new(config, Tls::none());
-    let running = actix_web::rt::spawn(http::serve_until_told(shared, listener));
-    say(&format!(
+    let url = format!("http://{}", gateway.address());
+    let running = actix_web::rt::spawn(gateway.run(signals));
+    print(&format!(
         "ai-gateway demo on {url}, before {} scripted providers. No key, no network, no model.\n",
         PROVIDERS.len()
     ));
     for (title, path, body) in calls() {
         show(&url, title, path, &body).await?;
     }
-    say(&format!(
+    print(&format!(
         "\nThe gateway goes on serving. Try it:\n  start page    {url}/\n  Swagger UI    {url}/swagger-ui/   (Authorize with any key)\n  models        curl {url}/v1/models -H 'Authorization: Bearer {KEY}'\nStop it with Ctrl-C.\n"
     ));
-    running
-        .await
-        .map_err(|error| error.to_string())?
-        .map_err(|error| error.to_string())
+    running.await.map_err(|error| error.to_string())?
 }
 
 /// The three calls that `docs/quickstart.md` explains.
@@ -114,7 +110,7 @@ fn calls() -> [(&'static str, &'static str, Value); 3] {
 
 /// Makes one call as any client would, and prints the response as it arrives.
 async fn show(url: &str, title: &str, path: &str, body: &Value) -> Result<(), String> {
-    say(&format!(
+    print(&format!(
         "\n{title}\n$ curl -N {url}{path} -H 'Authorization: Bearer {KEY}' \\\n    -H 'Content-Type: application/json' -d '{body}'\n\n"
     ));
     let sent = awc::Client::new()
@@ -129,7 +125,7 @@ async fn show(url: &str, title: &str, path: &str, body: &Value) -> Result<(), St
     }
     if body.get("stream").is_none() {
         let whole: Bytes = answer.body().await.map_err(|error| error.to_string())?;
-        say(&format!("{}\n", String::from_utf8_lossy(&whole)));
+        print(&format!("{}\n", String::from_utf8_lossy(&whole)));
         return Ok(());
     }
     let mut framer = Framer::new(MAX_EVENT);
@@ -139,10 +135,10 @@ async fn show(url: &str, title: &str, path: &str, body: &Value) -> Result<(), St
             .push(bytes)
             .map_err(|_| "an event is too long".to_owned())?;
         for event in sse::events(&events) {
-            say(&text_of(&event.data));
+            print(&text_of(&event.data));
         }
     }
-    say("\n");
+    print("\n");
     Ok(())
 }
 

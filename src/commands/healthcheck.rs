@@ -5,7 +5,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::terminal::{complain, configuration};
+use super::terminal::{configuration, print_error};
 use crate::config::from_environment;
 
 /// The time limit for connecting, and for each read.
@@ -25,7 +25,7 @@ pub(super) fn run() -> ExitCode {
     match ask(host, config.port) {
         Ok(()) => ExitCode::SUCCESS,
         Err(wrong) => {
-            complain(&format!(
+            print_error(&format!(
                 "no healthy gateway at {host}:{}: {wrong}",
                 config.port
             ));

@@ -24,7 +24,7 @@ pub(super) fn start(config: &Config) {
     // It logs every malformed request, so that anyone could fill the log.
     builder.filter_module("actix_http", LevelFilter::Off);
     builder.format(move |out, record| write(out, record, format, &secrets));
-    let logger = Ours(builder.build());
+    let logger = FilteredLogger(builder.build());
     let level = logger.0.filter();
     // If the process already has a logger, that one stays.
     if log::set_boxed_logger(Box::new(logger)).is_ok() {
@@ -34,9 +34,9 @@ pub(super) fn start(config: &Config) {
 
 /// Limits other libraries to the levels error, warn and info, whatever `RUST_LOG` says: below these
 /// they log whole requests with headers and prompts.
-struct Ours(env_logger::Logger);
+struct FilteredLogger(env_logger::Logger);
 
-impl Log for Ours {
+impl Log for FilteredLogger {
     fn enabled(&self, of: &Metadata<'_>) -> bool {
         let target = of.target();
         let root = target.split("::").next().unwrap_or_default();
@@ -157,7 +157,7 @@ mod tests {
     fn libraries_say_nothing_below_what_is_wrong() {
         let mut builder = env_logger::Builder::new();
         builder.parse_filters("trace,awc::client=trace");
-        let logger = Ours(builder.build());
+        let logger = FilteredLogger(builder.build());
         let says = |target: &str, level: Level| {
             logger.enabled(&Metadata::builder().target(target).level(level).build())
         };

@@ -9,7 +9,7 @@ mod terminal;
 
 use std::process::ExitCode;
 
-use terminal::{UNUSABLE, complain, say};
+use terminal::{UNUSABLE, print, print_error};
 
 /// The text of `--help`.
 const USAGE: &str = "\
@@ -36,19 +36,19 @@ pub fn run(mut arguments: impl Iterator<Item = String>) -> ExitCode {
         (Some("check"), None) => check::run(),
         (Some("healthcheck"), None) => healthcheck::run(),
         (Some("--help" | "-h" | "help"), None) => {
-            say(USAGE);
+            print(USAGE);
             ExitCode::SUCCESS
         }
         (Some("--version" | "-V"), None) => {
-            say(concat!("ai-gateway ", env!("CARGO_PKG_VERSION"), "\n"));
+            print(concat!("ai-gateway ", env!("CARGO_PKG_VERSION"), "\n"));
             ExitCode::SUCCESS
         }
         (Some(other), None) => {
-            complain(&format!("there is no command '{other}'\n\n{USAGE}"));
+            print_error(&format!("there is no command '{other}'\n\n{USAGE}"));
             ExitCode::from(UNUSABLE)
         }
         (Some(_), Some(extra)) => {
-            complain(&format!("'{extra}' is one argument too many\n\n{USAGE}"));
+            print_error(&format!("'{extra}' is one argument too many\n\n{USAGE}"));
             ExitCode::from(UNUSABLE)
         }
     }

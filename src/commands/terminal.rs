@@ -9,13 +9,13 @@ use crate::config::{Config, ConfigErrors};
 pub(super) const UNUSABLE: u8 = 2;
 
 /// Writes to standard output; a closed output is ignored, because serving continues.
-pub(super) fn say(text: &str) {
+pub(super) fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// Writes to standard error.
-pub(super) fn complain(text: &str) {
+pub(super) fn print_error(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "ai-gateway: {text}");
 }
 
@@ -24,7 +24,7 @@ pub(super) fn configuration(
     read: fn() -> Result<Config, ConfigErrors>,
 ) -> Result<Config, ExitCode> {
     read().map_err(|mistakes| {
-        complain(&format!("the configuration cannot be used:\n{mistakes}"));
+        print_error(&format!("the configuration cannot be used:\n{mistakes}"));
         ExitCode::from(UNUSABLE)
     })
 }

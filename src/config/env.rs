@@ -47,7 +47,7 @@ pub fn port_from_environment() -> Result<Config, ConfigErrors> {
 fn read_environment(wanted: &dyn Fn(&str) -> bool) -> Result<Config, ConfigErrors> {
     let mut mistakes = Vec::new();
     let file = match std::fs::read_to_string(FILE) {
-        Ok(text) => pairs(&text, &mut mistakes),
+        Ok(text) => parse_env_file(&text, &mut mistakes),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(_) => {
             mistakes.push(format!("{FILE} cannot be read: it is no text file"));
@@ -83,7 +83,7 @@ fn read_environment(wanted: &dyn Fn(&str) -> bool) -> Result<Config, ConfigError
 
 /// The variables of a file, one per line. A line that cannot be read is reported by its number
 /// only, because it may hold a key.
-fn pairs(text: &str, mistakes: &mut Vec<String>) -> Vec<(String, String)> {
+fn parse_env_file(text: &str, mistakes: &mut Vec<String>) -> Vec<(String, String)> {
     let mut out = Vec::new();
     let text = text.trim_start_matches('\u{feff}');
     for (n, line) in text.lines().enumerate() {
@@ -352,7 +352,11 @@ fn read_timeouts(read: &mut VariableReader<'_>, config: &mut Config) {
     config.body_timeout = read.seconds("BODY_TIMEOUT_SECS", config.body_timeout, 1);
     config.body_rate = read.number("BODY_MIN_BYTES_PER_SEC", config.body_rate, 0, 1 << 32);
     config.write_timeout = read.seconds("WRITE_TIMEOUT_SECS", config.write_timeout, 1);
-    config.rest_timeout = read.seconds("CONNECTION_IDLE_TIMEOUT_SECS", config.rest_timeout, 1);
+    config.connection_idle_timeout = read.seconds(
+        "CONNECTION_IDLE_TIMEOUT_SECS",
+        config.connection_idle_timeout,
+        1,
+    );
     config.keepalive = read.seconds("KEEPALIVE_INTERVAL_SECS", config.keepalive, 0);
     config.connect_timeout = read.seconds("CONNECT_TIMEOUT_SECS", config.connect_timeout, 1);
     config.request_timeout = read.seconds("REQUEST_TIMEOUT_SECS", config.request_timeout, 1);
@@ -385,7 +389,7 @@ fn read_log(read: &mut VariableReader<'_>, config: &mut Config) {
         _ => AccessLog::Off,
     };
     config.log_filter = read.text("RUST_LOG");
-    if let Some(word) = config.log_filter.as_deref().and_then(no_level) {
+    if let Some(word) = config.log_filter.as_deref().and_then(invalid_level) {
         read.mistakes.push(format!(
             "RUST_LOG: '{word}' is no level; use error, warn, info, debug, trace or off"
         ));
@@ -412,7 +416,7 @@ fn read_log(read: &mut VariableReader<'_>, config: &mut Config) {
 
 /// The first word of a log filter that is not a level where one is required. A lone word may also
 /// be a module of this crate or a path with `::`. Any other word would silence the log.
-fn no_level(filter: &str) -> Option<&str> {
+fn invalid_level(filter: &str) -> Option<&str> {
     let is_level = |word: &str| word.parse::<log::LevelFilter>().is_ok();
     let filter = filter.split('/').next().unwrap_or_default();
     filter.split(',').map(str::trim).find_map(|directive| {
@@ -458,9 +462,9 @@ mod tests {
     use super::*;
     use crate::providers::PROVIDERS;
 
-    fn read(pairs: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
+    fn read(parse_env_file: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
         from_lookup(&|name| {
-            pairs
+            parse_env_file
                 .iter()
                 .find(|(key, _)| *key == name)
                 .map(|(_, value)| Ok((*value).to_owned()))
@@ -474,7 +478,7 @@ mod tests {
         assert_eq!(config.request_timeout, Duration::from_secs(120));
         assert_eq!(config.max_retries, 2);
         assert_eq!(config.retry_base_delay, Duration::from_millis(150));
-        assert!(!config.keyed());
+        assert!(!config.requires_gateway_key());
         for (entry, row) in config.providers.iter().zip(&PROVIDERS) {
             assert!(
                 entry.base.to_string().starts_with(row.base_url),
@@ -488,7 +492,7 @@ mod tests {
 
     #[test]
     fn every_variable_is_read() {
-        let mut pairs = vec![
+        let mut parse_env_file = vec![
             ("HOST", "127.0.0.1"),
             ("PORT", "8080"),
             ("REQUEST_TIMEOUT_SECS", "9"),
@@ -500,10 +504,10 @@ mod tests {
             ),
         ];
         for provider in &PROVIDERS {
-            pairs.push((provider.base_url_env, "http://127.0.0.1:9/base/"));
-            pairs.push((provider.key_env, "provider-key"));
+            parse_env_file.push((provider.base_url_env, "http://127.0.0.1:9/base/"));
+            parse_env_file.push((provider.key_env, "provider-key"));
         }
-        let config = read(&pairs).unwrap();
+        let config = read(&parse_env_file).unwrap();
         assert_eq!((config.host.as_str(), config.port), ("127.0.0.1", 8080));
         assert_eq!(config.request_timeout, Duration::from_secs(9));
         assert_eq!(config.max_retries, 0);
@@ -553,7 +557,7 @@ mod tests {
     fn a_file_is_read_line_by_line_and_its_secrets_are_not_repeated() {
         let mut mistakes = Vec::new();
         let text = "\u{feff}# a comment with $\r\nexport A=1\r\n\nB='x $y # z'\nC=\"two words\" # c\nD hunter2\nE_API_KEY=hunter2$rest\nF=\nexport G_API_KEYS='hunter2'$H\nI_API_KEY='a$b'\nJ=1 # $5\n";
-        let read = pairs(text, &mut mistakes);
+        let read = parse_env_file(text, &mut mistakes);
         let read: Vec<_> = read.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         assert_eq!(
             read,

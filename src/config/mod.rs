@@ -52,7 +52,7 @@ pub struct Config {
     pub write_timeout: Duration,
     /// How long an idle client connection stays open. Longer than a load balancer's idle timeout,
     /// so that the load balancer closes first.
-    pub rest_timeout: Duration,
+    pub connection_idle_timeout: Duration,
     /// The interval of comments in a silent stream, so that no intermediary closes it; zero: no
     /// comments.
     pub keepalive: Duration,
@@ -166,7 +166,7 @@ pub struct ProviderConfig {
 impl ProviderConfig {
     /// Whether the base URL is at the vendor's own host, rather than at a compatible server.
     #[must_use]
-    pub fn is_vendors(&self) -> bool {
+    pub fn is_vendor_host(&self) -> bool {
         let own = BaseUrl::parse(self.provider.base_url, self.provider.version);
         self.base_is_default || own.is_ok_and(|own| own.host == self.base.host)
     }
@@ -181,7 +181,7 @@ impl ProviderConfig {
 impl Config {
     /// Whether callers need a gateway key; if not, the gateway runs in pass-through mode.
     #[must_use]
-    pub fn keyed(&self) -> bool {
+    pub fn requires_gateway_key(&self) -> bool {
         !self.gateway_keys.is_empty()
     }
 
@@ -214,7 +214,7 @@ impl Config {
             // After a scheme, as in `Bearer`, the token alone is secret too.
             .flat_map(|secret| [Some(secret.clone()), secret.token()])
             .flatten()
-            .filter(Secret::is_telling)
+            .filter(Secret::is_redactable)
             .collect()
     }
 
@@ -234,7 +234,7 @@ impl Config {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut out = self.hints.clone();
-        if !self.keyed() {
+        if !self.requires_gateway_key() {
             let ignored: Vec<_> = self
                 .providers
                 .iter()
@@ -260,7 +260,7 @@ impl Config {
             let Provider {
                 name, base_url_env, ..
             } = config.provider;
-            if config.key.is_some() && self.keyed() && config.is_not_configured() {
+            if config.key.is_some() && self.requires_gateway_key() && config.is_not_configured() {
                 out.push(format!(
                     "{name} has a key, but {base_url_env} is still the example"
                 ));
@@ -282,7 +282,7 @@ impl Config {
             .map(|config| {
                 let usable = if config.is_not_configured() {
                     Err("its base URL is an example")
-                } else if self.keyed() && config.key.is_none() {
+                } else if self.requires_gateway_key() && config.key.is_none() {
                     Err("no key")
                 } else {
                     Ok(())
@@ -322,7 +322,7 @@ impl Default for Config {
             body_timeout: Duration::from_secs(30),
             body_rate: 10 << 10,
             write_timeout: Duration::from_secs(60),
-            rest_timeout: Duration::from_secs(75),
+            connection_idle_timeout: Duration::from_secs(75),
             keepalive: Duration::from_secs(15),
             request_timeout: Duration::from_secs(120),
             first_event_timeout: None,

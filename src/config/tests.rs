@@ -50,7 +50,7 @@ fn rows() -> Vec<VariableRow> {
         "BODY_TIMEOUT_SECS", "30", "104" => body_timeout = secs(104);
         "BODY_MIN_BYTES_PER_SEC", "10240", "105" => body_rate = 105;
         "WRITE_TIMEOUT_SECS", "60", "106" => write_timeout = secs(106);
-        "CONNECTION_IDLE_TIMEOUT_SECS", "75", "131" => rest_timeout = secs(131);
+        "CONNECTION_IDLE_TIMEOUT_SECS", "75", "131" => connection_idle_timeout = secs(131);
         "KEEPALIVE_INTERVAL_SECS", "15", "107" => keepalive = secs(107);
         "MAX_BODY_BYTES", "52428800", "1108" => max_body = 1108;
         "BODY_MEMORY_BYTES", "536870912", "536870913" => body_memory = 536_870_913;

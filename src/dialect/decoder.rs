@@ -35,17 +35,17 @@ pub enum ResponseDecoder {
 #[derive(Debug)]
 pub enum DecodedBody {
     /// Not JSON.
-    NoJson,
+    NotJson,
     /// An error, despite the 2xx status.
     Error(ProviderError),
     /// A response that was started and then failed with this error.
-    Broken(ProviderError),
+    FailedResponse(ProviderError),
     /// Valid JSON that was not examined further.
     Json,
     /// A response that can be relayed unchanged.
     Conformant(Conformant),
     /// A decoded response.
-    Read(Box<Response>),
+    Decoded(Box<Response>),
 }
 
 impl ResponseDecoder {
@@ -92,23 +92,23 @@ impl ResponseDecoder {
         if let Self::Chat { .. } | Self::Translated(_) = self
             && let Some(error) = self.dialect().decode_broken_off(body)
         {
-            return DecodedBody::Broken(error);
+            return DecodedBody::FailedResponse(error);
         }
         if let Self::Translated(dialect) = self {
             let text = || std::str::from_utf8(body).ok();
             let read = dialect.decode_response(body).ok().or_else(|| {
                 // An unpaired surrogate in one string would make the whole body unreadable.
-                let whole = json::without_halves(text()?)?;
+                let whole = json::without_lone_surrogates(text()?)?;
                 dialect.decode_response(whole.as_bytes()).ok()
             });
             if let Some(answer) = read {
-                return DecodedBody::Read(Box::new(answer));
+                return DecodedBody::Decoded(Box::new(answer));
             }
         }
         if serde_json::from_slice::<IgnoredAny>(body).is_ok() {
             DecodedBody::Json
         } else {
-            DecodedBody::NoJson
+            DecodedBody::NotJson
         }
     }
 }

@@ -119,7 +119,7 @@ pub trait Relay {
 
     /// The code of the gateway's error event that ended the stream; `None` if there was none.
     /// Nothing follows that event.
-    fn ended(&self) -> Option<&'static str>;
+    fn failure_code(&self) -> Option<&'static str>;
 
     /// Called when the provider's stream has ended. Returns what remains to be sent. `clean` means
     /// that the provider closed the body and that it was not cut; a relay may then accept an end
@@ -136,7 +136,7 @@ pub trait Relay {
     fn is_complete(&self) -> bool;
 
     /// The error code for metrics and logs if the provider itself reported an error in the stream.
-    fn told(&self) -> Option<&'static str> {
+    fn provider_error_code(&self) -> Option<&'static str> {
         None
     }
 

@@ -69,7 +69,7 @@ impl BodyReservation {
 
 impl Drop for BodyReservation {
     fn drop(&mut self) {
-        self.bodies.shares().give(self.caller, self.bytes);
+        self.bodies.shares().release(self.caller, self.bytes);
     }
 }
 

@@ -96,7 +96,7 @@ fn relay(
     } = call.routed;
     let mut report = TranslationReport::default();
     let edited = chat.edit(&mut object, &target.model, memory, &mut report)?;
-    let body = if edited.anew {
+    let body = if edited.changed {
         rewritten(&object, &target.model)
     } else {
         relayed(&input.body, &object, &model, &target.model)
@@ -136,7 +136,7 @@ fn translate(
     let provider = target.provider;
     let from = provider.dialect();
     let keeps_reasoning = from.requires_reasoning_replay(&target.model);
-    let halves = object.make_whole();
+    let halves = object.replace_lone_surrogates();
     let mut request = read_request(object, target.model)?;
     request.changed.extend(halves);
     let mut encoded = from
@@ -185,7 +185,7 @@ fn bridge(
     let target = &call.routed.target;
     // A request that cannot be read is relayed, so that the provider says what is wrong with it.
     let mut whole = object.clone();
-    let halves = whole.make_whole();
+    let halves = whole.replace_lone_surrogates();
     let mut request = read_request(whole, target.model.clone()).ok()?;
     request.changed.extend(halves);
     let is_function = |tool: &Tool<'_>| matches!(tool, Tool::Function { .. });

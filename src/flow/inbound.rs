@@ -38,7 +38,8 @@ pub struct InboundRequest {
     pub arrived: Instant,
     /// Its body.
     pub body: Bytes,
-    /// The body's share of what may be held.
+    /// The memory that is reserved for the body; released when the request is dropped.
+    #[expect(dead_code, reason = "it is held, not read")]
     pub held: BodyReservation,
     /// Its record.
     pub record: Rc<RequestRecord>,

@@ -92,8 +92,8 @@ struct LateFailure {
 
 impl LateFailure {
     fn event(&self, error: &Error) -> Bytes {
-        self.record.failed(error.class());
-        self.metrics.broken(self.provider, error.class());
+        self.record.failed(error.gateway_code());
+        self.metrics.broken(self.provider, error.gateway_code());
         log::warn!(
             "{}: a stream failed before its first event: {error}",
             self.provider

@@ -29,7 +29,7 @@ pub(super) async fn on_body<T: Send + 'static>(
     }
     let (body, bodies) = (body.clone(), Arc::clone(bodies));
     let length = body.len();
-    offload::work_on(length, move || {
+    offload::run(length, move || {
         let _held = room_for(&body, &bodies, caller)?;
         work()
     })

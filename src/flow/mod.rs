@@ -21,10 +21,10 @@ mod stream;
 mod targets;
 mod translation_headers;
 
-pub use body_memory::{BodyMemory, BodyReservation};
+pub use body_memory::BodyReservation;
 pub use chat::chat;
 pub use inbound::InboundRequest;
-pub use models::{ModelListing, models};
+pub use models::models;
 pub use response::{GatewayBody, GatewayResponse};
 pub use responses::responses;
 pub use state::{AppState, SharedState};

@@ -24,14 +24,14 @@ static ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\\u"));
 /// A whole answer without keys, in whatever spelling of JSON a provider may have repeated them.
 pub(super) fn whole(body: Bytes, key: &Secret) -> Bytes {
     let exposed = key.expose().as_bytes();
-    let body = if key.is_telling() && memmem::find(&body, exposed).is_some() {
+    let body = if key.is_redactable() && memmem::find(&body, exposed).is_some() {
         let text = String::from_utf8_lossy(&body);
         Bytes::from(without_key(&text, key).into_owned())
     } else {
         body
     };
     // An escape spells it otherwise; written anew, a text has one spelling.
-    let spelt = key.is_telling() && may_spell(&body, key);
+    let spelt = key.is_redactable() && may_spell(&body, key);
     if !spelt && !says_error(&body) {
         return body;
     }
@@ -67,7 +67,7 @@ impl Redactor {
     pub(super) fn new(key: Secret) -> Self {
         Self {
             finder: key
-                .is_telling()
+                .is_redactable()
                 .then(|| Finder::new(key.expose()).into_owned()),
             spread: SplitKeyScanner::of(&key),
             key,
@@ -92,7 +92,7 @@ impl Redactor {
     pub(super) fn events(&self, events: Bytes) -> Bytes {
         // The name of an event has no quotes.
         let has_key = |finder: &Finder<'_>| finder.find(&events).is_some();
-        let spells = || self.key.is_telling() && may_spell(&events, &self.key);
+        let spells = || self.key.is_redactable() && may_spell(&events, &self.key);
         if WORD.find(&events).is_none() && !self.finder.as_ref().is_some_and(has_key) && !spells() {
             return events;
         }
@@ -136,7 +136,7 @@ fn clean(event: Option<&str>, mut value: Value, key: &Secret) -> Option<String> 
     }
     let text = value.to_string();
     match without_key(&text, key) {
-        Cow::Owned(text) if key.is_telling() => Some(text),
+        Cow::Owned(text) if key.is_redactable() => Some(text),
         _ => cleaned.then_some(text),
     }
 }

@@ -96,7 +96,7 @@ pub(super) async fn content(
         worker::UpstreamBody::Whole(body, found) => {
             let length = body.len();
             let made = move || whole(answer, body, found, stream, &key);
-            let made = offload::work_on(length, made).await?;
+            let made = offload::run(length, made).await?;
             observer.used(made.usage);
             observer.keep(made.kept);
             observer.repaired(u64::from(made.repaired));
@@ -254,7 +254,7 @@ fn read(
     found: DecodedBody,
 ) -> Result<hub::Response, String> {
     match found {
-        DecodedBody::Read(answer) => Ok(*answer),
+        DecodedBody::Decoded(answer) => Ok(*answer),
         _ => from.decode_response(body),
     }
 }

@@ -121,7 +121,7 @@ fn translate(
     let provider = target.provider;
     let from = provider.dialect();
     let keeps_reasoning = from.requires_reasoning_replay(&target.model);
-    let halves = object.make_whole();
+    let halves = object.replace_lone_surrogates();
     let (mut request, client) = read_request(object, target.model, provider.name, from, stamp())?;
     request.changed.extend(halves);
     if request.messages.is_empty() {

@@ -39,7 +39,7 @@ pub(super) struct SplitKeyScanner {
 impl SplitKeyScanner {
     /// A key that is no more than a word is not looked for.
     pub(super) fn of(key: &Secret) -> Option<Self> {
-        if !key.is_telling() {
+        if !key.is_redactable() {
             return None;
         }
         let bytes = key.expose().as_bytes();

@@ -59,7 +59,7 @@ impl RelayedStream {
 
     fn fail(&mut self, error: &Error) -> Poll<Option<Bytes>> {
         self.done = true;
-        self.observer.broken(error.class());
+        self.observer.broken(error.gateway_code());
         log::warn!("{}: a stream failed: {error}", self.observer.provider());
         let said = Bytes::from(self.relay.failure(error));
         Poll::Ready(Some(self.hidden.events(said)))
@@ -100,14 +100,14 @@ impl Stream for RelayedStream {
                 Poll::Ready(None) => return this.finish(true, None),
             };
             let out = this.relay.pass(this.hidden.of_provider(events));
-            if this.relay.ended().is_none()
+            if this.relay.failure_code().is_none()
                 && let Some(error) = this.observer.too_much(this.relay.held())
             {
                 return this.fail(&error);
             }
             // Before the client can ask again.
             this.observer.keep(this.relay.kept());
-            if let Some(code) = this.relay.ended() {
+            if let Some(code) = this.relay.failure_code() {
                 this.done = true;
                 this.observer.broken(code);
                 log::warn!("{}: a stream failed: {code}", this.observer.provider());
@@ -122,7 +122,7 @@ impl Stream for RelayedStream {
 
 impl Drop for RelayedStream {
     fn drop(&mut self) {
-        if let Some(code) = self.relay.told() {
+        if let Some(code) = self.relay.provider_error_code() {
             self.observer.broken(code);
         }
         self.observer.repaired(self.relay.repaired());
@@ -222,7 +222,7 @@ impl TranslatedStream {
                     if let Error::Provider(theirs) = error {
                         self.hidden.error(theirs);
                     }
-                    self.observer.broken(error.class());
+                    self.observer.broken(error.gateway_code());
                     log::warn!("{}: a stream failed: {error}", self.observer.provider());
                 }
                 _ => {}
@@ -252,7 +252,7 @@ impl Stream for TranslatedStream {
                 Poll::Ready(Some(Ok(events))) => {
                     // Half of a character would make an event unreadable.
                     let whole = std::str::from_utf8(&events).ok();
-                    let whole = whole.and_then(json::without_halves);
+                    let whole = whole.and_then(json::without_lone_surrogates);
                     let events = whole.map_or(events, Bytes::from);
                     // The key must not get into what is made of them, as sealed reasoning is.
                     let events = this.hidden.of_provider(events);

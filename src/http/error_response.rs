@@ -16,8 +16,8 @@ pub struct ErrorResponse(CallError);
 
 impl ErrorResponse {
     /// The reason, for counting.
-    pub(super) fn class(&self) -> &'static str {
-        self.0.error.class()
+    pub(super) fn gateway_code(&self) -> &'static str {
+        self.0.error.gateway_code()
     }
 
     /// Says in the log what the gateway or a provider is at fault for, and in which request.
@@ -64,7 +64,7 @@ impl ResponseError for ErrorResponse {
         }
         match error {
             Error::MissingApiKey
-            | Error::KeyElsewhere { .. }
+            | Error::ApiKeyNotBearer { .. }
             | Error::WrongKey
             | Error::ProviderKeySent { .. } => {
                 builder.insert_header(("www-authenticate", "Bearer"));

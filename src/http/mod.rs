@@ -43,11 +43,12 @@ use tokio::time::timeout;
 
 pub use openapi::document;
 pub use routes::ROUTES;
+pub use signals::Signals;
 
 use crate::flow::{AppState, SharedState};
 use crate::shutdown::Stage;
 use connection::{ClientTimeouts, Connections};
-use signals::{Signal, Signals};
+use signals::Signal;
 use socket::ClientSocket;
 
 /// Bytes of an answer that wait for the client before no more are taken from the provider.
@@ -92,7 +93,7 @@ pub fn serve(shared: SharedState, listener: TcpListener) -> io::Result<Server> {
     let address = listener.local_addr()?;
     let patience = ClientTimeouts {
         head: config.head_timeout,
-        rest: config.rest_timeout,
+        rest: config.connection_idle_timeout,
         write: config.write_timeout,
     };
     let app = move || {
@@ -180,11 +181,14 @@ const ENDING: Duration = Duration::from_secs(1);
 /// and a second SIGTERM, end that time.
 ///
 /// # Errors
-/// As [`serve`], and where signals cannot be caught.
-pub async fn serve_until_told(shared: SharedState, listener: TcpListener) -> io::Result<()> {
+/// As [`serve`].
+pub async fn serve_until_told(
+    shared: SharedState,
+    listener: TcpListener,
+    mut signals: Signals,
+) -> io::Result<()> {
     let (shutdown, config) = (shared.shutdown().clone(), Arc::clone(shared.config()));
     let metrics = Arc::clone(shared.metrics());
-    let mut signals = Signals::new()?;
     let server = serve(shared, listener)?;
     let handle = server.handle();
     let stopping = async move {

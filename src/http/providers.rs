@@ -40,7 +40,7 @@ pub async fn list(known: KeyHolder, request: HttpRequest) -> HttpResponse {
         object: "list",
         mode: match &state.config {
             config if config.demo => "demo",
-            config if config.keyed() => "gateway_keys",
+            config if config.requires_gateway_key() => "gateway_keys",
             _ => "pass_through",
         },
         catalogue_date: CATALOGUE_DATE,

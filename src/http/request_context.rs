@@ -52,7 +52,7 @@ pub(super) fn open(request: &ServiceRequest) -> Rc<RequestContext> {
     let http = request.request();
     let state = state(http);
     let route = routes::find(request.match_info().as_str(), state.config.serve_docs);
-    let audience = route.map_or(AccessLevel::Everyone, |route| route.audience);
+    let access_level = route.map_or(AccessLevel::Everyone, |route| route.access_level);
     let (head, told) = request_head::read(http.headers());
     let arrival = RequestArrival {
         method: method(http.method()),
@@ -66,12 +66,12 @@ pub(super) fn open(request: &ServiceRequest) -> Rc<RequestContext> {
     let open = Rc::new(RequestContext {
         record: RequestRecord::open(&state.metrics, &arrival),
         under_way: connection(http).begin(told.length, last),
-        entry: access::enter(&state.config, audience, head.bearer).map_err(|error| {
-            match (error, head.key_elsewhere) {
-                (Error::MissingApiKey, Some(place)) => Error::KeyElsewhere { place },
+        entry: access::authenticate(&state.config, access_level, head.bearer).map_err(
+            |error| match (error, head.key_elsewhere) {
+                (Error::MissingApiKey, Some(place)) => Error::ApiKeyNotBearer { place },
                 (error, _) => error,
-            }
-        }),
+            },
+        ),
         route,
         told,
     });
@@ -112,7 +112,7 @@ pub(super) fn is_too_late(request: &ServiceRequest) -> bool {
 pub(super) fn ended(open: &RequestContext) -> actix_web::Error {
     let failure = ErrorResponse::from(Error::ShuttingDown);
     open.record.answered(Error::ShuttingDown.status());
-    open.record.failed(failure.class());
+    open.record.failed(failure.gateway_code());
     open.record.complete();
     failure.into()
 }
@@ -132,7 +132,7 @@ pub(super) fn close(
         .error()
         .and_then(|error| error.as_error::<ErrorResponse>())
     {
-        record.failed(failure.class());
+        record.failed(failure.gateway_code());
         failure.log(record);
     }
     if let Ok(id) = HeaderValue::from_maybe_shared(record.id_bytes().clone()) {

@@ -14,7 +14,7 @@ pub struct Route {
     /// without its body.
     pub allow: &'static str,
     /// Whom it answers. Nobody else comes to the handler, and nothing with another method.
-    pub audience: AccessLevel,
+    pub access_level: AccessLevel,
     /// Whether it only tells how the gateway is doing, and is asked by monitors all the time.
     pub(super) is_probe: bool,
     /// Whether it is a page for people, which `SERVE_DOCS` turns off.
@@ -44,7 +44,7 @@ impl Route {
     /// Whether it answers callers without a key.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.audience == AccessLevel::Everyone
+        self.access_level == AccessLevel::Everyone
     }
 
     /// Whether it takes a method.
@@ -61,7 +61,7 @@ const fn open(path: &'static str, endpoint: Endpoint) -> Route {
     Route {
         path,
         allow: GET,
-        audience: AccessLevel::Everyone,
+        access_level: AccessLevel::Everyone,
         is_probe: false,
         is_page: false,
         endpoint,
@@ -88,7 +88,7 @@ const fn page(path: &'static str, endpoint: Endpoint) -> Route {
 const fn keyed(path: &'static str, allow: &'static str, endpoint: Endpoint) -> Route {
     Route {
         allow,
-        audience: AccessLevel::Callers,
+        access_level: AccessLevel::Callers,
         ..open(path, endpoint)
     }
 }
@@ -96,7 +96,7 @@ const fn keyed(path: &'static str, allow: &'static str, endpoint: Endpoint) -> R
 /// A path for who reads the counters.
 const fn watched(path: &'static str, endpoint: Endpoint) -> Route {
     Route {
-        audience: AccessLevel::Watchers,
+        access_level: AccessLevel::Metrics,
         ..probe(path, endpoint)
     }
 }
@@ -162,7 +162,7 @@ fn hint(path: &str) -> String {
     }
     let served: Vec<&str> = ROUTES
         .iter()
-        .filter(|route| route.audience == AccessLevel::Callers)
+        .filter(|route| route.access_level == AccessLevel::Callers)
         .map(|route| route.path)
         .collect();
     format!("Served are {}.", served.join(", "))

@@ -192,7 +192,8 @@ impl ClientSocket {
         let connection = &self.connection;
         if connection.is_fresh() && connection.rest.get() == Leftover::Nothing {
             let error = Error::HeaderTimeout;
-            self.metrics.header_timeout(error.status(), error.class());
+            self.metrics
+                .header_timeout(error.status(), error.gateway_code());
             let _ = self.io.try_write(&too_slow());
         }
         io::ErrorKind::TimedOut.into()

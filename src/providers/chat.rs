@@ -8,8 +8,8 @@ use super::members;
 use super::row::ResponsesRequired;
 use crate::dialect::CallIds;
 use crate::dialect::openai::{
-    ChatProvider, Effort, Forced, Names, Nulls, ReasoningReplay, Silence, gemini_schema,
-    kimi_schema,
+    ChatProvider, Effort, EmptyContent, ForcedToolChoice, Names, Nulls, ReasoningReplay,
+    gemini_schema, kimi_schema,
 };
 
 const PLAIN: ChatProvider = ChatProvider::PLAIN;
@@ -55,8 +55,8 @@ pub(super) static GEMINI: ChatProvider = ChatProvider {
     },
     nulls: Nulls::Refused,
     effort: |model, effort| match effort {
-        "minimal" if model.contains("gemini-2") => Effort::Say("low"),
-        "xhigh" | "max" => Effort::Say("high"),
+        "minimal" if model.contains("gemini-2") => Effort::Replace("low"),
+        "xhigh" | "max" => Effort::Replace("high"),
         _ => Effort::Keep,
     },
     schema: Some(gemini_schema),
@@ -74,9 +74,9 @@ pub(super) static KIMI: ChatProvider = ChatProvider {
     renames: |_| OLD_LIMIT,
     refuses: |_| &["temperature"],
     developer: false,
-    forced_choice: |_| Forced::Refused,
+    forced_choice: |_| ForcedToolChoice::Refused,
     functions: false,
-    silence: Silence::Null,
+    empty_content: EmptyContent::Null,
     schema: Some(kimi_schema),
     requires_reasoning_replay: |_| ReasoningReplay::Reasoning,
     ..PLAIN
@@ -85,10 +85,10 @@ pub(super) static KIMI: ChatProvider = ChatProvider {
 /// OpenRouter does not know the effort `max` and reads cache markers only inside content parts.
 pub(super) static OPENROUTER: ChatProvider = ChatProvider {
     effort: |_, effort| match effort {
-        "max" => Effort::Say("xhigh"),
+        "max" => Effort::Replace("xhigh"),
         _ => Effort::Keep,
     },
-    markers_in_parts: true,
+    cache_markers_in_parts: true,
     ..PLAIN
 };
 
@@ -99,11 +99,11 @@ pub(super) static VERCEL: ChatProvider = PLAIN;
 pub(super) static GROQ: ChatProvider = ChatProvider {
     refuses: |_| &["logprobs", "logit_bias", "top_logprobs", "prompt_cache_key"],
     members: Some(&members::GROQ),
-    one_answer: true,
+    single_choice: true,
     nulls: Nulls::Content,
     effort: |_, effort| match effort {
-        "minimal" => Effort::Say("low"),
-        "xhigh" | "max" => Effort::Say("high"),
+        "minimal" => Effort::Replace("low"),
+        "xhigh" | "max" => Effort::Replace("high"),
         _ => Effort::Keep,
     },
     ..PLAIN
@@ -122,12 +122,12 @@ pub(super) static DEEPSEEK: ChatProvider = ChatProvider {
     json_schema: false,
     functions: false,
     members: Some(&members::DEEPSEEK),
-    one_text: true,
+    string_content_only: true,
     forced_choice: |model| {
         if deepseek_thinks(model) {
-            Forced::RefusedThinking
+            ForcedToolChoice::RefusedThinking
         } else {
-            Forced::Taken
+            ForcedToolChoice::Accepted
         }
     },
     requires_reasoning_replay: |model| {
@@ -157,8 +157,8 @@ pub(super) static XAI: ChatProvider = ChatProvider {
             &["web_search_options", "search_parameters"]
         }
     },
-    names: Names::OfUsers,
-    silence: Silence::Text,
+    names: Names::UserOnly,
+    empty_content: EmptyContent::Text,
     effort: grok_effort,
     ..PLAIN
 };
@@ -193,11 +193,11 @@ pub(super) static MISTRAL: ChatProvider = ChatProvider {
     members: Some(&members::MISTRAL),
     documents: true,
     functions: false,
-    answers_results: true,
-    counts_always: true,
+    assistant_after_tool_result: true,
+    always_streams_usage: true,
     developer: false,
     nulls: Nulls::Content,
-    forced_choice: |_| Forced::Word("any"),
+    forced_choice: |_| ForcedToolChoice::Word("any"),
     call_ids: CallIds::Nine,
     prefix: true,
     ..PLAIN
@@ -221,10 +221,10 @@ pub(super) static COHERE: ChatProvider = ChatProvider {
     },
     members: Some(&members::COHERE),
     functions: false,
-    one_answer: true,
+    single_choice: true,
     effort: |_, effort| match effort {
         "none" | "high" => Effort::Keep,
-        _ => Effort::Say("high"),
+        _ => Effort::Replace("high"),
     },
     ..PLAIN
 };
@@ -243,9 +243,9 @@ pub(super) static BEDROCK: ChatProvider = ChatProvider {
             &[]
         }
     },
-    one_answer: true,
+    single_choice: true,
     effort: |model, effort| match effort {
-        "none" if model.contains("grok") => Effort::Leave,
+        "none" if model.contains("grok") => Effort::Drop,
         _ => Effort::Keep,
     },
     reasoning_tags: true,
@@ -327,14 +327,14 @@ fn grok_effort(model: &str, effort: &str) -> Effort {
         None => !model.contains("code-fast-1"),
     };
     if !takes {
-        return Effort::Leave;
+        return Effort::Drop;
     }
     let newest = agents || version.is_none_or(|version| version >= (4, 6));
     match effort {
-        "none" if version.is_some_and(|version| version >= (4, 5)) => Effort::Leave,
-        "minimal" => Effort::Say("low"),
-        "xhigh" | "max" if !newest => Effort::Say("high"),
-        "max" => Effort::Say("xhigh"),
+        "none" if version.is_some_and(|version| version >= (4, 5)) => Effort::Drop,
+        "minimal" => Effort::Replace("low"),
+        "xhigh" | "max" if !newest => Effort::Replace("high"),
+        "max" => Effort::Replace("xhigh"),
         _ => Effort::Keep,
     }
 }
@@ -377,16 +377,16 @@ mod tests {
     #[test]
     fn efforts_of_grok() {
         for (model, effort, said) in [
-            ("grok-4.20-0309-reasoning", "high", Effort::Leave),
+            ("grok-4.20-0309-reasoning", "high", Effort::Drop),
             ("grok-4.20-multi-agent", "xhigh", Effort::Keep),
-            ("grok-4-0709", "high", Effort::Leave),
-            ("grok-4-fast", "low", Effort::Leave),
+            ("grok-4-0709", "high", Effort::Drop),
+            ("grok-4-fast", "low", Effort::Drop),
             ("grok-3-mini", "low", Effort::Keep),
-            ("grok-4.6", "none", Effort::Leave),
+            ("grok-4.6", "none", Effort::Drop),
             ("grok-4.3", "none", Effort::Keep),
-            ("grok-4.3", "xhigh", Effort::Say("high")),
+            ("grok-4.3", "xhigh", Effort::Replace("high")),
             ("grok-4.6", "xhigh", Effort::Keep),
-            ("grok-4.3", "minimal", Effort::Say("low")),
+            ("grok-4.3", "minimal", Effort::Replace("low")),
             ("grok-4.3", "low", Effort::Keep),
         ] {
             assert_eq!(grok_effort(model, effort), said, "{model} {effort}");

@@ -41,12 +41,12 @@ pub fn answer(request: &ReceivedRequest) -> Script {
         .strip_prefix('/')
         .and_then(|version| rest.strip_prefix(version))
         .map_or(rest, |path| path.trim_start_matches('/'));
-    provider_answer(provider, path, request)
+    provider_response(provider, path, request)
 }
 
 /// The response of a provider. `path` is relative to its base URL and version.
 #[must_use]
-pub fn provider_answer(
+pub fn provider_response(
     provider: &'static Provider,
     path: &str,
     request: &ReceivedRequest,
@@ -76,7 +76,8 @@ pub fn provider_answer(
         ("GET", "models") => openai::models(provider),
         ("POST", "messages") if messages => anthropic::message(&body),
         ("POST", "chat/completions") if !messages => {
-            let unasked = matches!(provider.chat_api, ChatApi::Chat(chat) if chat.counts_always);
+            let unasked =
+                matches!(provider.chat_api, ChatApi::Chat(chat) if chat.always_streams_usage);
             openai::chat(&body, unasked)
         }
         ("POST", "responses") if !messages => openai::response(&body),

@@ -285,28 +285,28 @@ async fn connection(mut stream: TcpStream, inner: Arc<ScriptedState>, number: us
         inner.counts.send_modify(|counts| counts.requests += 1);
         let played = play(&mut stream, script).await;
         inner.counts.send_modify(|counts| match played {
-            Played::Left => counts.left += 1,
-            Played::Answered | Played::Closed => counts.answered += 1,
+            ScriptOutcome::Left => counts.left += 1,
+            ScriptOutcome::Answered | ScriptOutcome::Closed => counts.answered += 1,
         });
-        if played != Played::Answered {
+        if played != ScriptOutcome::Answered {
             return;
         }
     }
 }
 
 #[derive(PartialEq, Eq)]
-enum Played {
+enum ScriptOutcome {
     Answered,
     Closed,
     Left,
 }
 
-async fn play(stream: &mut TcpStream, script: Script) -> Played {
+async fn play(stream: &mut TcpStream, script: Script) -> ScriptOutcome {
     for step in script.steps {
         match step {
             Step::Write(bytes) => {
                 if stream.write_all(&bytes).await.is_err() || stream.flush().await.is_err() {
-                    return Played::Left;
+                    return ScriptOutcome::Left;
                 }
             }
             Step::Pause(time) => {
@@ -315,7 +315,7 @@ async fn play(stream: &mut TcpStream, script: Script) -> Played {
                     () = tokio::time::sleep(time) => {}
                     read = stream.peek(&mut byte) => {
                         if !matches!(read, Ok(1..)) {
-                            return Played::Left;
+                            return ScriptOutcome::Left;
                         }
                     }
                 }
@@ -323,19 +323,19 @@ async fn play(stream: &mut TcpStream, script: Script) -> Played {
             Step::Hang => {
                 let mut byte = [0];
                 while let Ok(1..) = stream.read(&mut byte).await {}
-                return Played::Left;
+                return ScriptOutcome::Left;
             }
             Step::Close => {
                 let _ = stream.shutdown().await;
-                return Played::Closed;
+                return ScriptOutcome::Closed;
             }
             Step::Reset => {
                 let _ = stream.set_zero_linger();
-                return Played::Closed;
+                return ScriptOutcome::Closed;
             }
         }
     }
-    Played::Answered
+    ScriptOutcome::Answered
 }
 
 async fn read_request(

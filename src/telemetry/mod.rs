@@ -22,7 +22,7 @@ use prometheus_client::registry::{Registry, Unit};
 use tokio::sync::mpsc;
 
 pub use id::seed;
-pub use record::{CLIENT_CLOSED_REASON, CLIENT_CLOSED_REQUEST, RequestArrival, RequestRecord};
+pub use record::{CLIENT_CLOSED_REASON, RequestArrival, RequestRecord};
 pub use spans::{Span, export};
 
 use crate::config::{AccessLog, Config, LogFormat};
@@ -36,7 +36,7 @@ use spans::Trace;
 pub const ACCESS: &str = "access";
 
 /// The shortest interval of log warnings about clients that do not speak HTTP/1.1.
-const SELDOM: Duration = Duration::from_secs(60);
+const PROTOCOL_WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The largest number of spans that wait for export; further ones are dropped and counted.
 const MAX_SPANS: usize = 4096;
@@ -55,7 +55,7 @@ pub struct Metrics {
     attempts: Family<AttemptLabels, Counter>,
     retries_denied: Family<ProviderLabels, Counter>,
     tokens: Family<TokenLabels, Counter>,
-    doing: LatestLoads,
+    loads: LatestLoads,
     spans_lost: Counter,
     /// When the last warning about a client with another protocol was logged.
     told: Mutex<Option<Instant>>,
@@ -218,7 +218,7 @@ impl Metrics {
             attempts: Family::default(),
             retries_denied: Family::default(),
             tokens: Family::default(),
-            doing: LatestLoads::default(),
+            loads: LatestLoads::default(),
             spans_lost: Counter::default(),
             told: Mutex::new(None),
             access_log: config.access_log,
@@ -298,17 +298,17 @@ impl Metrics {
         registry.register(
             "in_flight",
             "Calls under way to a provider",
-            self.doing.in_flight.clone(),
+            self.loads.in_flight.clone(),
         );
         registry.register(
             "waiting",
             "Calls that wait for a slot of a provider",
-            self.doing.waiting.clone(),
+            self.loads.waiting.clone(),
         );
         registry.register(
             "circuit",
             "0 closed; 1 one call sees whether the provider is back; 2 open",
-            self.doing.circuit.clone(),
+            self.loads.circuit.clone(),
         );
     }
 
@@ -509,7 +509,7 @@ impl Metrics {
         self.requests.get_or_create(&request).inc();
         self.error("", reason);
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.is_none_or(|at| at.elapsed() >= SELDOM) {
+        if told.is_none_or(|at| at.elapsed() >= PROTOCOL_WARNING_INTERVAL) {
             *told = Some(Instant::now());
             log::warn!(
                 "a client spoke {spoken} to the port, which speaks HTTP/1.1 without TLS; put a proxy with TLS in front, or use http://"
@@ -530,18 +530,18 @@ impl Metrics {
     /// providers.
     #[must_use]
     pub fn text(&self, now: Option<&[ProviderLoad]>) -> String {
-        let doing = &self.doing;
+        let loads = &self.loads;
         for one in now.unwrap_or_default() {
             let of = ProviderLabels {
                 provider: one.provider,
             };
             let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-            doing
+            loads
                 .in_flight
                 .get_or_create(&of)
                 .set(number(one.in_flight));
-            doing.waiting.get_or_create(&of).set(number(one.waiting));
-            doing.circuit.get_or_create(&of).set(one.circuit.into());
+            loads.waiting.get_or_create(&of).set(number(one.waiting));
+            loads.circuit.get_or_create(&of).set(one.circuit.into());
         }
         let mut out = String::new();
         let mut written = encode_registry(&mut out, &self.registry);

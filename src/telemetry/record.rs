@@ -109,7 +109,7 @@ impl RequestRecord {
             endpoint: arrival.endpoint,
             id: arrival
                 .id
-                .filter(|id| acceptable(id))
+                .filter(|id| is_valid_id(id))
                 .map_or_else(id::request, |id| Bytes::copy_from_slice(id.as_bytes())),
             sent: Cell::new(0),
             seen: RefCell::new(RecordState {
@@ -364,7 +364,7 @@ impl Drop for RequestRecord {
 }
 
 /// Whether a client's request id is usable: it is written to log lines and sent to providers.
-fn acceptable(id: &str) -> bool {
+fn is_valid_id(id: &str) -> bool {
     (1..=128).contains(&id.len())
         && id
             .bytes()

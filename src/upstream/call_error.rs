@@ -28,7 +28,7 @@ impl CallError {
     #[must_use]
     pub fn new(error: Error, retry: Retry) -> Self {
         Self {
-            counts_as_failure: error.is_providers(),
+            counts_as_failure: error.is_provider_fault(),
             error,
             retry,
             attempts: 0,

@@ -90,7 +90,7 @@ pub(super) struct Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.admission.inner().slots.give(self.caller, 1);
+        self.admission.inner().slots.release(self.caller, 1);
         self.admission.call_in();
     }
 }
@@ -100,7 +100,7 @@ struct QueuePlace<'g>(&'g AdmissionControl, CallerId);
 
 impl Drop for QueuePlace<'_> {
     fn drop(&mut self) {
-        self.0.inner().places.give(self.1, 1);
+        self.0.inner().places.release(self.1, 1);
     }
 }
 

@@ -110,11 +110,11 @@ impl Attempt<'_> {
             Ok(Ok(whole)) => whole,
         };
         let (decoder, body) = (self.decoder, whole.clone());
-        match offload::work_on(whole.len(), move || decoder.decode(&body)).await {
-            DecodedBody::NoJson => Err(bad("it is no JSON")),
+        match offload::run(whole.len(), move || decoder.decode(&body)).await {
+            DecodedBody::NotJson => Err(bad("it is no JSON")),
             DecodedBody::Error(error) => Err(error_in_success(error, &request.key)),
             // The response was begun, and so it was billed.
-            DecodedBody::Broken(mut error) => {
+            DecodedBody::FailedResponse(mut error) => {
                 redact_error(&mut error, &request.key);
                 Err(CallError::new(
                     Error::Provider(Box::new(error)),

@@ -167,7 +167,7 @@ impl Worker {
                     log::debug!(
                         "{}: attempt {made} failed ({}), again in {} ms",
                         self.provider.name,
-                        failure.error.class(),
+                        failure.error.gateway_code(),
                         pause.as_millis()
                     );
                     last = Some(failure);
@@ -266,7 +266,7 @@ impl Worker {
                 Outcome::Answered
             }
             Err(failure) => {
-                counted.outcome = failure.error.class();
+                counted.outcome = failure.error.gateway_code();
                 if let Some(record) = &request.record {
                     record.attempt_failed(counted.outcome);
                     record.upstream_id(upstream_id(&failure.headers));

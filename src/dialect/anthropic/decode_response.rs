@@ -5,8 +5,8 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::wire::{
-    AnswerBlock, BLOCKS, Citation, Iteration, StopDetails, WireUsage, is_of_server_tool,
-    read_loosely,
+    AnswerBlock, BLOCKS, Citation, Iteration, StopDetails, WireUsage, decode_optional,
+    is_server_tool_block,
 };
 use crate::codec::json::raw;
 use crate::dialect::common::provider_error::position_of;
@@ -46,7 +46,7 @@ pub(super) fn answer(body: &[u8]) -> Result<Response, String> {
         return Err("it does not say why it ended".to_owned());
     }
     let (finish, native_finish) = finish(message.stop_reason.as_deref());
-    let counted: Option<WireUsage> = message.usage.as_deref().and_then(read_loosely);
+    let counted: Option<WireUsage> = message.usage.as_deref().and_then(decode_optional);
     let mut out = Response {
         id: message.id,
         model: message.model,
@@ -68,7 +68,7 @@ pub(super) fn answer(body: &[u8]) -> Result<Response, String> {
             .map_err(|error| format!("a content block has no type ({})", position_of(&error)))?;
         if !BLOCKS.contains(&kind.kind.as_str()) {
             canonical.saw(&kind.kind);
-            strange += usize::from(!is_of_server_tool(&kind.kind));
+            strange += usize::from(!is_server_tool_block(&kind.kind));
             continue;
         }
         let block: AnswerBlock = serde_json::from_str(block.get())
@@ -126,7 +126,7 @@ pub(super) fn answer(body: &[u8]) -> Result<Response, String> {
     }
     if message.stop_reason.as_deref() == Some(REFUSAL) {
         out.refusal = Some(declined(
-            message.stop_details.as_deref().and_then(read_loosely),
+            message.stop_details.as_deref().and_then(decode_optional),
         ));
     }
     let known = message.content.len() - strange;

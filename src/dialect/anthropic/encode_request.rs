@@ -75,7 +75,7 @@ pub(super) fn request(request: &mut Request<'_>) -> Result<EncodedRequest, Error
     report.changed.append(&mut conversation.report.changed);
     // With a thinking budget, a turn with tool calls must begin with its thinking block. If that
     // block is missing, the request goes without thinking.
-    if family.budgeted() && conversation.unthought_calls && thinking.take().is_some() {
+    if family.budgeted() && conversation.calls_without_thinking && thinking.take().is_some() {
         let by_effort = effort.as_ref().filter(|_| !own_budget);
         let name = by_effort.map_or("thinking", |effort| effort.name);
         report.dropped.push(name.to_owned());
@@ -99,7 +99,7 @@ pub(super) fn request(request: &mut Request<'_>) -> Result<EncodedRequest, Error
     let sampling = sampling(&mut fields, &family, thinking_now, &mut report)?;
 
     let marked = usize::from(fields.get("cache_control").is_some());
-    limit_markers(&mut tools, &mut conversation, marked, &mut report);
+    limit_cache_markers(&mut tools, &mut conversation, marked, &mut report);
     let extensions = extensions(&mut fields);
     let body = Body {
         model: &request.model,
@@ -154,7 +154,7 @@ const MAX_MARKERS: usize = 4;
 
 /// Removes the first cache markers if there are too many. The last ones are kept because they cover
 /// the longest prefix.
-fn limit_markers(
+fn limit_cache_markers(
     tools: &mut [Raw<'_>],
     conversation: &mut Conversation<'_>,
     others: usize,
@@ -295,7 +295,7 @@ fn sampling(
 }
 
 /// Adds an instruction to answer with JSON to the system prompt.
-fn ask(conversation: &mut Conversation<'_>, more: &str) {
+fn instruct_json(conversation: &mut Conversation<'_>, more: &str) {
     conversation.system.push(Block::Text {
         text: Cow::Owned(format!(
             "Reply with a single JSON object and nothing else.{more}"
@@ -325,7 +325,7 @@ fn output_format(
         "text" => None,
         "json_object" => {
             report.changed.push(AT.to_owned());
-            ask(conversation, "");
+            instruct_json(conversation, "");
             None
         }
         "json_schema" => {
@@ -378,7 +378,7 @@ fn json_schema(
         let about = description
             .map(|text| format!(" {text}"))
             .unwrap_or_default();
-        ask(
+        instruct_json(
             conversation,
             &format!("{about} It must follow this JSON Schema: {schema}"),
         );

@@ -21,7 +21,7 @@ pub(super) struct Conversation<'a> {
     /// Names of the tools that were called, in order of first use.
     pub called: Vec<String>,
     /// Whether the last assistant turn makes tool calls but does not begin with a thinking block.
-    pub unthought_calls: bool,
+    pub calls_without_thinking: bool,
 }
 
 #[derive(Default)]
@@ -362,7 +362,7 @@ impl<'a> Writer<'a> {
             out.turns.insert(0, Turn { role, content });
             out.report.changed.push("messages".to_owned());
         }
-        out.unthought_calls = unthought_calls(&out.turns);
+        out.calls_without_thinking = calls_without_thinking(&out.turns);
         if let Some(last) = out.turns.last_mut()
             && last.role == Speaker::Assistant
         {
@@ -387,7 +387,7 @@ impl<'a> Writer<'a> {
 }
 
 /// Whether the last assistant turn makes tool calls but does not begin with a thinking block.
-fn unthought_calls(turns: &[Turn<'_>]) -> bool {
+fn calls_without_thinking(turns: &[Turn<'_>]) -> bool {
     let last = turns.iter().rfind(|turn| turn.role == Speaker::Assistant);
     last.is_some_and(|turn| {
         let calls = turn

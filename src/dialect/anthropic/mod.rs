@@ -52,7 +52,7 @@ impl ProviderDialect for MessagesProvider {
     }
 
     fn stream_decoder(&self, provider: &'static str) -> Box<dyn StreamDecoder> {
-        Box::new(stream_decoder::FromMessages::new(provider))
+        Box::new(stream_decoder::MessagesStreamDecoder::new(provider))
     }
 
     fn recover(&self, body: &[u8], refusal: &ProviderError) -> Option<RecoveredRequest> {

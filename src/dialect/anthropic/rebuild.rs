@@ -12,7 +12,7 @@ const MAX_BLOCKS: usize = 1 << 20;
 
 /// A block as it began, and what its deltas added.
 #[derive(Debug)]
-struct Begun {
+struct OpenBlock {
     start: Box<RawValue>,
     text: String,
     thinking: String,
@@ -37,7 +37,7 @@ pub(super) enum Piece<'p> {
 #[derive(Debug, Default)]
 pub(super) struct Rebuild {
     order: Order,
-    blocks: Vec<Begun>,
+    blocks: Vec<OpenBlock>,
     size: usize,
     /// Whether the limit was exceeded, or a delta was of an unknown kind. Then nothing is rebuilt.
     lost: bool,
@@ -47,8 +47,8 @@ impl Rebuild {
     /// Adds a block and returns its position.
     pub(super) fn begin(&mut self, kind: &str, start: &RawValue) -> usize {
         self.order.saw(kind);
-        if self.has_room(start.get().len() + size_of::<Begun>()) {
-            self.blocks.push(Begun {
+        if self.has_room(start.get().len() + size_of::<OpenBlock>()) {
+            self.blocks.push(OpenBlock {
                 start: start.to_owned(),
                 text: String::new(),
                 thinking: String::new(),
@@ -97,7 +97,7 @@ impl Rebuild {
                 let members = members.map(|one| (one.name.into_owned(), one.value.into_owned()));
                 block.members.extend(members);
             }
-            _ => self.lose(),
+            _ => self.give_up(),
         }
     }
 
@@ -109,12 +109,12 @@ impl Rebuild {
     fn has_room(&mut self, bytes: usize) -> bool {
         self.size = self.size.saturating_add(bytes);
         if self.size > MAX_BLOCKS {
-            self.lose();
+            self.give_up();
         }
         !self.lost
     }
 
-    fn lose(&mut self) {
+    fn give_up(&mut self) {
         self.lost = true;
         self.blocks = Vec::new();
     }
@@ -132,7 +132,7 @@ impl Rebuild {
 }
 
 /// Merges a block with its deltas.
-fn whole(begun: Begun) -> Option<Box<RawValue>> {
+fn whole(begun: OpenBlock) -> Option<Box<RawValue>> {
     let start = Cow::Borrowed(&*begun.start);
     let mut block = json::object(&start, &"content_block").ok()?;
     for (name, more) in [

@@ -17,7 +17,7 @@ use crate::dialect::traits::RecoveredRequest;
 use crate::error::{Error, ProviderError};
 
 /// The fields in which a client sends thinking back.
-const TAKEN_ALONG: [&str; 3] = [
+const REPLAY_FIELDS: [&str; 3] = [
     "provider_specific_fields",
     "reasoning_details",
     "thinking_blocks",
@@ -61,37 +61,40 @@ fn remember_answer(
     if recalled.contains(&id) {
         return false;
     }
-    let Some(kept) = memory.recall(&id, 0).filter(|kept| !holds_nothing(kept)) else {
+    let Some(kept) = memory.recall(&id, 0).filter(|kept| !is_irrelevant(kept)) else {
         return false;
     };
     recalled.insert(id);
-    let brought = Brought::of(answer, &kept.details);
-    if brought == Brought::Own {
+    let brought = ClientThinking::of(answer, &kept.details);
+    if brought == ClientThinking::Own {
         return false;
     }
     let give = |message: &mut Message<'_>, name: &'static str, value| {
-        for name in TAKEN_ALONG {
+        for name in REPLAY_FIELDS {
             message.other.take(name);
         }
         message.other.push(name, Cow::Owned(value));
     };
-    if let Some(blocks) = kept.raw_blocks.filter(|blocks| is_said_by(answer, blocks)) {
+    if let Some(blocks) = kept
+        .raw_blocks
+        .filter(|blocks| blocks_match_messages(answer, blocks))
+    {
         let own = fields!({"anthropic": fields!({"content": blocks})});
         join(answer);
         if let Some(message) = answer.first_mut() {
             give(message, "provider_specific_fields", raw(&own));
         }
-    } else if brought != Brought::Same
+    } else if brought != ClientThinking::Same
         && !kept.details.is_empty()
         && let Some(message) = answer.get_mut(first)
     {
         give(message, "reasoning_details", raw(&kept.details));
     }
-    brought == Brought::Unusable
+    brought == ClientThinking::Unusable
 }
 
 /// Whether the state has nothing that this provider requires back.
-fn holds_nothing(kept: &ReasoningState) -> bool {
+fn is_irrelevant(kept: &ReasoningState) -> bool {
     kept.raw_blocks.is_none() && kept.details.is_empty()
 }
 
@@ -108,7 +111,7 @@ fn is_ours(detail: &ReasoningDetail) -> bool {
 
 /// What a client sent back of the thinking of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Brought {
+enum ClientThinking {
     Nothing,
     /// Nothing that the provider accepts.
     Unusable,
@@ -118,7 +121,7 @@ enum Brought {
     Own,
 }
 
-impl Brought {
+impl ClientThinking {
     fn of(answer: &[Message<'_>], kept: &[ReasoningDetail]) -> Self {
         let mut brought: Vec<ReasoningDetail> = Vec::new();
         let mut any = false;
@@ -171,15 +174,15 @@ fn join(answer: &mut [Message<'_>]) {
 }
 
 /// Whether the remembered blocks match the messages of a response.
-fn is_said_by(answer: &[Message<'_>], blocks: &serde_json::value::RawValue) -> bool {
+fn blocks_match_messages(answer: &[Message<'_>], blocks: &serde_json::value::RawValue) -> bool {
     let blocks = json::array(&Cow::Borrowed(blocks), &"content").unwrap_or_default();
     let parts = answer.iter().flat_map(|message| &message.content);
     let calls = answer.iter().flat_map(|message| &message.tool_calls);
-    say_the_same(&blocks, parts, calls)
+    blocks_match(&blocks, parts, calls)
 }
 
 /// Whether blocks hold the same text and the same tool calls.
-fn say_the_same<'m, 'a: 'm>(
+fn blocks_match<'m, 'a: 'm>(
     blocks: &[Raw<'_>],
     parts: impl Iterator<Item = &'m Part<'a>>,
     mut calls: impl Iterator<Item = &'m RequestToolCall<'a>>,
@@ -251,12 +254,12 @@ pub(super) fn verbatim_blocks<'a>(
         return Ok(None);
     };
     let blocks = json::array(&content, &param)?;
-    if !say_the_same(&blocks, message.content.iter(), message.tool_calls.iter()) {
+    if !blocks_match(&blocks, message.content.iter(), message.tool_calls.iter()) {
         return Ok(None);
     }
     report.drop_members(&fields, "messages.provider_specific_fields");
     // The blocks already contain what these fields hold.
-    for name in ["annotations"].iter().chain(&TAKEN_ALONG) {
+    for name in ["annotations"].iter().chain(&REPLAY_FIELDS) {
         message.other.take(name);
     }
     message.reasoning = None;
@@ -315,12 +318,12 @@ pub(super) fn thinking_blocks<'a>(
 
 /// Part of the provider's message if a thinking block belongs to a conversation that was edited
 /// since.
-const BOUND_ELSEWHERE: &str = "bound to a different conversation";
+const THINKING_MISMATCH: &str = "bound to a different conversation";
 
 /// Returns the request with permission to drop thinking that belongs to another conversation.
 /// `None` if the request was refused for another reason.
 pub(super) fn recover(body: &[u8], refusal: &ProviderError) -> Option<RecoveredRequest> {
-    if refusal.upstream_status != 400 || !refusal.message.contains(BOUND_ELSEWHERE) {
+    if refusal.upstream_status != 400 || !refusal.message.contains(THINKING_MISMATCH) {
         return None;
     }
     let mut request: Object<'_> = serde_json::from_slice(body).ok()?;

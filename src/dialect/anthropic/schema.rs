@@ -152,7 +152,7 @@ pub(super) fn refers_outside(schema: &Value) -> bool {
 }
 
 /// Whether a schema is recursive, through its own `$ref` or a chain of them.
-fn turns_back(root: &Value) -> bool {
+fn is_recursive(root: &Value) -> bool {
     enum Step<'v> {
         Enter(&'v Value),
         Leave(&'v Value),
@@ -208,7 +208,7 @@ pub(super) struct Accepted {
 /// come out as "only an empty object is allowed", if it is recursive, or if it exceeds the limits
 /// of a request.
 pub(super) fn accepted(mut schema: Value, budget: &mut Budget) -> Option<Accepted> {
-    if turns_back(&schema) {
+    if is_recursive(&schema) {
         return None;
     }
     let mut changed = false;
@@ -343,7 +343,7 @@ fn joined(word: &str, schemas: Value) -> Value {
 
 /// Expands the unions at the root of an object's schema: it gets the members of all branches, and a
 /// member of alternatives is required if every branch requires it. Returns whether there were any.
-pub(super) fn without_union(schema: &mut Value) -> bool {
+pub(super) fn expand_unions(schema: &mut Value) -> bool {
     if !UNIONS.iter().any(|word| schema.get(word).is_some()) {
         return false;
     }
@@ -594,7 +594,7 @@ mod tests {
                 json!({"type": "array", "items": {"$ref": format!("#/$defs/d{}", n + 1)}}),
             );
         }
-        assert!(!turns_back(&json!({"$ref": "#/$defs/d0", "$defs": defs})));
+        assert!(!is_recursive(&json!({"$ref": "#/$defs/d0", "$defs": defs})));
     }
 
     #[test]
@@ -605,7 +605,7 @@ mod tests {
                 {"properties": {"size": {"type": "integer"}, "id": {"type": "integer"}}, "required": ["id", "size"]}],
             "allOf": [{"properties": {"kind": {"minLength": 1}}, "required": ["kind"]}],
             "$defs": {"a": {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}}});
-        assert!(without_union(&mut schema));
+        assert!(expand_unions(&mut schema));
         assert_eq!(
             schema["properties"],
             json!({
@@ -616,7 +616,7 @@ mod tests {
         assert_eq!(schema["required"], json!(["kind", "id"]));
         assert!(schema.get("oneOf").is_none() && schema.get("allOf").is_none());
         assert!(schema["description"].as_str().unwrap().contains("oneOf: ["));
-        assert!(!without_union(
+        assert!(!expand_unions(
             &mut json!({"type": "object", "properties": {"anyOf": {}}})
         ));
     }

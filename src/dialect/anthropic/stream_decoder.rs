@@ -11,7 +11,9 @@ use serde_json::value::RawValue;
 use super::decode_response::{REFUSAL, annotation, compact, declined, finish, redacted, usage};
 use super::error;
 use super::rebuild::{Piece, Rebuild};
-use super::wire::{AnswerBlock, BLOCKS, Citation, WireUsage, is_of_server_tool, read_loosely};
+use super::wire::{
+    AnswerBlock, BLOCKS, Citation, WireUsage, decode_optional, is_server_tool_block,
+};
 use crate::codec::json::Text;
 use crate::codec::sse;
 use crate::dialect::common::delta_template::DeltaTemplate;
@@ -102,16 +104,16 @@ fn kind_of(json: &str) -> Option<String> {
 
 /// A text delta, by far the most frequent event. It is decoded in one step.
 #[derive(Deserialize)]
-struct Usual<'a> {
+struct TextDeltaEvent<'a> {
     #[serde(borrow, rename = "type")]
     kind: Text<'a>,
     index: u64,
     #[serde(borrow)]
-    delta: UsualDelta<'a>,
+    delta: TextDelta<'a>,
 }
 
 #[derive(Deserialize)]
-struct UsualDelta<'a> {
+struct TextDelta<'a> {
     #[serde(borrow, rename = "type")]
     kind: Text<'a>,
     #[serde(borrow)]
@@ -148,7 +150,7 @@ const MAX_OPEN: usize = 1000;
 
 /// Decodes the events of one stream.
 #[expect(clippy::struct_excessive_bools, reason = "each was seen or was not")]
-pub(super) struct FromMessages {
+pub(super) struct MessagesStreamDecoder {
     provider: &'static str,
     id: Option<String>,
     started: bool,
@@ -158,8 +160,8 @@ pub(super) struct FromMessages {
     rebuild: Rebuild,
     /// Total size of citations so far, in bytes. They are held until the end of their block.
     cited: usize,
-    /// Whether there was a block of an unknown type (`strange`), and one of a known type (`known`).
-    strange: bool,
+    /// Whether there was a block of an unknown type (`saw_unknown_block`), and one of a known type (`known`).
+    saw_unknown_block: bool,
     known: bool,
     calls: usize,
     /// Code points of text so far.
@@ -171,7 +173,7 @@ pub(super) struct FromMessages {
     plain: Option<(u64, DeltaTemplate)>,
 }
 
-impl FromMessages {
+impl MessagesStreamDecoder {
     pub(super) fn new(provider: &'static str) -> Self {
         Self {
             provider,
@@ -181,7 +183,7 @@ impl FromMessages {
             blocks: BTreeMap::new(),
             rebuild: Rebuild::default(),
             cited: 0,
-            strange: false,
+            saw_unknown_block: false,
             known: false,
             calls: 0,
             said: 0,
@@ -327,7 +329,7 @@ impl FromMessages {
                 if let Some(citation) = delta.citation {
                     rebuild.add(at, &Piece::Citation(&citation));
                     self.cited += citation.get().len();
-                    citations.extend(read_loosely::<Citation>(&citation));
+                    citations.extend(decode_optional::<Citation>(&citation));
                 }
             }
             _ => {}
@@ -345,7 +347,7 @@ impl FromMessages {
         if TEXT_DELTA.find(data.as_bytes()).is_none() {
             return false;
         }
-        let Ok(Usual { kind, index, delta }) = serde_json::from_str(data) else {
+        let Ok(TextDeltaEvent { kind, index, delta }) = serde_json::from_str(data) else {
             return false;
         };
         if &*kind != "content_block_delta" || &*delta.kind != "text_delta" {
@@ -408,7 +410,7 @@ impl FromMessages {
 
     fn complete(&mut self, out: &mut Vec<Event>) {
         let (reason, native) = finish(self.stop_reason.as_deref());
-        if self.strange && !self.known && reason == FinishReason::Stop {
+        if self.saw_unknown_block && !self.known && reason == FinishReason::Stop {
             return self.broken("it has no block of a kind that is known", out);
         }
         // Blocks that the provider did not close end with the message.
@@ -439,15 +441,15 @@ fn thought(index: u64, text: Option<String>, signature: Option<String>) -> Reaso
     }
 }
 
-impl FromMessages {
+impl MessagesStreamDecoder {
     /// Handles the start of a block.
     fn start(&mut self, index: u64, raw: &RawValue, out: &mut Vec<Event>) {
         let kind = kind_of(raw.get());
         if let Some(kind) = kind.filter(|kind| !BLOCKS.contains(&kind.as_str())) {
-            if is_of_server_tool(&kind) {
+            if is_server_tool_block(&kind) {
                 self.known = true;
             } else {
-                self.strange = true;
+                self.saw_unknown_block = true;
             }
             let at = self.rebuild.begin(&kind, raw);
             return self.begin(index, Block::Other, at, out);
@@ -459,7 +461,7 @@ impl FromMessages {
     }
 }
 
-impl StreamDecoder for FromMessages {
+impl StreamDecoder for MessagesStreamDecoder {
     fn held(&self) -> usize {
         self.rebuild.size() + self.cited + self.blocks.len() * size_of::<Open>()
     }
@@ -493,7 +495,7 @@ impl StreamDecoder for FromMessages {
                 }
                 self.started = true;
                 self.id.clone_from(&message.id);
-                if let Some(usage) = message.usage.as_deref().and_then(read_loosely) {
+                if let Some(usage) = message.usage.as_deref().and_then(decode_optional) {
                     self.count(usage);
                 }
                 out.push(Event::Start {
@@ -527,7 +529,7 @@ impl StreamDecoder for FromMessages {
             }
             "content_block_stop" => self.close(index, out),
             "message_delta" => {
-                if let Some(usage) = wire.usage.as_deref().and_then(read_loosely) {
+                if let Some(usage) = wire.usage.as_deref().and_then(decode_optional) {
                     self.count(usage);
                 }
                 let delta = wire
@@ -537,7 +539,7 @@ impl StreamDecoder for FromMessages {
                     && delta.stop_reason.is_some()
                 {
                     if delta.stop_reason.as_deref() == Some(REFUSAL) {
-                        let details = delta.stop_details.as_deref().and_then(read_loosely);
+                        let details = delta.stop_details.as_deref().and_then(decode_optional);
                         out.push(Event::Refusal(declined(details)));
                     }
                     self.stop_reason = delta.stop_reason;

@@ -234,7 +234,7 @@ fn input_schema<'a>(
         return Ok((loose, false));
     }
     let mut value = schema::read(&given, &at)?;
-    if schema::without_union(&mut value) {
+    if schema::expand_unions(&mut value) {
         report.changed.push(at.clone());
         loose = Cow::Owned(raw(&value));
     }

@@ -179,7 +179,7 @@ pub(super) enum Source<'a> {
 
 /// Decodes a secondary field, such as usage; `None` if its shape is unknown. An unknown shape there
 /// must not fail the response.
-pub(super) fn read_loosely<T: serde::de::DeserializeOwned>(raw: &RawValue) -> Option<T> {
+pub(super) fn decode_optional<T: serde::de::DeserializeOwned>(raw: &RawValue) -> Option<T> {
     serde_json::from_str(raw.get()).ok()
 }
 
@@ -228,7 +228,7 @@ pub(super) const BLOCKS: [&str; 4] = ["text", "thinking", "redacted_thinking", "
 
 /// Whether a block belongs to a tool that the provider runs itself. Complete responses contain such
 /// blocks, but no client dialect has a counterpart.
-pub(super) fn is_of_server_tool(kind: &str) -> bool {
+pub(super) fn is_server_tool_block(kind: &str) -> bool {
     matches!(kind, "server_tool_use" | "mcp_tool_use") || kind.ends_with("_tool_result")
 }
 

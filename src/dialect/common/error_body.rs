@@ -87,7 +87,7 @@ const NAMES: [(&str, u16); 43] = [
 
 /// Derives the status of an error that came with a 2xx status and holds no number: from its names,
 /// from whether it blames a parameter, from its text. `None` if nothing says whose fault it is.
-fn told_status(body: &Map<String, Value>, text: &str) -> Option<u16> {
+fn inferred_status(body: &Map<String, Value>, text: &str) -> Option<u16> {
     let blames = body
         .get("param")
         .and_then(Value::as_str)
@@ -164,7 +164,7 @@ fn read_object(status: u16, mut body: Map<String, Value>) -> ProviderError {
     let status = match (status, inner_status) {
         (200..=299, Some(inner)) => inner,
         // If nothing says whose fault it is, it is the provider's.
-        (200..=299, None) => told_status(&body, &lower).unwrap_or(status),
+        (200..=299, None) => inferred_status(&body, &lower).unwrap_or(status),
         (status, _) => status,
     };
     if message.is_empty() {

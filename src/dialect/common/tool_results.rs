@@ -8,7 +8,7 @@ use crate::dialect::hub::{Message, Part, Request, Role};
 
 /// The tool calls of a turn that have no result yet.
 #[derive(Default)]
-struct Waiting {
+struct UnansweredCalls {
     /// Call ids in the order of the calls; `None` once a call has its result.
     ids: Vec<Option<String>>,
     /// Positions in `ids`, by function name and by call id.
@@ -16,7 +16,7 @@ struct Waiting {
     by_id: HashMap<String, VecDeque<usize>>,
 }
 
-impl Waiting {
+impl UnansweredCalls {
     fn of(message: &Message<'_>) -> Self {
         let mut out = Self::default();
         for (i, call) in message.tool_calls.iter().enumerate() {
@@ -64,10 +64,12 @@ impl Waiting {
 /// Converts results in OpenAI's older format, which name a function, to results of a call id. A
 /// result without a matching call is left unchanged.
 pub(in crate::dialect) fn results_of_calls(messages: &mut [Message<'_>]) {
-    let mut waiting = Waiting::default();
+    let mut waiting = UnansweredCalls::default();
     for message in messages {
         match message.role {
-            Role::Assistant if !message.tool_calls.is_empty() => waiting = Waiting::of(message),
+            Role::Assistant if !message.tool_calls.is_empty() => {
+                waiting = UnansweredCalls::of(message);
+            }
             Role::Tool => {
                 if let Some(id) = &message.tool_call_id {
                     waiting.answer(id);

@@ -126,7 +126,7 @@ impl ReasoningState {
 }
 
 /// Limit for the state of one response, in bytes. A larger state is not kept at all.
-const MAX_KEPT: usize = 2 << 20;
+const MAX_STATE_BYTES: usize = 2 << 20;
 
 /// Collects the [`ReasoningState`] of a streamed response.
 #[derive(Debug, Default)]
@@ -141,11 +141,11 @@ impl ReasoningCollector {
     /// because half of the reasoning would be taken for all of it.
     fn fits(&mut self, more: usize) -> bool {
         self.size = self.size.saturating_add(more);
-        if self.size > MAX_KEPT {
+        if self.size > MAX_STATE_BYTES {
             self.calls = Vec::new();
             self.kept = ReasoningState::default();
         }
-        self.size <= MAX_KEPT
+        self.size <= MAX_STATE_BYTES
     }
 
     /// Appends readable reasoning.

@@ -6,8 +6,8 @@ use super::lenient::call_id;
 
 /// The tool calls of one streamed choice.
 #[derive(Debug, Default)]
-pub(super) struct Calls {
-    calls: Vec<Open>,
+pub(super) struct CallAssembler {
+    calls: Vec<OpenCall>,
     by_index: HashMap<u64, usize>,
     by_id: HashMap<String, usize>,
     told: usize,
@@ -17,7 +17,7 @@ pub(super) struct Calls {
 
 /// A tool call that has begun.
 #[derive(Debug, Default)]
-struct Open {
+struct OpenCall {
     id: Option<String>,
     name: Option<String>,
     /// Its index and id as the client sees them; `None` until the name has come.
@@ -25,21 +25,21 @@ struct Open {
     /// Arguments that arrived before the name.
     early: String,
     /// How far the arguments have been scanned.
-    scan: Scan,
+    scan: JsonEndScan,
     /// A call of a custom tool, whose input is free text and no JSON arguments.
     custom: bool,
 }
 
 /// Scans a JSON text only to detect its end.
 #[derive(Debug, Default, Clone, Copy)]
-struct Scan {
+struct JsonEndScan {
     depth: u32,
     in_string: bool,
     escaped: bool,
     any: bool,
 }
 
-impl Scan {
+impl JsonEndScan {
     fn push(&mut self, text: &str) {
         for byte in text.bytes() {
             self.any |= !byte.is_ascii_whitespace();
@@ -70,7 +70,7 @@ pub(super) struct Fragment<'f> {
 
 /// A fragment of a tool call as the client gets it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Told {
+pub(super) struct ClientFragment {
     /// Dense from 0, in the order in which the calls got their names.
     pub index: usize,
     /// The id and the name; only in the first fragment of a call.
@@ -83,11 +83,16 @@ pub(super) struct Told {
     pub whole: bool,
 }
 
-impl Open {
+impl OpenCall {
     /// Whether a fragment starts another call: another name, or the same name again with arguments
     /// after this call's arguments are complete. A fragment that repeats the call's id, brings
     /// nothing, or continues the name does not.
-    fn is_over(&self, fragment: Fragment<'_>, id: Option<&str>, name: Option<&str>) -> bool {
+    fn starts_new_call(
+        &self,
+        fragment: Fragment<'_>,
+        id: Option<&str>,
+        name: Option<&str>,
+    ) -> bool {
         let (Some(name), Some(own)) = (name, self.name.as_deref()) else {
             return false;
         };
@@ -107,7 +112,7 @@ impl Open {
 const MAX_CALLS: usize = 1000;
 const TOO_MANY: &str = "it has too many calls";
 
-impl Calls {
+impl CallAssembler {
     /// Processes a fragment. `None` if it is buffered until the call's name comes.
     ///
     /// `answer` is the id of the response, from which missing call ids are made. `positional` means
@@ -120,14 +125,14 @@ impl Calls {
         fragment: Fragment<'_>,
         answer: Option<&str>,
         positional: bool,
-    ) -> Result<Option<Told>, &'static str> {
+    ) -> Result<Option<ClientFragment>, &'static str> {
         let id = fragment.id.filter(|id| !id.is_empty() && *id != "null");
         let name = fragment.name.filter(|name| !name.is_empty());
         let at = match self.position(fragment, id, name) {
             Some(at) => at,
             None if self.calls.len() >= MAX_CALLS => return Err(TOO_MANY),
             None => {
-                self.calls.push(Open::default());
+                self.calls.push(OpenCall::default());
                 self.calls.len() - 1
             }
         };
@@ -153,7 +158,7 @@ impl Calls {
                 open.name.get_or_insert_default().push_str(piece);
                 self.held += piece.len();
             }
-            return Ok(Some(Told {
+            return Ok(Some(ClientFragment {
                 index,
                 begins: None,
                 name: piece.map(str::to_owned),
@@ -177,7 +182,7 @@ impl Calls {
         self.told += 1;
         let arguments = std::mem::take(&mut open.early);
         self.held = self.held.saturating_sub(arguments.len()) + name.len();
-        Ok(Some(Told {
+        Ok(Some(ClientFragment {
             index: next,
             begins: Some((id, name)),
             name: None,
@@ -214,11 +219,11 @@ impl Calls {
         }
         let id = id.unwrap_or_default().to_owned();
         self.held += 2 * id.len();
-        self.calls.push(Open {
+        self.calls.push(OpenCall {
             id: Some(id.clone()),
             told: Some((self.told, id)),
             custom: true,
-            ..Open::default()
+            ..OpenCall::default()
         });
         self.told += 1;
         Ok(())
@@ -245,7 +250,7 @@ impl Calls {
             None if id.is_some() => by_id?,
             None => self.calls.len().checked_sub(1)?,
         };
-        (!self.calls.get(at)?.is_over(fragment, id, name)).then_some(at)
+        (!self.calls.get(at)?.starts_new_call(fragment, id, name)).then_some(at)
     }
 
     /// The client's id of the call at the provider's `index`, or of the last call if it is `None`.

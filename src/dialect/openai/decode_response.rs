@@ -34,7 +34,7 @@ struct Completion<'a> {
 #[derive(serde::Deserialize)]
 struct Choice<'a> {
     #[serde(borrow, default)]
-    message: Option<Said<'a>>,
+    message: Option<WireMessage<'a>>,
     #[serde(default)]
     finish_reason: Option<String>,
     #[serde(default)]
@@ -42,7 +42,7 @@ struct Choice<'a> {
 }
 
 #[derive(Default, serde::Deserialize)]
-struct Said<'a> {
+struct WireMessage<'a> {
     #[serde(borrow, default)]
     content: Option<Content<'a>>,
     #[serde(default)]
@@ -54,11 +54,11 @@ struct Said<'a> {
     #[serde(default)]
     annotations: Option<Vec<Box<RawValue>>>,
     #[serde(default)]
-    tool_calls: Option<Vec<Called>>,
+    tool_calls: Option<Vec<WireToolCall>>,
 }
 
 #[derive(serde::Deserialize)]
-struct Called {
+struct WireToolCall {
     #[serde(default)]
     id: Option<String>,
     function: Function,
@@ -77,7 +77,7 @@ pub(super) fn out_of_resources() -> Error {
 
 /// The meaning of a finish reason that OpenAI does not have; `None` if it stands for a fault of the
 /// provider or model. An unknown word counts as a content filter, not as a normal end.
-fn foreign(word: &str) -> Option<FinishReason> {
+fn nonstandard_finish_reason(word: &str) -> Option<FinishReason> {
     const CUT: [&str; 6] = [
         "length",
         "max_tokens",
@@ -113,7 +113,7 @@ fn foreign(word: &str) -> Option<FinishReason> {
 
 /// Whether a response with this finish reason was aborted by a fault.
 pub(super) fn is_fault(word: &str) -> bool {
-    foreign(word).is_none()
+    nonstandard_finish_reason(word).is_none()
 }
 
 /// Converts a finish reason. The second value is the provider's word if the first says less. The
@@ -129,7 +129,7 @@ pub(super) fn finish(reason: Option<&str>, called: bool) -> (FinishReason, Optio
         Some("length") => (FinishReason::Length, None),
         Some("content_filter") => (FinishReason::ContentFilter, None),
         Some(word) => {
-            let meant = match foreign(word) {
+            let meant = match nonstandard_finish_reason(word) {
                 Some(FinishReason::Stop) if called => FinishReason::ToolCalls,
                 Some(FinishReason::ToolCalls) if !called => FinishReason::Stop,
                 Some(meant) => meant,
@@ -157,7 +157,7 @@ pub(super) fn answer(body: &[u8], provider: &ChatProvider) -> Result<Response, S
     // Some providers send no message if the content was filtered or cut before its first token.
     let said = match choice.message {
         Some(said) => said,
-        None if cut => Said::default(),
+        None if cut => WireMessage::default(),
         None => return Err("its choice has no message".to_owned()),
     };
     let id = completion.id.filter(|id| !id.is_empty());

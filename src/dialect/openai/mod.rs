@@ -26,7 +26,9 @@ use crate::error::{Error, ProviderError};
 
 pub use client::ChatClient;
 pub use decode_request::{older_name, read_message, read_request, read_tool_choice};
-pub use provider::{ChatProvider, Effort, Forced, Members, Names, Nulls, ReasoningReplay, Silence};
+pub use provider::{
+    ChatProvider, Effort, EmptyContent, ForcedToolChoice, Members, Names, Nulls, ReasoningReplay,
+};
 pub use relay::{ChatRelay, conformance, repair};
 pub use request_quirks::{Edited, gemini_schema, kimi_schema, without_empty_tools};
 
@@ -36,7 +38,7 @@ impl ClientDialect for ChatClient {
     }
 
     fn stream_encoder(&self) -> Box<dyn StreamEncoder> {
-        Box::new(stream_encoder::ToChat::new(self.clone()))
+        Box::new(stream_encoder::ChatStreamEncoder::new(self.clone()))
     }
 }
 
@@ -58,7 +60,7 @@ impl ProviderDialect for ChatProvider {
     }
 
     fn stream_decoder(&self, provider: &'static str) -> Box<dyn StreamDecoder> {
-        Box::new(stream_decoder::FromChat::new(provider, self))
+        Box::new(stream_decoder::ChatStreamDecoder::new(provider, self))
     }
 
     fn decode_error(&self, status: u16, body: &[u8]) -> ProviderError {

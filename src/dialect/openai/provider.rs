@@ -23,21 +23,21 @@ pub struct ChatProvider {
     /// accepted.
     pub members: Option<&'static Members>,
     /// Whether every stream has usage without being asked, and `stream_options` is rejected.
-    pub counts_always: bool,
+    pub always_streams_usage: bool,
     /// Whether there is only one choice per response, and `n` is rejected.
-    pub one_answer: bool,
+    pub single_choice: bool,
     /// Whether the role `developer` is accepted.
     pub developer: bool,
     /// Which messages may have a `name`.
     pub names: Names,
     /// Whether the content of all but user messages must be one string.
-    pub one_text: bool,
+    pub string_content_only: bool,
     /// What the content of an assistant message without text must be.
-    pub silence: Silence,
+    pub empty_content: EmptyContent,
     /// Whether files must be sent as documents at a URL.
     pub documents: bool,
     /// Whether an assistant message must stand between a tool result and the next user message.
-    pub answers_results: bool,
+    pub assistant_after_tool_result: bool,
     /// Which fields of a request and its messages may be null.
     pub nulls: Nulls,
     /// How to send a `reasoning_effort`. Arguments: model, effort.
@@ -45,7 +45,7 @@ pub struct ChatProvider {
     /// Whether reasoning is turned off with `thinking` instead of an effort.
     pub thinking_switch: bool,
     /// How this model handles a `tool_choice` that forces a tool call.
-    pub forced_choice: fn(&str) -> Forced,
+    pub forced_choice: fn(&str) -> ForcedToolChoice,
     /// Whether `functions`, the older format of tools, is accepted.
     pub functions: bool,
     /// Whether tools other than functions are rejected.
@@ -59,7 +59,7 @@ pub struct ChatProvider {
     /// Whether a trailing assistant message must be marked with `prefix` to be continued.
     pub prefix: bool,
     /// Whether cache markers are only read inside content parts.
-    pub markers_in_parts: bool,
+    pub cache_markers_in_parts: bool,
     /// Which reasoning this model requires in later requests.
     pub requires_reasoning_replay: fn(&str) -> ReasoningReplay,
     /// Whether models write their reasoning between tags at the start of the text.
@@ -78,7 +78,7 @@ pub enum Names {
     /// All messages.
     All,
     /// Only user messages.
-    OfUsers,
+    UserOnly,
 }
 
 /// The allowed fields of the objects in a request. Objects of a kind without a row are sent
@@ -102,7 +102,7 @@ pub type Rows = &'static [(&'static str, &'static [&'static str])];
 
 /// What the content of an assistant message without text must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Silence {
+pub enum EmptyContent {
     /// Null, absent or empty.
     Any,
     /// Null if the message has tool calls.
@@ -115,7 +115,7 @@ pub enum Silence {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Nulls {
     /// All fields.
-    Taken,
+    Accepted,
     /// In assistant messages, only `content`.
     Content,
     /// No field.
@@ -124,9 +124,9 @@ pub enum Nulls {
 
 /// How a model handles a `tool_choice` that forces a tool call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Forced {
+pub enum ForcedToolChoice {
     /// It accepts it.
-    Taken,
+    Accepted,
     /// It has another word for `required`.
     Word(&'static str),
     /// It rejects `required` and a named function.
@@ -141,9 +141,9 @@ pub enum Effort {
     /// Unchanged: the provider knows the word.
     Keep,
     /// As this word, the nearest that the provider knows.
-    Say(&'static str),
+    Replace(&'static str),
     /// Not at all: the provider rejects the parameter.
-    Leave,
+    Drop,
 }
 
 /// Which reasoning a model requires in later requests.
@@ -163,25 +163,25 @@ impl ChatProvider {
         renames: |_| &[],
         refuses: |_| &[],
         members: None,
-        counts_always: false,
-        one_answer: false,
+        always_streams_usage: false,
+        single_choice: false,
         developer: true,
         names: Names::All,
-        one_text: false,
-        silence: Silence::Any,
+        string_content_only: false,
+        empty_content: EmptyContent::Any,
         documents: false,
-        answers_results: false,
-        nulls: Nulls::Taken,
+        assistant_after_tool_result: false,
+        nulls: Nulls::Accepted,
         effort: |_, _| Effort::Keep,
         thinking_switch: false,
-        forced_choice: |_| Forced::Taken,
+        forced_choice: |_| ForcedToolChoice::Accepted,
         functions: true,
         only_functions: false,
         schema: None,
         json_schema: true,
         call_ids: CallIds::Any,
         prefix: false,
-        markers_in_parts: false,
+        cache_markers_in_parts: false,
         requires_reasoning_replay: |_| ReasoningReplay::Nothing,
         reasoning_tags: false,
         positional_ids: false,

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::calls::{Calls, Fragment, Told};
+use super::calls::{CallAssembler, ClientFragment, Fragment};
 use super::decode_response::MAX_NAME;
 use super::decode_response::{OUT_OF_RESOURCES, finish, is_fault, out_of_resources};
 use super::lenient::{Content, Function};
@@ -38,12 +38,12 @@ struct Chunk<'a> {
     #[serde(default)]
     error: Option<Box<RawValue>>,
     #[serde(default)]
-    x_groq: Option<Elsewhere>,
+    x_groq: Option<GroqExtension>,
 }
 
 /// The extra place where Groq writes usage.
 #[derive(Deserialize)]
-struct Elsewhere {
+struct GroqExtension {
     #[serde(default)]
     usage: Option<Box<RawValue>>,
 }
@@ -101,7 +101,7 @@ struct Begun {
 
 /// Decodes the chunks of one stream.
 #[expect(clippy::struct_excessive_bools, reason = "each was seen or was not")]
-pub(super) struct FromChat {
+pub(super) struct ChatStreamDecoder {
     provider: &'static str,
     started: bool,
     /// The provider's `finish_reason`, once it has come.
@@ -111,7 +111,7 @@ pub(super) struct FromChat {
     ended: bool,
     id: Option<String>,
     usage: Option<Usage>,
-    calls: Calls,
+    calls: CallAssembler,
     /// The last call while its name may continue: clients cannot receive a name in pieces.
     begun: Option<Begun>,
     tags: Option<Tags>,
@@ -121,7 +121,7 @@ pub(super) struct FromChat {
     plain: Option<DeltaTemplate>,
 }
 
-impl FromChat {
+impl ChatStreamDecoder {
     /// `provider` is the provider's name for error messages, `chat` its dialect.
     pub(super) fn new(provider: &'static str, chat: &ChatProvider) -> Self {
         Self {
@@ -132,7 +132,7 @@ impl FromChat {
             ended: false,
             id: None,
             usage: None,
-            calls: Calls::default(),
+            calls: CallAssembler::default(),
             begun: None,
             tags: chat.reasoning_tags.then(Tags::default),
             positional_ids: chat.positional_ids,
@@ -251,7 +251,7 @@ impl FromChat {
             Ok(None) => return,
             Err(reason) => return self.broken(reason, out),
         };
-        let Told {
+        let ClientFragment {
             index,
             begins,
             name,
@@ -354,7 +354,7 @@ impl FromChat {
     }
 }
 
-impl StreamDecoder for FromChat {
+impl StreamDecoder for ChatStreamDecoder {
     fn held(&self) -> usize {
         let begun = self.begun.as_ref();
         self.calls.held() + begun.map_or(0, |call| call.name.len() + call.arguments.len())
@@ -462,7 +462,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn read(lines: &[&str]) -> String {
-        let mut stream = FromChat::new("groq", &ChatProvider::PLAIN);
+        let mut stream = ChatStreamDecoder::new("groq", &ChatProvider::PLAIN);
         let mut out = Vec::new();
         for data in lines {
             let event = sse::Event {
@@ -684,7 +684,7 @@ mod tests {
                 1..16,
             ),
         ) {
-            let streams = || FromChat::new("groq", &ChatProvider::PLAIN);
+            let streams = || ChatStreamDecoder::new("groq", &ChatProvider::PLAIN);
             let (mut quick, mut slow) = (streams(), streams());
             let (mut read, mut expected) = (Vec::new(), Vec::new());
             for data in &chunks {
@@ -708,7 +708,7 @@ mod tests {
 
     #[test]
     fn a_usual_chunk_is_learned() {
-        let mut stream = FromChat::new("groq", &ChatProvider::PLAIN);
+        let mut stream = ChatStreamDecoder::new("groq", &ChatProvider::PLAIN);
         let mut out = Vec::new();
         for text in ["a", "b", "other words"] {
             let data = format!(r#"{{"id":"c","choices":[{{"delta":{{"content":"{text}"}}}}]}}"#);

@@ -18,7 +18,7 @@ use crate::dialect::traits::StreamEncoder;
 use crate::error::Error;
 
 /// Encodes the chunks of one stream.
-pub(super) struct ToChat {
+pub(super) struct ChatStreamEncoder {
     client: ChatClient,
     id: String,
     model: String,
@@ -41,7 +41,7 @@ pub(super) struct ToChat {
 /// A placeholder text, to find the bytes before and after it.
 const SOME_TEXT: &str = "\u{1}";
 
-impl ToChat {
+impl ChatStreamEncoder {
     pub(super) fn new(client: ChatClient) -> Self {
         Self {
             id: client.stamp.id("chatcmpl-", 1),
@@ -142,7 +142,7 @@ impl ToChat {
     }
 }
 
-impl StreamEncoder for ToChat {
+impl StreamEncoder for ChatStreamEncoder {
     fn held(&self) -> usize {
         self.held
     }
@@ -272,7 +272,7 @@ mod tests {
     }
 
     fn write(include_usage: bool, events: Vec<Event>) -> String {
-        let mut stream = ToChat::new(client(include_usage));
+        let mut stream = ChatStreamEncoder::new(client(include_usage));
         let mut out = Vec::new();
         for event in events {
             stream.push(event, &mut out);
@@ -285,7 +285,10 @@ mod tests {
         for include_usage in [false, true] {
             let mut client = client(include_usage);
             client.model = SOME_TEXT.to_owned();
-            let (mut quick, mut slow) = (ToChat::new(client.clone()), ToChat::new(client));
+            let (mut quick, mut slow) = (
+                ChatStreamEncoder::new(client.clone()),
+                ChatStreamEncoder::new(client),
+            );
             let (mut quickly, mut slowly) = (Vec::new(), Vec::new());
             for text in ["Hi", "a \" \\ \n\u{1}\u{1f980}", "", "\u{2028}"] {
                 quick.push(Event::Text(text.to_owned()), &mut quickly);

@@ -1,7 +1,7 @@
 //! What the response to a Responses client depends on. Pure.
 
 use super::names::own_name;
-use super::tools::Names;
+use super::tools::ClientToolNames;
 use super::wire::Echo;
 use crate::dialect::common::stamp::Stamp;
 
@@ -27,9 +27,9 @@ pub struct ResponsesClient {
     /// Whether the client asked for `json_object`. A Markdown fence around the text is removed
     /// then, because the provider may only have been asked for JSON in the prompt.
     pub json_object: bool,
-    pub(super) names: Names,
+    pub(super) names: ClientToolNames,
     /// The client's path of each tool in the hub's list.
-    pub(super) places: Vec<String>,
+    pub(super) client_paths: Vec<String>,
     pub(super) echo: Echo,
 }
 
@@ -44,7 +44,7 @@ impl ResponsesClient {
         let own = own_name(name);
         let place = own.strip_prefix("tools[").and_then(|rest| {
             let (at, member) = rest.split_once(']')?;
-            Some((self.places.get(at.parse::<usize>().ok()?)?, member))
+            Some((self.client_paths.get(at.parse::<usize>().ok()?)?, member))
         });
         match place {
             Some((place, member)) => format!("{place}{member}"),

@@ -108,7 +108,7 @@ pub fn read_request<'a>(
     }
     let Tools {
         tools,
-        places,
+        client_paths,
         flat,
         names,
         mut changed,
@@ -128,7 +128,7 @@ pub fn read_request<'a>(
         includes_logprobs: include.logprobs,
         json_object: text.get().contains("\"json_object\""),
         names,
-        places,
+        client_paths,
         echo: Echo {
             instructions: instructions.map(Cow::into_owned),
             max_output_tokens,

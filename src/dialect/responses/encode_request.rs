@@ -20,7 +20,7 @@ use crate::dialect::traits::RecoveredRequest;
 use crate::error::{Error, ProviderError};
 
 /// Parameters that Responses lacks.
-const NOT_THERE: [&str; 9] = [
+const UNSUPPORTED: [&str; 9] = [
     "stop",
     "seed",
     "presence_penalty",
@@ -152,7 +152,7 @@ fn parameters<'a>(
     // Chat Completions stores nothing unless asked to.
     let store = fields.read::<bool>("", "store")?.unwrap_or(false);
     out.push("store", Cow::Owned(raw(&store)));
-    for name in NOT_THERE {
+    for name in UNSUPPORTED {
         if let Some(value) = fields.take(name)
             && !is_default(name, &value)
         {

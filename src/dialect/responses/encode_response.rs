@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::client::ResponsesClient;
-use super::tools::Own;
+use super::tools::ClientTool;
 use super::wire::SEALED;
 use super::wire::{
     Choice, Failure, Incomplete, Item, Metadata, Number, Part, Reasoning, WireResponse, WireUsage,
@@ -140,10 +140,14 @@ pub(super) fn call_item(
     function: &str,
     status: &'static str,
 ) -> Item {
-    let own = client.names.own(function).cloned().unwrap_or_else(|| Own {
-        name: function.to_owned(),
-        ..Own::default()
-    });
+    let own = client
+        .names
+        .own(function)
+        .cloned()
+        .unwrap_or_else(|| ClientTool {
+            name: function.to_owned(),
+            ..ClientTool::default()
+        });
     if own.custom {
         Item::CustomToolCall {
             id: ids.next(client, "ctc_"),
@@ -225,7 +229,7 @@ fn flat_logprobs(logprobs: Option<&RawValue>) -> Vec<Box<RawValue>> {
 /// The items of a response in which reasoning, text and calls alternate, in their order. `None` if
 /// the order is the usual one, or if citations, log probabilities or a JSON fence refer to the text
 /// as a whole.
-fn in_turns(client: &ResponsesClient, ids: &mut Ids, answer: &Response) -> Option<Vec<Item>> {
+fn items_in_order(client: &ResponsesClient, ids: &mut Ids, answer: &Response) -> Option<Vec<Item>> {
     let text = answer.text.as_deref().unwrap_or_default();
     let placed = !answer.annotations.is_empty() || answer.logprobs.is_some();
     if !answer.sequence.is_unusual() || placed || client.json_object {
@@ -360,7 +364,7 @@ fn items(client: &ResponsesClient, ids: &mut Ids, answer: &mut Response) -> Vec<
 pub(super) fn answer(client: &ResponsesClient, mut answer: Response) -> String {
     let (status, incomplete) = outcome(answer.finish, answer.refusal.is_some());
     let mut ids = Ids::default();
-    let mut output = match in_turns(client, &mut ids, &answer) {
+    let mut output = match items_in_order(client, &mut ids, &answer) {
         Some(output) => output,
         None => items(client, &mut ids, &mut answer),
     };

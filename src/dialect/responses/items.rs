@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::value::RawValue;
 
-use super::parts::{Content, join_texts, note_rest, read_content};
+use super::parts::{Content, join_texts, read_content, report_rest};
 use super::tools::function_name;
 use super::turn_order::{conformance, without_empty};
 use super::wire::SEALED;
@@ -131,7 +131,7 @@ impl<'a> Reader<'a, '_> {
                 ));
             }
         }
-        note_rest(&item, "input", self.report);
+        report_rest(&item, "input", self.report);
         Ok(())
     }
 

@@ -38,7 +38,7 @@ impl ClientDialect for ResponsesClient {
     }
 
     fn stream_encoder(&self) -> Box<dyn StreamEncoder> {
-        Box::new(stream_encoder::ToResponses::new(self.clone()))
+        Box::new(stream_encoder::ResponsesStreamEncoder::new(self.clone()))
     }
 }
 
@@ -64,7 +64,7 @@ impl ProviderDialect for ResponsesProvider {
     }
 
     fn stream_decoder(&self, provider: &'static str) -> Box<dyn StreamDecoder> {
-        Box::new(stream_decoder::FromResponses::new(provider))
+        Box::new(stream_decoder::ResponsesStreamDecoder::new(provider))
     }
 
     fn decode_error(&self, status: u16, body: &[u8]) -> ProviderError {

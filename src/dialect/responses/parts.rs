@@ -9,15 +9,15 @@ use crate::error::Error;
 
 /// Fields that mean nothing to another provider: it does not know the ids, and a history is always
 /// complete.
-const SILENT: [&str; 3] = ["id", "status", "object"];
+const IGNORED: [&str; 3] = ["id", "status", "object"];
 
 /// Reports the fields of an object that were not decoded.
-pub(super) fn note_rest(object: &Object<'_>, at: &str, report: &mut TranslationReport) {
+pub(super) fn report_rest(object: &Object<'_>, at: &str, report: &mut TranslationReport) {
     let says = |value: &str| !matches!(value, "null" | "[]" | "{}" | "\"\"");
     let rest = object
         .fields
         .iter()
-        .filter(|field| !SILENT.contains(&&*field.name) && says(field.value.get()));
+        .filter(|field| !IGNORED.contains(&&*field.name) && says(field.value.get()));
     report
         .dropped
         .extend(rest.map(|field| format!("{at}.{}", field.name)));
@@ -130,7 +130,7 @@ fn read_part<'a>(
             ));
         }
     };
-    note_rest(&part, named, report);
+    report_rest(&part, named, report);
     Ok(read)
 }
 

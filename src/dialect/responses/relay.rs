@@ -24,12 +24,12 @@ use crate::error::Error;
 const MAX_ID: usize = 4096;
 
 /// The content of an `error` event.
-struct Told {
+struct ProviderErrorEvent {
     code: String,
     message: String,
 }
 
-impl Told {
+impl ProviderErrorEvent {
     /// Decodes an `error` event. Its fields are in `error` or in the event itself.
     fn read(data: &str) -> Self {
         let event: Value = serde_json::from_str(data).unwrap_or_default();
@@ -67,7 +67,7 @@ pub struct ResponsesRelay {
     /// Size of the item ids, in bytes.
     names: usize,
     /// An `error` event of the provider. `response.failed` may still follow it.
-    erred: Option<Told>,
+    erred: Option<ProviderErrorEvent>,
     failed: Option<&'static str>,
     /// `provider_error` if the provider reported an error in the stream.
     told: Option<&'static str>,
@@ -81,7 +81,7 @@ struct Item {
 }
 
 #[derive(Deserialize)]
-struct Probe<'a> {
+struct EventView<'a> {
     #[serde(borrow, rename = "type", default)]
     kind: Word<'a>,
     #[serde(default)]
@@ -91,23 +91,23 @@ struct Probe<'a> {
     #[serde(borrow, default)]
     item_id: Word<'a>,
     #[serde(borrow, default)]
-    item: Option<ProbeItem<'a>>,
+    item: Option<ItemView<'a>>,
     #[serde(borrow, default)]
-    response: Option<ProbeResponse<'a>>,
+    response: Option<ResponseView<'a>>,
 }
 
 #[derive(Deserialize)]
-struct ProbeItem<'a> {
+struct ItemView<'a> {
     #[serde(borrow, default)]
     id: Word<'a>,
 }
 
 #[derive(Deserialize)]
-struct ProbeResponse<'a> {
+struct ResponseView<'a> {
     #[serde(borrow, default)]
     id: Word<'a>,
     #[serde(borrow, default)]
-    output: Option<Vec<ProbeItem<'a>>>,
+    output: Option<Vec<ItemView<'a>>>,
 }
 
 const FAILED: &str = "response.failed";
@@ -139,22 +139,22 @@ impl ResponsesRelay {
         if data == "[DONE]" {
             if self.complete {
                 // Clients stop reading at `[DONE]`, so what is missing goes before it.
-                let mut before = self.closing();
+                let mut before = self.closing_events();
                 if before.is_empty() {
-                    return Verdict::Same;
+                    return Verdict::Keep;
                 }
                 sse::write(&mut before, None, data);
-                return Verdict::Instead(before);
+                return Verdict::Replace(before);
             }
             return self.fail(&Error::Truncated);
         }
         if data.is_empty() {
-            return Verdict::Instead(Vec::new());
+            return Verdict::Replace(Vec::new());
         }
-        let probe: Probe = match serde_json::from_str(data) {
+        let probe: EventView = match serde_json::from_str(data) {
             Ok(probe) => probe,
             // JSON of an unexpected shape is left to the client.
-            Err(error) if error.is_data() && data.starts_with('{') => return Verdict::Same,
+            Err(error) if error.is_data() && data.starts_with('{') => return Verdict::Keep,
             Err(error) => {
                 let reason = format!(
                     "an event of its stream is no JSON ({})",
@@ -168,14 +168,14 @@ impl ResponsesRelay {
         // Nothing follows the last event, except that `response.failed` may follow `error`.
         if self.complete && !(self.erred.is_some() && kind == FAILED) {
             self.repaired += 1;
-            return Verdict::Instead(Vec::new());
+            return Verdict::Replace(Vec::new());
         }
         if kind.is_empty() {
             // An error in the shape of another dialect ends the stream as well.
             if let Some(error) = whole_error(data.as_bytes()) {
                 return self.fail(&Error::Provider(Box::new(error)));
             }
-            return Verdict::Same;
+            return Verdict::Keep;
         }
         let mut before = Vec::new();
         let mut fixes = Fixes::default();
@@ -189,7 +189,7 @@ impl ResponsesRelay {
             Ok(false) => {}
             Ok(true) => {
                 self.repaired += 1;
-                return Verdict::Instead(Vec::new());
+                return Verdict::Replace(Vec::new());
             }
             Err(error) => return self.fail(&error),
         }
@@ -206,7 +206,7 @@ impl ResponsesRelay {
             }
             "error" => {
                 self.complete = true;
-                self.erred = Some(Told::read(data));
+                self.erred = Some(ProviderErrorEvent::read(data));
                 self.told = Some("provider_error");
             }
             _ => {}
@@ -217,23 +217,23 @@ impl ResponsesRelay {
         }
         if !fixes.needed() {
             if before.is_empty() {
-                return Verdict::Same;
+                return Verdict::Keep;
             }
             sse::write(&mut before, Some(kind), data);
-            return Verdict::Instead(before);
+            return Verdict::Replace(before);
         }
         self.repaired += 1;
         let name = kind.to_owned();
         let text = self.apply(data, &fixes);
         sse::write(&mut before, Some(&name), &text);
-        Verdict::Instead(before)
+        Verdict::Replace(before)
     }
 
     /// The closing event of a stream that the provider ended with `error` only. Clients wait for
     /// `response.failed`, and some ignore `error`.
-    fn closing(&mut self) -> Vec<u8> {
+    fn closing_events(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
-        if let Some(Told { code, message }) = self.erred.take() {
+        if let Some(ProviderErrorEvent { code, message }) = self.erred.take() {
             self.repaired += 1;
             self.failed_response(&code, &message, &mut out);
         }
@@ -266,7 +266,7 @@ impl ResponsesRelay {
         next
     }
 
-    fn response(&mut self, response: &ProbeResponse<'_>, fixes: &mut Fixes) {
+    fn response(&mut self, response: &ResponseView<'_>, fixes: &mut Fixes) {
         let Some(id) = response.id.get() else {
             return;
         };
@@ -291,7 +291,7 @@ impl ResponsesRelay {
     /// be left out.
     fn item(
         &mut self,
-        probe: &Probe<'_>,
+        probe: &EventView<'_>,
         kind: &str,
         data: &str,
         before: &mut Vec<u8>,
@@ -313,7 +313,7 @@ impl ResponsesRelay {
             Some(_) if adds => return Ok(true),
             Some(at) => at,
             // An event that comes early, or that belongs to no item, passes.
-            None if !adds && !opens(kind) => return Ok(false),
+            None if !adds && !requires_open_item(kind) => return Ok(false),
             None => {
                 let at = self.items.len();
                 if at >= MAX_ITEMS {
@@ -392,7 +392,7 @@ impl ResponsesRelay {
     }
 
     /// Closes the items that the provider left open, with their content in the finished response.
-    fn close_items(&mut self, probe: &Probe<'_>, data: &str, before: &mut Vec<u8>) {
+    fn close_items(&mut self, probe: &EventView<'_>, data: &str, before: &mut Vec<u8>) {
         let open: Vec<usize> = (0..self.items.len())
             .filter(|&at| self.items.get(at).is_some_and(|item| item.open))
             .collect();
@@ -457,7 +457,7 @@ impl ResponsesRelay {
         }
         if fixes.output
             && let Some(response) = event.get("response").cloned()
-            && let Ok(mut response) = json::loose(&response, &"response")
+            && let Ok(mut response) = json::lenient_object(&response, &"response")
         {
             let list = response.get("output").cloned();
             let list = list.map(|list| json::array(&list, &"output").unwrap_or_default());
@@ -467,7 +467,7 @@ impl ResponsesRelay {
                 .enumerate()
                 .map(|(at, text)| {
                     let own = self.items.get(at).and_then(|item| item.id.as_ref());
-                    match (own, json::loose(&text, &"output")) {
+                    match (own, json::lenient_object(&text, &"output")) {
                         (Some(own), Ok(mut item)) if item.get("id").is_some() => {
                             put(&mut item, "id", raw(own));
                             Cow::Owned(raw(&item))
@@ -491,8 +491,8 @@ impl ResponsesRelay {
     }
 
     fn fail(&mut self, error: &Error) -> Verdict {
-        self.failed = Some(error.class());
-        Verdict::Instead(self.failure(error))
+        self.failed = Some(error.gateway_code());
+        Verdict::Replace(self.failure(error))
     }
 }
 
@@ -500,7 +500,7 @@ impl ResponsesRelay {
 const MAX_ITEMS: usize = 10_000;
 
 /// Whether the item of an event must have been opened before.
-fn opens(kind: &str) -> bool {
+fn requires_open_item(kind: &str) -> bool {
     [
         "output_text",
         "refusal",
@@ -525,7 +525,7 @@ impl Fixes {
 
 fn with_id(event: &mut Object<'_>, name: &str, id: &str) {
     if let Some(inner) = event.get(name).cloned()
-        && let Ok(mut inner) = json::loose(&inner, &name)
+        && let Ok(mut inner) = json::lenient_object(&inner, &name)
     {
         put(&mut inner, "id", raw(id));
         let inner = raw(&inner);
@@ -550,21 +550,21 @@ impl Relay for ResponsesRelay {
     }
 
     fn pass(&mut self, events: Bytes) -> Bytes {
-        sse::pass(events, |event| {
+        sse::relay_events(events, |event| {
             if self.failed.is_some() {
-                return Verdict::Instead(Vec::new());
+                return Verdict::Replace(Vec::new());
             }
             self.event(&event.data)
         })
     }
 
-    fn ended(&self) -> Option<&'static str> {
+    fn failure_code(&self) -> Option<&'static str> {
         self.failed
     }
 
     fn end(&mut self, _clean: bool) -> Result<Vec<u8>, Error> {
         if self.complete {
-            Ok(self.closing())
+            Ok(self.closing_events())
         } else {
             Err(Error::Truncated)
         }
@@ -572,7 +572,7 @@ impl Relay for ResponsesRelay {
 
     fn failure(&mut self, error: &Error) -> Vec<u8> {
         // An error that the provider reported says more than the failure after it.
-        let told = self.closing();
+        let told = self.closing_events();
         if !told.is_empty() {
             return told;
         }
@@ -589,7 +589,7 @@ impl Relay for ResponsesRelay {
         2 * self.names + self.items.len() * size_of::<Item>() + begun
     }
 
-    fn told(&self) -> Option<&'static str> {
+    fn provider_error_code(&self) -> Option<&'static str> {
         self.told
     }
 
@@ -608,6 +608,6 @@ impl Relay for ResponsesRelay {
 
 /// The id of an item that is given as JSON text.
 fn id_of(item: &Raw<'_>) -> Option<String> {
-    let item = json::loose(item, &"output").ok()?;
+    let item = json::lenient_object(item, &"output").ok()?;
     Some(json::text(item.get("id")?, &"id").ok()?.into_owned())
 }

@@ -54,7 +54,7 @@ struct Call {
     clippy::struct_excessive_bools,
     reason = "each is a thing that was seen or was not, in any order"
 )]
-pub(super) struct FromResponses {
+pub(super) struct ResponsesStreamDecoder {
     provider: &'static str,
     started: bool,
     ended: bool,
@@ -65,15 +65,15 @@ pub(super) struct FromResponses {
     /// Positions of reasoning items that are complete.
     sealed: HashSet<u64>,
     /// Positions of items, by id.
-    places: HashMap<String, u64>,
-    /// Whether there was a message (`said`), and an item of an unknown type (`strange`).
+    index_by_id: HashMap<String, u64>,
+    /// Whether there was a message (`said`), and an item of an unknown type (`saw_unknown_item`).
     said: bool,
-    strange: bool,
+    saw_unknown_item: bool,
     /// Size of the item ids, in bytes.
     named: usize,
 }
 
-impl FromResponses {
+impl ResponsesStreamDecoder {
     /// `provider` is used in error messages.
     pub(super) fn new(provider: &'static str) -> Self {
         Self {
@@ -83,9 +83,9 @@ impl FromResponses {
             calls: HashMap::new(),
             told: HashSet::new(),
             sealed: HashSet::new(),
-            places: HashMap::new(),
+            index_by_id: HashMap::new(),
             said: false,
-            strange: false,
+            saw_unknown_item: false,
             named: 0,
         }
     }
@@ -174,7 +174,7 @@ impl FromResponses {
             }
             "message" | "reasoning" => {}
             hosted if is_of_hosted_tool(hosted) => {}
-            _ => self.strange = true,
+            _ => self.saw_unknown_item = true,
         }
     }
 
@@ -182,13 +182,17 @@ impl FromResponses {
         let output = std::mem::take(&mut response.output);
         // An item is matched by its id, or by its position if all items are listed, because some
         // providers change the ids. Any other item is new.
-        let taken: HashSet<u64> = self.places.values().copied().collect();
+        let taken: HashSet<u64> = self.index_by_id.values().copied().collect();
         let whole = taken.len() == output.len();
         for (place, item) in (0_u64..).zip(output) {
             let Some(item) = item.0 else {
                 continue;
             };
-            let known = item.id.as_ref().and_then(|id| self.places.get(id)).copied();
+            let known = item
+                .id
+                .as_ref()
+                .and_then(|id| self.index_by_id.get(id))
+                .copied();
             let at = known.or_else(|| (whole || !taken.contains(&place)).then_some(place));
             self.item(at.unwrap_or(u64::MAX - place), item, out);
         }
@@ -197,7 +201,7 @@ impl FromResponses {
         }
         self.ended = true;
         let (reason, native) = finish(&response, !self.calls.is_empty());
-        if self.strange && !self.said && reason == FinishReason::Stop {
+        if self.saw_unknown_item && !self.said && reason == FinishReason::Stop {
             return self.broken(NOTHING_KNOWN, out);
         }
         // A call that was cut off has no end event.
@@ -220,7 +224,7 @@ impl FromResponses {
         let at = wire.output_index.unwrap_or(0);
         if let (Some(at), Some(item)) = (wire.output_index, &wire.item.0)
             && let Some(id) = &item.id
-            && self.places.insert(id.clone(), at).is_none()
+            && self.index_by_id.insert(id.clone(), at).is_none()
         {
             self.named += id.len();
         }
@@ -306,9 +310,10 @@ impl FromResponses {
     }
 }
 
-impl StreamDecoder for FromResponses {
+impl StreamDecoder for ResponsesStreamDecoder {
     fn held(&self) -> usize {
-        let entries = self.calls.len() + self.told.len() + self.sealed.len() + self.places.len();
+        let entries =
+            self.calls.len() + self.told.len() + self.sealed.len() + self.index_by_id.len();
         self.named + 64 * entries
     }
 

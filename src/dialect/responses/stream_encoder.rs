@@ -18,7 +18,7 @@ use crate::error::Error;
 
 /// How often the closing events repeat the text: for the text itself, its part, its item and the
 /// response.
-const TOLD_AGAIN: usize = 4;
+const REPEATS: usize = 4;
 
 /// Text deltas have this field even if the client did not ask for log probabilities.
 const NO_LOGPROBS: [(); 0] = [];
@@ -30,7 +30,7 @@ struct Slot {
 }
 
 /// Encodes the events of one stream.
-pub(super) struct ToResponses {
+pub(super) struct ResponsesStreamEncoder {
     client: ResponsesClient,
     ids: Ids,
     id: String,
@@ -63,7 +63,7 @@ pub(super) struct ToResponses {
     usage: Option<Usage>,
 }
 
-impl ToResponses {
+impl ResponsesStreamEncoder {
     pub(super) fn new(client: ResponsesClient) -> Self {
         Self {
             ids: Ids::default(),
@@ -539,9 +539,9 @@ fn is_reasoning(item: &Item) -> bool {
     matches!(item, Item::Reasoning { .. })
 }
 
-impl StreamEncoder for ToResponses {
+impl StreamEncoder for ResponsesStreamEncoder {
     fn held(&self) -> usize {
-        self.held.saturating_mul(TOLD_AGAIN)
+        self.held.saturating_mul(REPEATS)
     }
 
     fn push(&mut self, event: Event, out: &mut Vec<u8>) {

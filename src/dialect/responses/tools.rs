@@ -44,24 +44,24 @@ pub(super) fn is_hosted(kind: &str) -> bool {
 const MAX_NAMESPACE: usize = 256;
 
 /// Fields of a function that matter only together with hosted tools.
-const OF_HOSTED: [&str; 3] = ["allowed_callers", "defer_loading", "output_schema"];
+const HOSTED_ONLY: [&str; 3] = ["allowed_callers", "defer_loading", "output_schema"];
 
 /// The client's names of tools, by the name of the function that represents each.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Names(HashMap<String, Own>);
+pub(super) struct ClientToolNames(HashMap<String, ClientTool>);
 
 /// A tool as the client names it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Own {
+pub(super) struct ClientTool {
     pub namespace: Option<String>,
     pub name: String,
     /// Whether it is a custom tool, which takes free text instead of JSON.
     pub custom: bool,
 }
 
-impl Names {
+impl ClientToolNames {
     /// The client's tool that a function represents; `None` if the function itself is the tool.
-    pub(super) fn own(&self, function: &str) -> Option<&Own> {
+    pub(super) fn own(&self, function: &str) -> Option<&ClientTool> {
         self.0.get(function)
     }
 }
@@ -71,10 +71,10 @@ impl Names {
 pub(super) struct Tools<'a> {
     pub tools: Vec<Tool<'a>>,
     /// The client's path of each tool in `tools`.
-    pub places: Vec<String>,
+    pub client_paths: Vec<String>,
     /// The tools as a response repeats them.
     pub flat: Vec<Box<RawValue>>,
-    pub names: Names,
+    pub names: ClientToolNames,
     /// Paths of tools that were converted.
     pub changed: Vec<String>,
     /// Paths of tools, and of fields of tools, that are left out.
@@ -88,7 +88,7 @@ pub(super) struct Tools<'a> {
 impl<'a> Tools<'a> {
     fn offer(&mut self, tool: Tool<'a>, at: &str) {
         self.tools.push(tool);
-        self.places.push(at.to_owned());
+        self.client_paths.push(at.to_owned());
     }
 }
 
@@ -267,7 +267,7 @@ fn function<'a>(
     // Absent `strict` means true in Responses and false in Chat Completions. Few schemas that were
     // not written for it qualify, so nothing is sent then, and the response repeats `false`.
     let strict: Option<bool> = tool.read(&format!("{at}."), "strict")?;
-    for member in OF_HOSTED {
+    for member in HOSTED_ONLY {
         if let Some(value) = tool.take(member)
             && !matches!(value.get(), "false" | "[]")
         {
@@ -350,13 +350,13 @@ fn named<'a>(
     name: Cow<'a, str>,
     namespace: Option<&str>,
     custom: bool,
-    names: &mut Names,
+    names: &mut ClientToolNames,
 ) -> Cow<'a, str> {
     if namespace.is_none() && !custom {
         return name;
     }
     let function = function_name(namespace, &name);
-    let own = Own {
+    let own = ClientTool {
         namespace: namespace.map(str::to_owned),
         name: name.into_owned(),
         custom,

@@ -9,7 +9,7 @@ use crate::dialect::hub::{Message, Role};
 /// Moves tool results directly after the assistant's consecutive messages that made the calls.
 /// Returns whether anything was moved.
 pub(super) fn conformance(messages: Vec<Message<'_>>) -> (Vec<Message<'_>>, bool) {
-    let mut results = results_by_caller(&messages);
+    let mut results = results_by_message(&messages);
     let count = messages.len();
     let mut slots: Vec<_> = messages.into_iter().map(Some).collect();
     let mut out = Vec::with_capacity(count);
@@ -46,7 +46,7 @@ pub(super) fn conformance(messages: Vec<Message<'_>>) -> (Vec<Message<'_>>, bool
 }
 
 /// Positions of results, by the position of the message with their call.
-fn results_by_caller(messages: &[Message<'_>]) -> HashMap<usize, Vec<usize>> {
+fn results_by_message(messages: &[Message<'_>]) -> HashMap<usize, Vec<usize>> {
     let mut waiting: HashMap<&str, VecDeque<usize>> = HashMap::new();
     let mut results: HashMap<usize, Vec<usize>> = HashMap::new();
     for (at, message) in messages.iter().enumerate() {

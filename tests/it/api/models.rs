@@ -26,7 +26,7 @@ fn ids(answer: &Answer) -> Vec<String> {
 async fn every_listed_id_can_be_sent_back_and_arrives() {
     let server = scripted::all_providers().unwrap();
     for config in [config(&server), keyed(&server)] {
-        let key = if config.keyed() {
+        let key = if config.requires_gateway_key() {
             "team-key"
         } else {
             "caller-key"

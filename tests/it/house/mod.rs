@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use ai_gateway::providers::PROVIDERS;
 
 /// Rows, lowest first. A module may use rows below its own, and none of its own row.
-const ROWS: [&[&str]; 11] = [
+const ROWS: [&[&str]; 12] = [
     &["error", "secret"],
     &["codec", "fair_share"],
     &["dialect"],
@@ -27,12 +27,13 @@ const ROWS: [&[&str]; 11] = [
     &["access", "worker"],
     &["flow"],
     &["http"],
+    &["gateway"],
     &["commands"],
 ];
 
 /// The only module that may name these.
 const OWNERS: [(&str, &[&str]); 4] = [
-    ("actix_web", &["http", "commands"]),
+    ("actix_web", &["http", "gateway", "commands"]),
     ("awc", &["upstream", "commands"]),
     ("std::env::var", &["config"]),
     ("SystemTime::now", &["flow", "telemetry", "upstream"]),

@@ -212,7 +212,7 @@ async fn how_providers_are_doing_is_for_holders_of_a_key() {
     let server = in_turn(vec![completion()]);
     for (mode, mut config) in [("pass-through", config(&server)), ("keyed", keyed(&server))] {
         config.metrics_key = Some(ai_gateway::secret::Secret::new("metrics-key"));
-        let is_keyed = config.keyed();
+        let is_keyed = config.requires_gateway_key();
         let gateway = Gateway::start(config);
         let key = if is_keyed { "team-key" } else { "any-key" };
         let path = "/v1/chat/completions";

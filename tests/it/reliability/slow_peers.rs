@@ -440,7 +440,7 @@ async fn a_connection_at_rest_is_not_ended_by_the_time_of_a_head() {
 async fn a_connection_at_rest_is_ended_by_its_own_time() {
     let server = in_turn(vec![completion()]);
     let mut config = config(&server);
-    config.rest_timeout = T;
+    config.connection_idle_timeout = T;
     let gateway = Gateway::start(config);
     let post = post(&hello("gpt-4o", false));
     let get = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";

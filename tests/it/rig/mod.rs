@@ -7,10 +7,8 @@ pub mod stream_contract;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
+use ai_gateway::GatewayHandle;
 use ai_gateway::config::{BaseUrl, Config};
-use ai_gateway::flow::SharedState;
-use ai_gateway::http;
 use ai_gateway::routing::{PrefixRouting, RoutingPolicy};
 use ai_gateway::scripted::{self, Script, Scripted};
 use ai_gateway::secret::Secret;
@@ -55,7 +53,7 @@ pub fn keyed(server: &Scripted) -> Config {
 /// A running gateway.
 pub struct Gateway {
     pub url: String,
-    handle: ServerHandle,
+    handle: GatewayHandle,
     pub shutdown: Shutdown,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -70,20 +68,22 @@ impl Gateway {
     }
 
     pub fn start_routed(config: Config, tls: Tls, routing: Arc<dyn RoutingPolicy>) -> Self {
-        let listener = http::listen(&config.host, config.port).unwrap();
-        let address = listener.local_addr().unwrap();
+        let gateway = ai_gateway::Gateway::builder(config)
+            .tls(tls)
+            .routing(routing)
+            .bind()
+            .unwrap();
+        let address = gateway.address();
         let (send, receive) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
-                let (shared, _) = SharedState::new(config, tls);
-                let shared = shared.with_routing(routing);
-                let shutdown = shared.shutdown().clone();
-                let server = http::serve(shared, listener).unwrap();
-                send.send((server.handle(), shutdown)).unwrap();
-                server.await.unwrap();
+                let running = gateway.start().unwrap();
+                send.send(running.handle()).unwrap();
+                running.wait().await.unwrap();
             });
         });
-        let (handle, shutdown) = receive.recv().unwrap();
+        let handle = receive.recv().unwrap();
+        let shutdown = handle.shutdown().clone();
         Self {
             url: format!("http://{address}"),
             handle,
@@ -138,7 +138,7 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        drop(self.handle.stop(false));
+        self.handle.stop();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

@@ -140,7 +140,7 @@ fn from_chat(
             let mut report = TranslationReport::default();
             let edited = chat.edit(&mut object, model, &Remembers::default(), &mut report)?;
             report.dedup();
-            let bytes = if edited.anew {
+            let bytes = if edited.changed {
                 serde_json::to_vec(&object).unwrap().len()
             } else {
                 body.len()
@@ -230,7 +230,7 @@ fn relayed(relay: &mut dyn Relay, input: &Input) -> usize {
         let events = framer.push(piece.clone()).expect("it has no limit");
         bytes += relay.pass(events).len();
         drop(relay.kept());
-        if relay.ended().is_some() {
+        if relay.failure_code().is_some() {
             return bytes;
         }
     }

@@ -449,7 +449,7 @@ proptest! {
         for relay in relays() {
             let mut relay = relay();
             let mut out = relay.pass(whole.clone()).to_vec();
-            if relay.ended().is_none() {
+            if relay.failure_code().is_none() {
                 match relay.end(true) {
                     Ok(rest) => out.extend(rest),
                     Err(error) => out.extend(relay.failure(&error)),
@@ -484,7 +484,7 @@ proptest! {
                 let whole = framer.push(Bytes::copy_from_slice(piece)).unwrap();
                 out.extend_from_slice(&relay.pass(whole));
             }
-            if relay.ended().is_none() {
+            if relay.failure_code().is_none() {
                 match relay.end(true) {
                     Ok(rest) => out.extend(rest),
                     Err(error) => out.extend(relay.failure(&error)),

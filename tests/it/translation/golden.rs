@@ -197,7 +197,7 @@ fn streams_are_repaired_on_their_way() {
         };
         let mut relay = ChatRelay::new(chat, provider.name, chat_client());
         let mut out = relay.pass(Bytes::from(written(&case["in"]))).to_vec();
-        if relay.ended().is_none() {
+        if relay.failure_code().is_none() {
             match relay.end(true) {
                 Ok(rest) => out.extend(rest),
                 Err(error) => out.extend(relay.failure(&error)),

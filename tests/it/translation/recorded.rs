@@ -455,7 +455,7 @@ fn relayed<'p>(
         let events = framer.push(Bytes::copy_from_slice(piece)).unwrap();
         out.extend_from_slice(&relay.pass(events));
     }
-    if relay.ended().is_none() {
+    if relay.failure_code().is_none() {
         match relay.end(true) {
             Ok(rest) => out.extend(rest),
             Err(error) => out.extend(relay.failure(&error)),

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::chunk_view::CallView;
 use super::fix::{CallFix, ChoiceFix, FinishFix};
 use crate::dialect::hub::FinishReason;
-use crate::dialect::openai::calls::{Calls, Fragment};
+use crate::dialect::openai::calls::{CallAssembler, Fragment};
 use crate::dialect::openai::decode_response::finish;
 use crate::dialect::openai::lenient::Content;
 use crate::dialect::openai::provider::ChatProvider;
@@ -26,7 +26,7 @@ pub(super) struct Choice {
     pub index: u64,
     pub role: bool,
     pub said: bool,
-    pub calls: Calls,
+    pub calls: CallAssembler,
     pub tags: Tags,
     pub finished: bool,
     /// Whether the provider wrote an empty string as the finish reason.

@@ -24,12 +24,12 @@ pub(super) struct ChunkView<'a> {
     #[serde(borrow, default)]
     pub error: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    pub x_groq: Option<Elsewhere<'a>>,
+    pub x_groq: Option<GroqExtension<'a>>,
 }
 
 /// The extra place where Groq writes usage.
 #[derive(Deserialize)]
-pub(super) struct Elsewhere<'a> {
+pub(super) struct GroqExtension<'a> {
     #[serde(borrow, default)]
     pub usage: Option<&'a RawValue>,
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::super::calls::Told;
+use super::super::calls::ClientFragment;
 use crate::codec::json::{self, Object, Raw, fields, put, raw};
 use crate::codec::sse;
 
@@ -54,7 +54,7 @@ pub(super) enum FinishFix {
 pub(super) enum CallFix {
     Keep,
     Skip,
-    Write(Told),
+    Write(ClientFragment),
 }
 
 impl Fixes {
@@ -112,7 +112,7 @@ pub(super) fn has_members_of_choice(data: &str) -> bool {
         .and_then(|list| json::array(list, &"choices").ok())
         .unwrap_or_default();
     choices.iter().any(|choice| {
-        json::loose(choice, &"choices").is_ok_and(|choice| {
+        json::lenient_object(choice, &"choices").is_ok_and(|choice| {
             choice.fields.iter().any(|field| {
                 !KNOWN.contains(&&*field.name) && !matches!(field.value.get(), "null" | "{}" | "[]")
             })
@@ -130,10 +130,10 @@ pub(super) fn delta_says_more(data: &str) -> bool {
         .and_then(|list| json::array(list, &"choices").ok())
         .unwrap_or_default();
     choices.iter().any(|choice| {
-        let delta = json::loose(choice, &"choices")
+        let delta = json::lenient_object(choice, &"choices")
             .ok()
             .and_then(|mut choice| choice.take("delta"));
-        let delta = delta.and_then(|delta| json::loose(&delta, &"delta").ok());
+        let delta = delta.and_then(|delta| json::lenient_object(&delta, &"delta").ok());
         delta.unwrap_or_default().fields.iter().any(|field| {
             field.name != "role" && !matches!(field.value.get(), "null" | "\"\"" | "[]" | "{}")
         })
@@ -174,10 +174,12 @@ pub(super) fn apply(
         let written: Vec<Raw<'_>> = list
             .into_iter()
             .zip(&fixes.choices)
-            .map(|(text, fix)| match json::loose(&text, &"choices") {
-                Ok(choice) if fix.needed() => Cow::Owned(raw(&fixed_choice(choice, fix))),
-                _ => text,
-            })
+            .map(
+                |(text, fix)| match json::lenient_object(&text, &"choices") {
+                    Ok(choice) if fix.needed() => Cow::Owned(raw(&fixed_choice(choice, fix))),
+                    _ => text,
+                },
+            )
             .collect();
         let written = raw(&written);
         put(&mut chunk, "choices", written);
@@ -203,7 +205,7 @@ fn fixed_choice<'a>(mut choice: Object<'a>, fix: &ChoiceFix) -> Object<'a> {
     let delta = choice.get("delta").cloned();
     let mut delta = delta
         .as_ref()
-        .and_then(|delta| json::loose(delta, &"delta").ok())
+        .and_then(|delta| json::lenient_object(delta, &"delta").ok())
         .unwrap_or_default();
     match fix.role {
         Some(true) => {
@@ -258,13 +260,13 @@ fn fixed_choice<'a>(mut choice: Object<'a>, fix: &ChoiceFix) -> Object<'a> {
     choice
 }
 
-fn fixed_call<'a>(text: &Raw<'a>, told: &Told) -> Object<'a> {
-    let mut call = json::loose(text, &"tool_calls").unwrap_or_default();
+fn fixed_call<'a>(text: &Raw<'a>, told: &ClientFragment) -> Object<'a> {
+    let mut call = json::lenient_object(text, &"tool_calls").unwrap_or_default();
     put(&mut call, "index", raw(&told.index));
     let function = call.get("function").cloned();
     let mut function = function
         .as_ref()
-        .and_then(|function| json::loose(function, &"function").ok())
+        .and_then(|function| json::lenient_object(function, &"function").ok())
         .unwrap_or_default();
     match &told.begins {
         Some((id, name)) => {

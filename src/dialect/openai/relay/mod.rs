@@ -9,9 +9,9 @@ mod chunk_view;
 mod conformance;
 mod fix;
 mod repair;
-mod usage;
 #[cfg(test)]
-mod usual;
+mod template_tests;
+mod usage;
 
 use std::borrow::Cow;
 
@@ -108,15 +108,15 @@ impl ChatRelay {
         let data = event.data.trim();
         // Nothing may follow the end, and clients treat an event without data as an error.
         if self.done || data.is_empty() {
-            return Verdict::Instead(Vec::new());
+            return Verdict::Replace(Vec::new());
         }
         if data == "[DONE]" {
             return match self.close(true) {
                 Err(error) => self.fail(&error),
-                Ok(more) if more.is_empty() => Verdict::Same,
+                Ok(more) if more.is_empty() => Verdict::Keep,
                 Ok(mut more) => {
                     more.extend_from_slice(b"data: [DONE]\n\n");
-                    Verdict::Instead(more)
+                    Verdict::Replace(more)
                 }
             };
         }
@@ -150,10 +150,10 @@ impl ChatRelay {
             return verdict;
         }
         match verdict {
-            Verdict::Same => sse::write(&mut before, None, data),
-            Verdict::Instead(more) => before.extend(more),
+            Verdict::Keep => sse::write(&mut before, None, data),
+            Verdict::Replace(more) => before.extend(more),
         }
-        Verdict::Instead(before)
+        Verdict::Replace(before)
     }
 
     /// Emits the withheld ends of choices for which these choices bring no more content.
@@ -230,7 +230,7 @@ impl ChatRelay {
             // filter report, go into the next chunk.
             self.hold(fix::extensions(data));
             self.repaired += 1;
-            return Verdict::Instead(Vec::new());
+            return Verdict::Replace(Vec::new());
         }
         let mut fixes = Fixes {
             identity: self.identify(probe),
@@ -271,13 +271,13 @@ impl ChatRelay {
         }
         if !fixes.needed() {
             self.text = self.plain_text(probe);
-            return Verdict::Same;
+            return Verdict::Keep;
         }
         self.repaired += 1;
         let who = self.who.as_ref().map(Who::fields);
         let mut out = fix::apply(data, &fixes, who);
         out.append(&mut after);
-        Verdict::Instead(out)
+        Verdict::Replace(out)
     }
 
     /// The text of a correct chunk that has nothing else and changes no other state.
@@ -372,27 +372,27 @@ impl ChatRelay {
                 })
                 .collect();
             let who = self.who.as_ref().map(Who::fields);
-            return Verdict::Instead(fix::apply(data, &fixes, who));
+            return Verdict::Replace(fix::apply(data, &fixes, who));
         }
         self.hold(std::mem::take(&mut fixes.held));
         self.hold(fix::extensions(data));
         if let Some(usage) = usage.filter(|_| self.client.include_usage) {
             self.usage = Some(usage::fixed(usage).unwrap_or_else(|| usage.to_owned()));
         }
-        Verdict::Instead(Vec::new())
+        Verdict::Replace(Vec::new())
     }
 
     /// Handles a chunk that has only usage.
     fn tokens(&mut self, usage: Option<&RawValue>, data: &str, mut fixes: Fixes) -> Verdict {
         let Some(usage) = usage else {
-            return Verdict::Same;
+            return Verdict::Keep;
         };
         if !self.client.include_usage || self.usage_told {
             // The client did not ask for usage and might expect a choice in each chunk.
             self.hold(std::mem::take(&mut fixes.held));
             self.hold(fix::extensions(data));
             self.repaired += 1;
-            return Verdict::Instead(Vec::new());
+            return Verdict::Replace(Vec::new());
         }
         let fixed = usage::fixed(usage);
         // Usage is sent last, whenever the provider sends it.
@@ -401,7 +401,7 @@ impl ChatRelay {
             self.hold(std::mem::take(&mut fixes.held));
             self.hold(fix::extensions(data));
             self.repaired += 1;
-            return Verdict::Instead(Vec::new());
+            return Verdict::Replace(Vec::new());
         }
         self.usage = None;
         self.usage_told = true;
@@ -409,11 +409,11 @@ impl ChatRelay {
             fixes.usage = UsageFix::Set(fixed);
         }
         if !fixes.needed() {
-            return Verdict::Same;
+            return Verdict::Keep;
         }
         self.repaired += 1;
         let who = self.who.as_ref().map(Who::fields);
-        Verdict::Instead(fix::apply(data, &fixes, who))
+        Verdict::Replace(fix::apply(data, &fixes, who))
     }
 
     /// Learns id, model and creation time from the first chunk. Returns whether this chunk differs.
@@ -630,8 +630,8 @@ impl ChatRelay {
 
     fn fail(&mut self, error: &Error) -> Verdict {
         self.done = true;
-        self.failed = Some(error.class());
-        Verdict::Instead(failure_event(error))
+        self.failed = Some(error.gateway_code());
+        Verdict::Replace(failure_event(error))
     }
 }
 
@@ -668,9 +668,9 @@ impl Relay for ChatRelay {
         self.plain = None;
         self.text = None;
         let came = events.clone();
-        let out = sse::pass(events, |event| {
+        let out = sse::relay_events(events, |event| {
             if self.failed.is_some() {
-                return Verdict::Instead(Vec::new());
+                return Verdict::Replace(Vec::new());
             }
             self.event(event)
         });
@@ -680,7 +680,7 @@ impl Relay for ChatRelay {
         out
     }
 
-    fn ended(&self) -> Option<&'static str> {
+    fn failure_code(&self) -> Option<&'static str> {
         self.failed
     }
 

@@ -62,7 +62,7 @@ pub fn repair(
     let mut choices: Vec<Raw<'_>> = Vec::with_capacity(list.len());
     let mut any = false;
     for (i, text) in list.into_iter().enumerate() {
-        let mut choice = json::loose(&text, &"choices")
+        let mut choice = json::lenient_object(&text, &"choices")
             .map_err(|_| "a choice in it cannot be read".to_owned())?;
         let mut repair = Choice {
             provider,
@@ -126,7 +126,7 @@ fn tokens(completion: &mut Object<'_>, of_choice: Option<&RawValue>) -> bool {
     let own = completion.get("usage").cloned();
     let elsewhere = || {
         let groq = completion.get("x_groq")?;
-        json::loose(groq, &"x_groq").ok()?.take("usage")
+        json::lenient_object(groq, &"x_groq").ok()?.take("usage")
     };
     let (count, moved) = match own {
         Some(count) => (count.into_owned(), false),
@@ -209,7 +209,7 @@ impl Choice<'_> {
             self.changed = true;
             return Ok((false, false));
         };
-        let mut message = json::loose(&message, &"message")
+        let mut message = json::lenient_object(&message, &"message")
             .map_err(|_| "a message in it cannot be read".to_owned())?;
         let before = std::mem::take(&mut self.changed);
         let said = self.text(&mut message)?;
@@ -301,7 +301,7 @@ impl Choice<'_> {
         };
         let mut any = false;
         for (i, slot) in list.iter_mut().enumerate() {
-            let Ok(mut call) = json::loose(slot, &"tool_calls") else {
+            let Ok(mut call) = json::lenient_object(slot, &"tool_calls") else {
                 continue;
             };
             let id = call
@@ -371,7 +371,7 @@ fn arguments(call: &mut Object<'_>) -> Result<bool, String> {
     } else {
         written.to_owned()
     };
-    let mut function = json::loose(&function, &"function").unwrap_or_default();
+    let mut function = json::lenient_object(&function, &"function").unwrap_or_default();
     put(&mut function, "arguments", raw(&right));
     let function = raw(&function);
     put(call, "function", function);

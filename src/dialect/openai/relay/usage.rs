@@ -33,7 +33,7 @@ pub(super) fn fixed(usage: &RawValue) -> Option<Box<RawValue>> {
         let details = object.get("prompt_tokens_details").cloned();
         let mut details = details
             .as_ref()
-            .and_then(|details| json::loose(details, &"usage").ok())
+            .and_then(|details| json::lenient_object(details, &"usage").ok())
             .unwrap_or_default();
         if number(&details, "cached_tokens") != Some(read.cached) {
             put(&mut details, "cached_tokens", raw(&read.cached));

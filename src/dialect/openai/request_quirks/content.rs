@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::Edit;
 use crate::codec::json::{self, Object, fields, put, raw};
-use crate::dialect::openai::provider::Silence;
+use crate::dialect::openai::provider::EmptyContent;
 use crate::error::Error;
 
 impl<'a> Edit<'_> {
@@ -15,17 +15,17 @@ impl<'a> Edit<'_> {
         if self.provider.documents {
             self.documents(message)?;
         }
-        if self.provider.one_text && role != "user" {
-            self.one_text(message, role);
+        if self.provider.string_content_only && role != "user" {
+            self.string_content_only(message, role);
         }
         if role == "assistant" {
-            self.silence(message);
+            self.empty_content(message);
         }
         Ok(())
     }
 
     /// Joins parts into one string if all are text.
-    fn one_text(&mut self, message: &mut Object<'a>, role: &str) {
+    fn string_content_only(&mut self, message: &mut Object<'a>, role: &str) {
         let Some(texts) = message.get("content").and_then(|content| texts(content)) else {
             return;
         };
@@ -39,11 +39,11 @@ impl<'a> Edit<'_> {
     }
 
     /// Writes empty content in the form that the provider accepts.
-    fn silence(&mut self, message: &mut Object<'a>) {
+    fn empty_content(&mut self, message: &mut Object<'a>) {
         let content = message.get("content");
-        match self.provider.silence {
-            Silence::Any => {}
-            Silence::Null => {
+        match self.provider.empty_content {
+            EmptyContent::Any => {}
+            EmptyContent::Null => {
                 let called = message
                     .get("tool_calls")
                     .is_some_and(|calls| calls.get() != "[]");
@@ -56,7 +56,7 @@ impl<'a> Edit<'_> {
                     self.edited = true;
                 }
             }
-            Silence::Text => {
+            EmptyContent::Text => {
                 if content.is_none_or(|content| content.get() == "[]") {
                     put(message, "content", raw(""));
                     self.edited = true;
@@ -90,7 +90,7 @@ impl<'a> Edit<'_> {
         Ok(())
     }
 
-    pub(super) fn take_out(&mut self, message: &mut Object<'a>, name: &str) {
+    pub(super) fn drop_field(&mut self, message: &mut Object<'a>, name: &str) {
         if let Some(at) = message.fields.iter().position(|field| field.name == name) {
             let field = message.fields.remove(at);
             self.edited = true;

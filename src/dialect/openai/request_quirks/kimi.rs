@@ -29,7 +29,7 @@ fn walk(node: &mut Value, root: bool) {
     if let Some(Value::Array(branches)) = object.get_mut("anyOf") {
         for branch in branches.iter_mut().filter_map(Value::as_object_mut) {
             if !has_type(branch) {
-                let kind = kind.clone().unwrap_or_else(|| likely(branch).into());
+                let kind = kind.clone().unwrap_or_else(|| implied_type(branch).into());
                 branch.insert("type".to_owned(), kind);
             }
         }
@@ -37,7 +37,7 @@ fn walk(node: &mut Value, root: bool) {
             object.shift_remove("type");
         }
     } else if !has_type(object) && !root {
-        let kind = likely(object);
+        let kind = implied_type(object);
         object.insert("type".to_owned(), kind.into());
     }
     if root && !object.contains_key("$ref") {
@@ -73,7 +73,7 @@ fn has_type(object: &Map<String, Value>) -> bool {
 }
 
 /// The type that a schema implies by its listed values, its keywords or its default.
-fn likely(object: &Map<String, Value>) -> &'static str {
+fn implied_type(object: &Map<String, Value>) -> &'static str {
     let listed = object.get("enum").and_then(Value::as_array);
     let values = listed.into_iter().flatten().chain(object.get("const"));
     let mut kinds = values.filter(|value| !value.is_null()).map(kind_of);

@@ -21,7 +21,7 @@ impl<'a> Edit<'_> {
         let dropped = &mut self.report.dropped;
         object.fields.retain(|field| {
             let keep = known.iter().any(|name| *name == field.name);
-            if !keep && !says_nothing(field) {
+            if !keep && !is_lossless_to_drop(field) {
                 dropped.push(format!("{at}.{}", field.name));
             }
             keep
@@ -108,7 +108,7 @@ impl<'a> Edit<'_> {
 }
 
 /// Whether removing a field loses nothing: it is empty, a position, or a default.
-fn says_nothing(field: &Field<'_>) -> bool {
+fn is_lossless_to_drop(field: &Field<'_>) -> bool {
     match field.value.get() {
         "null" | "[]" => true,
         "false" => field.name == "strict",

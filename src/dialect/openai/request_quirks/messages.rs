@@ -16,10 +16,10 @@ use crate::dialect::common::call_ids::has_long;
 use crate::dialect::common::reasoning_format;
 use crate::dialect::hub::{ReasoningDetail, ReasoningState};
 use crate::dialect::openai::provider::ChatProvider;
+use crate::dialect::openai::provider::EmptyContent;
 use crate::dialect::openai::provider::Names;
 use crate::dialect::openai::provider::Nulls;
 use crate::dialect::openai::provider::ReasoningReplay;
-use crate::dialect::openai::provider::Silence;
 use crate::error::Error;
 
 /// The placeholder that Google accepts for a missing thought signature.
@@ -53,7 +53,7 @@ impl<'a> Edit<'_> {
             let mut message = json::object(&text, &"messages")?;
             self.edited = false;
             let role = self.role(&mut message);
-            if after_result && self.provider.answers_results && is_said_to_it(&role) {
+            if after_result && self.provider.assistant_after_tool_result && prompts_model(&role) {
                 any = true;
                 self.report.changed.push("messages".to_owned());
                 let word = fields!({"role": "assistant", "content": "OK."});
@@ -102,10 +102,10 @@ impl<'a> Edit<'_> {
         last: bool,
     ) -> Result<(), Error> {
         let provider = self.provider;
-        if provider.names == Names::OfUsers && role != "user" {
-            self.take_out(message, "name");
+        if provider.names == Names::UserOnly && role != "user" {
+            self.drop_field(message, "name");
         }
-        if provider.nulls != Nulls::Taken && role == "assistant" {
+        if provider.nulls != Nulls::Accepted && role == "assistant" {
             let count = message.fields.len();
             let content = provider.nulls == Nulls::Content;
             message.fields.retain(|field| {
@@ -113,12 +113,12 @@ impl<'a> Edit<'_> {
             });
             self.edited |= message.fields.len() != count;
         }
-        if provider.markers_in_parts && message.get("cache_control").is_some() {
+        if provider.cache_markers_in_parts && message.get("cache_control").is_some() {
             self.marker_into_part(message);
         }
         // Before unknown fields are removed, because the reasoning may be in them.
         if wants != ReasoningReplay::Nothing && role == "assistant" {
-            self.give_back(message, wants)?;
+            self.restore_reasoning(message, wants)?;
         }
         if let Some(members) = provider.members {
             self.strip_message(message, role, members)?;
@@ -177,7 +177,11 @@ impl<'a> Edit<'_> {
 
     /// Adds the reasoning that the model requires: from the message itself, else from the reasoning
     /// cache, else the placeholder that the provider accepts.
-    fn give_back(&mut self, message: &mut Object<'a>, wants: ReasoningReplay) -> Result<(), Error> {
+    fn restore_reasoning(
+        &mut self,
+        message: &mut Object<'a>,
+        wants: ReasoningReplay,
+    ) -> Result<(), Error> {
         let called = message
             .get("tool_calls")
             .is_some_and(|calls| calls.get() != "[]");
@@ -206,7 +210,7 @@ impl<'a> Edit<'_> {
             self.edited |= message.take("reasoning").is_some();
         }
         if let Some(own) = &own
-            && let Some(whole) = self.whole_of(message, own)
+            && let Some(whole) = self.complete_reasoning(message, own)
         {
             message.take(NAME);
             message.push(NAME, Cow::Owned(raw(&whole)));
@@ -244,7 +248,7 @@ impl<'a> Edit<'_> {
 
     /// The complete reasoning if the client sends only its end: some clients keep only the last
     /// streamed fragment of fields that they do not know.
-    fn whole_of(&self, message: &Object<'a>, end: &str) -> Option<String> {
+    fn complete_reasoning(&self, message: &Object<'a>, end: &str) -> Option<String> {
         let kept = self
             .memory
             .recall(&first_id(message)?, self.conversation_hash.finish())?;
@@ -365,7 +369,7 @@ fn first_id(message: &Object<'_>) -> Option<String> {
 }
 
 /// Whether a message with this role is one that the model answers.
-fn is_said_to_it(role: &str) -> bool {
+fn prompts_model(role: &str) -> bool {
     matches!(role, "user" | "system" | "developer")
 }
 
@@ -376,13 +380,13 @@ fn concerns(provider: &ChatProvider, messages: &str) -> bool {
     provider.members.is_some()
         || (!provider.developer && has("developer\""))
         || (provider.names != Names::All && has("\"name\""))
-        || (provider.nulls != Nulls::Taken && has("null"))
-        || (provider.markers_in_parts && has("\"cache_control\""))
+        || (provider.nulls != Nulls::Accepted && has("null"))
+        || (provider.cache_markers_in_parts && has("\"cache_control\""))
         || (provider.prefix && has("\"assistant\""))
-        || (provider.one_text && has("["))
-        || (provider.silence != Silence::Any && has("\"assistant\""))
+        || (provider.string_content_only && has("["))
+        || (provider.empty_content != EmptyContent::Any && has("\"assistant\""))
         || (provider.documents && has("\"file\""))
-        || (provider.answers_results && has("\"tool"))
+        || (provider.assistant_after_tool_result && has("\"tool"))
         || match provider.call_ids {
             CallIds::Any => false,
             CallIds::UpTo(most) => has_long(messages, most),

@@ -15,7 +15,7 @@ use std::hash::{DefaultHasher, Hasher};
 
 use serde_json::value::RawValue;
 
-use super::provider::{ChatProvider, Effort, Forced, Nulls};
+use super::provider::{ChatProvider, Effort, ForcedToolChoice, Nulls};
 use crate::codec::json::{self, Object, Raw, fields, put, raw};
 use crate::dialect::common::report::TranslationReport;
 use crate::dialect::hub::{ReasoningLookup, is_default};
@@ -45,7 +45,7 @@ struct Edit<'e> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Edited {
     /// Whether anything was changed; if not, the original body can be sent.
-    pub anew: bool,
+    pub changed: bool,
     /// Hash of the conversation, for the reasoning cache; only meaningful if the model requires
     /// reasoning in later requests.
     pub conversation_hash: u64,
@@ -74,24 +74,24 @@ impl ChatProvider {
             conversation_hash: DefaultHasher::new(),
         };
         edit.nulls(request);
-        edit.one_answer(request)?;
+        edit.single_choice(request)?;
         edit.rename(request);
-        edit.leave_out(request);
+        edit.drop_rejected(request);
         edit.effort(request)?;
         edit.response_format(request)?;
         edit.tool_choice(request);
         edit.tools(request)?;
         edit.messages(request)?;
         Ok(Edited {
-            anew: edit.edited,
+            changed: edit.edited,
             conversation_hash: edit.conversation_hash.finish(),
         })
     }
 }
 
 impl<'a> Edit<'_> {
-    fn one_answer(&mut self, request: &mut Object<'a>) -> Result<(), Error> {
-        if !self.provider.one_answer {
+    fn single_choice(&mut self, request: &mut Object<'a>) -> Result<(), Error> {
+        if !self.provider.single_choice {
             return Ok(());
         }
         let had = request.fields.iter().any(|field| field.name == "n");
@@ -152,9 +152,9 @@ impl<'a> Edit<'_> {
         }
     }
 
-    fn leave_out(&mut self, request: &mut Object<'a>) {
+    fn drop_rejected(&mut self, request: &mut Object<'a>) {
         // The provider sends usage anyway, so that dropping `include_usage` loses nothing.
-        if self.provider.counts_always
+        if self.provider.always_streams_usage
             && let Some(options) = request.take("stream_options")
         {
             self.edited = true;
@@ -194,11 +194,11 @@ impl<'a> Edit<'_> {
         }
         match (self.provider.effort)(self.model, &word) {
             Effort::Keep => {}
-            Effort::Say(other) => {
+            Effort::Replace(other) => {
                 put(request, NAME, raw(other));
                 self.change(NAME);
             }
-            Effort::Leave => {
+            Effort::Drop => {
                 request.take(NAME);
                 self.edited = true;
                 self.report.dropped.push(NAME.to_owned());
@@ -257,9 +257,13 @@ impl<'a> Edit<'_> {
         let required = choice.get() == "\"required\"";
         let named = choice.get().starts_with('{');
         let word = match (self.provider.forced_choice)(self.model) {
-            Forced::Word(word) if required => word,
-            Forced::Refused if required || named => "auto",
-            Forced::RefusedThinking if (required || named) && !thinking_is_off(request) => "auto",
+            ForcedToolChoice::Word(word) if required => word,
+            ForcedToolChoice::Refused if required || named => "auto",
+            ForcedToolChoice::RefusedThinking
+                if (required || named) && !thinking_is_off(request) =>
+            {
+                "auto"
+            }
             _ => return,
         };
         put(request, NAME, raw(word));

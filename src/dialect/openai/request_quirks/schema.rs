@@ -164,7 +164,7 @@ fn rewrite(node: &mut Value) {
     }
     nullable(object);
     let mut notes = Vec::new();
-    only_texts(object, &mut notes);
+    restrict_enum(object, &mut notes);
     for (exclusive, bound) in [
         ("exclusiveMinimum", "minimum"),
         ("exclusiveMaximum", "maximum"),
@@ -269,7 +269,7 @@ fn note(object: &mut Map<String, Value>, notes: &[String]) {
 
 /// Keeps an `enum` only if it has nothing but strings and the type is `string`; any other becomes a
 /// note.
-fn only_texts(object: &mut Map<String, Value>, notes: &mut Vec<String>) {
+fn restrict_enum(object: &mut Map<String, Value>, notes: &mut Vec<String>) {
     let Some(Value::Array(mut values)) = object.shift_remove("enum") else {
         return;
     };

@@ -63,7 +63,7 @@ proptest! {
                 slow.plain = None;
                 let events = Bytes::from(chunk.clone());
                 prop_assert_eq!(quick.pass(events.clone()), slow.pass(events));
-                prop_assert_eq!(quick.ended(), slow.ended());
+                prop_assert_eq!(quick.failure_code(), slow.failure_code());
                 prop_assert_eq!(quick.repaired(), slow.repaired());
                 prop_assert_eq!(quick.usage(), slow.usage());
             }
