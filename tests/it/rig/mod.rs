@@ -2,6 +2,7 @@
 
 pub mod faults;
 pub mod process;
+pub mod schema;
 pub mod stream_contract;
 
 use std::sync::Arc;

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::rig::schema::Schema;
 use crate::rig::stream_contract;
 use ai_gateway::codec::json::Object;
 use ai_gateway::codec::sse::{self, Framer};
@@ -16,7 +17,6 @@ use ai_gateway::dialect::responses::{
 use ai_gateway::dialect::{ClientDialect, ProviderDialect, Relay, Stamp};
 use ai_gateway::providers::{ChatApi, by_name};
 use bytes::Bytes;
-use jsonschema::Validator;
 use serde_json::{Value, json};
 
 static CHAT: ChatProvider = ChatProvider::PLAIN;
@@ -56,38 +56,13 @@ fn lines(path: &Path) -> Vec<Value> {
     events
 }
 
-/// The schemas say `nullable`, which a validator does not know.
-fn allow_null(schema: &mut Value) {
-    match schema {
-        Value::Object(object) => {
-            let nullable = object.remove("nullable") == Some(json!(true));
-            object.values_mut().for_each(allow_null);
-            if nullable {
-                let inner = std::mem::take(object);
-                object.insert("anyOf".to_owned(), json!([inner, {"type": "null"}]));
-            }
-        }
-        Value::Array(list) => list.iter_mut().for_each(allow_null),
-        _ => {}
-    }
-}
-
-fn schema(folder: &Path, name: &str) -> Validator {
+fn schema(folder: &Path, name: &str) -> Schema {
     let text = fs::read_to_string(folder.join("openai-schemas.json")).unwrap();
-    let mut document: Value = serde_json::from_str(&text).unwrap();
-    allow_null(&mut document["components"]);
-    jsonschema::validator_for(&json!({
-        "$ref": format!("#/components/schemas/{name}"),
-        "components": document["components"],
-    }))
-    .unwrap()
+    Schema::new(serde_json::from_str(&text).unwrap(), name)
 }
 
-fn assert_valid(validator: &Validator, value: &Value, what: &str) {
-    let errors: Vec<_> = validator
-        .iter_errors(value)
-        .map(|error| error.to_string())
-        .collect();
+fn assert_valid(schema: &Schema, value: &Value, what: &str) {
+    let errors = schema.errors(value);
     assert!(errors.is_empty(), "{what}: {errors:#?}\n{value}");
 }
 
