@@ -78,7 +78,7 @@ impl GatewayBuilder {
             tls,
             routing,
         } = self;
-        let (host, port) = (&config.host, config.port);
+        let (host, port) = (&config.server.host, config.server.port);
         let listener = http::listen(host, port)
             .map_err(|error| format!("cannot listen on {host}:{port}: {error}"))?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;

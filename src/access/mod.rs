@@ -49,7 +49,7 @@ pub fn authenticate(
     bearer: Option<&str>,
 ) -> Result<AuthOutcome, Error> {
     let watches = |key: &str| {
-        let own = config.metrics_key.as_ref();
+        let own = config.access.metrics_key.as_ref();
         own.is_some_and(|own| bool::from(own.matches(key.trim())))
     };
     let caller = match bearer {
@@ -82,7 +82,7 @@ fn admit(config: &Config, bearer: Option<&str>) -> Result<Caller, Error> {
     }
     // All keys are compared, so that the response time does not reveal which one nearly matches.
     let mut known = None;
-    for (place, key) in config.gateway_keys.iter().enumerate() {
+    for (place, key) in config.access.gateway_keys.iter().enumerate() {
         if bool::from(key.matches(bearer)) {
             known = Some(place);
         }
@@ -154,10 +154,8 @@ mod tests {
     use crate::providers::PROVIDERS;
 
     fn keyed() -> Config {
-        let mut config = Config {
-            gateway_keys: vec![Secret::new("first"), Secret::new("second")],
-            ..Config::default()
-        };
+        let mut config = Config::default();
+        config.access.gateway_keys = vec![Secret::new("first"), Secret::new("second")];
         config.providers[0].key = Some(Secret::new("provider"));
         config
     }
@@ -182,12 +180,16 @@ mod tests {
     #[test]
     fn the_key_for_the_counters_opens_nothing_else() {
         use AccessLevel::{Callers, Everyone, Metrics};
-        let mut open = Config {
-            metrics_key: Some(Secret::new("scrape")),
-            ..Config::default()
+        let mut open = {
+            let mut config = Config::default();
+            config.access.metrics_key = Some(Secret::new("scrape"));
+            config
         };
         let mut closed = keyed();
-        closed.metrics_key.clone_from(&open.metrics_key);
+        closed
+            .access
+            .metrics_key
+            .clone_from(&open.access.metrics_key);
         for config in [&open, &closed] {
             let entered = |access_level| authenticate(config, access_level, Some(" scrape"));
             assert!(matches!(
@@ -202,7 +204,7 @@ mod tests {
         assert!(matches!(team, Ok(AuthOutcome::MetricsReader(true))));
         assert_eq!(watched(&closed, Some("x")).unwrap_err(), Error::WrongKey);
         assert_eq!(watched(&open, None).unwrap_err(), Error::MissingApiKey);
-        open.metrics_key = None;
+        open.access.metrics_key = None;
         let anyone = watched(&open, Some("x"));
         assert!(matches!(anyone, Ok(AuthOutcome::MetricsReader(false))));
     }
@@ -211,7 +213,7 @@ mod tests {
     #[test]
     fn keys_of_one_mode_are_not_used_in_the_other() {
         let mut open = keyed();
-        open.gateway_keys.clear();
+        open.access.gateway_keys.clear();
         let caller = admit(&open, Some("mine")).unwrap();
         for provider in PROVIDERS.iter().filter(|row| !row.base_is_example) {
             assert_eq!(caller.key_for(&open, provider).unwrap().expose(), "mine");

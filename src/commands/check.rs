@@ -30,8 +30,8 @@ pub(super) fn run() -> ExitCode {
 
 /// Looks up the address to listen on.
 fn resolve(config: &Config) -> Result<(), String> {
-    let host = config.host.as_str();
-    let addresses = (host, config.port).to_socket_addrs();
+    let host = config.server.host.as_str();
+    let addresses = (host, config.server.port).to_socket_addrs();
     match addresses.ok().and_then(|mut addresses| addresses.next()) {
         Some(_) => Ok(()),
         None => Err(format!(
@@ -44,7 +44,7 @@ fn resolve(config: &Config) -> Result<(), String> {
 fn describe(config: &Config) -> String {
     let mut out = String::new();
     let mode = if config.requires_gateway_key() {
-        format!("gateway keys ({})", config.gateway_keys.len())
+        format!("gateway keys ({})", config.access.gateway_keys.len())
     } else {
         "pass-through (every caller brings the provider's key)".to_owned()
     };
@@ -56,27 +56,30 @@ fn describe(config: &Config) -> String {
         "listen",
         format!(
             "{}:{} with {} threads",
-            config.host, config.port, config.http_workers
+            config.server.host, config.server.port, config.server.http_workers
         ),
     );
     line("mode", mode);
     line(
         "deadline",
-        format!("{} s over all attempts", config.request_timeout.as_secs()),
+        format!(
+            "{} s over all attempts",
+            config.calls.request_timeout.as_secs()
+        ),
     );
     line(
         "retries",
         format!(
             "{}, first after up to {} ms",
-            config.max_retries,
-            config.retry_base_delay.as_millis()
+            config.retries.max_retries,
+            config.retries.base_delay.as_millis()
         ),
     );
     line(
         "limits",
         format!(
             "{} calls under way and {} waiting per provider; bodies up to {} bytes",
-            config.max_in_flight, config.max_waiting, config.max_body
+            config.calls.max_in_flight, config.calls.max_waiting, config.server.max_body
         ),
     );
     if let Some(proxy) = &config.proxy {
@@ -112,10 +115,8 @@ mod tests {
 
     #[test]
     fn nothing_of_a_key_is_shown() {
-        let mut config = Config {
-            gateway_keys: vec![Secret::new("gateway-secret")],
-            ..Config::default()
-        };
+        let mut config = Config::default();
+        config.access.gateway_keys = vec![Secret::new("gateway-secret")];
         for entry in &mut config.providers {
             entry.key = Some(Secret::new("provider-secret"));
         }

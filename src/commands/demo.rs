@@ -38,12 +38,10 @@ pub(super) fn run() -> ExitCode {
 async fn demo(asked: &Config) -> Result<(), String> {
     let providers = scripted::all_providers().map_err(|error| error.to_string())?;
     // Only the port of the real configuration is used: no key and no address of a real provider.
-    let mut config = Config {
-        host: "127.0.0.1".to_owned(),
-        port: asked.port,
-        demo: true,
-        ..Config::default()
-    };
+    let mut config = Config::default();
+    "127.0.0.1".clone_into(&mut config.server.host);
+    config.server.port = asked.server.port;
+    config.demo = true;
     for entry in &mut config.providers {
         let base = scripted::base_url(&providers, entry.provider);
         entry.base = BaseUrl::parse(&base, entry.provider.version)?;
@@ -55,9 +53,9 @@ async fn demo(asked: &Config) -> Result<(), String> {
         Err(_) => {
             print(&format!(
                 "Port {} is taken; using a free one.\n",
-                config.port
+                config.server.port
             ));
-            config.port = 0;
+            config.server.port = 0;
             Gateway::builder(config).bind()?
         }
     };

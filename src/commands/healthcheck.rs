@@ -17,17 +17,17 @@ pub(super) fn run() -> ExitCode {
         Ok(config) => config,
         Err(code) => return code,
     };
-    let host = match config.host.as_str() {
+    let host = match config.server.host.as_str() {
         "0.0.0.0" => "127.0.0.1",
         "::" => "::1",
         host => host,
     };
-    match ask(host, config.port) {
+    match ask(host, config.server.port) {
         Ok(()) => ExitCode::SUCCESS,
         Err(wrong) => {
             print_error(&format!(
                 "no healthy gateway at {host}:{}: {wrong}",
-                config.port
+                config.server.port
             ));
             ExitCode::FAILURE
         }

@@ -14,10 +14,10 @@ use crate::telemetry::ACCESS;
 
 /// Starts the logger.
 pub(super) fn start(config: &Config) {
-    let format = config.log_format;
+    let format = config.log.format;
     let secrets = config.secrets();
     let mut builder = env_logger::Builder::new();
-    builder.parse_filters(config.log_filter.as_deref().unwrap_or("info"));
+    builder.parse_filters(config.log.filter.as_deref().unwrap_or("info"));
     // Access log lines have their own variable and do not depend on the filter.
     builder.filter_module(ACCESS, LevelFilter::Info);
     builder.filter_module("actix_server", LevelFilter::Warn);

@@ -61,7 +61,7 @@ pub(super) async fn serve(config: Config) -> Result<(), String> {
 fn announce(config: &Config, port: u16) {
     let version = env!("CARGO_PKG_VERSION");
     if config.requires_gateway_key() {
-        let count = config.gateway_keys.len();
+        let count = config.access.gateway_keys.len();
         ::log::info!(
             "ai-gateway {version}, mode: gateway keys ({count}); providers are called with their own keys"
         );
@@ -70,7 +70,7 @@ fn announce(config: &Config, port: u16) {
             "ai-gateway {version}, mode: pass-through; every caller brings the provider's key"
         );
     }
-    ::log::info!("listening on http://{}:{port}", config.host);
+    ::log::info!("listening on http://{}:{port}", config.server.host);
     let (mut usable, mut not) = (Vec::new(), Vec::new());
     for (provider, state) in config.usable() {
         match state {
@@ -92,11 +92,11 @@ fn announce(config: &Config, port: u16) {
     for warning in config.warnings() {
         ::log::warn!("{warning}");
     }
-    let reached = match config.host.as_str() {
+    let reached = match config.server.host.as_str() {
         "0.0.0.0" | "::" => "localhost",
         host => host,
     };
-    if config.serve_docs {
+    if config.server.serve_docs {
         ::log::info!("docs at http://{reached}:{port}/swagger-ui/");
     }
 }

@@ -4,15 +4,18 @@ mod base;
 mod env;
 mod hints;
 mod proxy;
+mod reading;
 mod traces;
+mod variables;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use base::BaseUrl;
-pub use env::{ConfigErrors, from_environment, from_lookup, port_from_environment};
+pub use env::{from_environment, from_lookup, port_from_environment};
 pub use proxy::Proxy;
 pub use traces::Traces;
+pub use variables::ConfigErrors;
 
 use crate::providers::{PROVIDERS, Provider};
 use crate::secret::Secret;
@@ -20,27 +23,55 @@ use crate::secret::Secret;
 /// The whole configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// How the gateway serves its clients.
+    pub server: ServerConfig,
+    /// Who may call.
+    pub access: AccessConfig,
+    /// Deadlines, limits and retries of calls to providers. Each limit is one for a provider, over all
+    /// threads.
+    pub calls: CallConfig,
+    /// Retries of failed attempts.
+    pub retries: RetryConfig,
+    /// Lists of models.
+    pub models: ModelsConfig,
+    /// What is logged, and how.
+    pub log: LogConfig,
+    /// Root certificates for connections to providers.
+    pub tls: TlsConfig,
+    /// How each provider is reached, in the order of the provider table.
+    pub providers: Vec<ProviderConfig>,
+    /// When the circuit breaker opens and closes.
+    pub breaker: BreakerConfig,
+    /// Where traces are sent; `None`: no traces.
+    pub traces: Option<Traces>,
+    /// Whether a request is rejected if its translation would drop or change a parameter.
+    pub strict_translation: bool,
+    /// The size of the reasoning cache, for clients that do not send reasoning back, in bytes; 0:
+    /// off.
+    pub reasoning_memory: u64,
+    /// The proxy for `https:` base URLs.
+    pub proxy: Option<Proxy>,
+    /// Whether the providers are the scripted ones of the demo, which accept any key.
+    pub demo: bool,
+    /// Warnings about variables that are set but not read, probably misspelled; one sentence each.
+    pub hints: Vec<String>,
+}
+
+/// How the gateway serves its clients.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
     /// The address to listen on, a name or an IP address.
     pub host: String,
     /// The port to listen on; 0 takes a free one.
     pub port: u16,
     /// The number of threads that serve requests.
     pub http_workers: usize,
-    /// Gateway keys that callers must send. Empty: callers send their own provider keys
-    /// (pass-through).
-    pub gateway_keys: Vec<Secret>,
-    /// How each provider is reached, in the order of the provider table.
-    pub providers: Vec<ProviderConfig>,
-    /// The key that opens only the metrics; `None`: there is no such key.
-    pub metrics_key: Option<Secret>,
     /// Whether the start page, the OpenAPI document and Swagger UI are served.
     pub serve_docs: bool,
     /// The largest request body, in bytes.
     pub max_body: usize,
     /// The memory limit for the bodies of all running requests together, in bytes.
     pub body_memory: usize,
-    /// The largest non-streamed response of a provider, in bytes.
-    pub max_answer: usize,
     /// The time limit for receiving a request's head.
     pub head_timeout: Duration,
     /// The time limit for receiving a request's body, unless it arrives at `body_rate` or faster.
@@ -56,6 +87,27 @@ pub struct Config {
     /// The interval of comments in a silent stream, so that no intermediary closes it; zero: no
     /// comments.
     pub keepalive: Duration,
+    /// How long the gateway keeps serving after SIGTERM, while `/readyz` already reports that it
+    /// stops.
+    pub shutdown_delay: Duration,
+    /// How long running requests may take to finish after that.
+    pub shutdown_timeout: Duration,
+}
+
+/// Who may call.
+#[derive(Debug, Clone)]
+pub struct AccessConfig {
+    /// Gateway keys that callers must send. Empty: callers send their own provider keys
+    /// (pass-through).
+    pub gateway_keys: Vec<Secret>,
+    /// The key that opens only the metrics; `None`: there is no such key.
+    pub metrics_key: Option<Secret>,
+}
+
+/// Deadlines, limits and retries of calls to providers. Each limit is one for a provider, over all
+/// threads.
+#[derive(Debug, Clone)]
+pub struct CallConfig {
     /// The deadline from the complete request to the complete response, over all attempts.
     pub request_timeout: Duration,
     /// The deadline from the complete request to the first event of a stream, over all attempts;
@@ -65,55 +117,57 @@ pub struct Config {
     pub idle_timeout: Option<Duration>,
     /// The time limit for connecting to a provider, TLS included.
     pub connect_timeout: Duration,
-    /// The largest number of attempts after the first.
-    pub max_retries: u32,
-    /// The delay before the first retry; it doubles with each retry.
-    pub retry_base_delay: Duration,
-    /// Retry budget: retries may be at most this percentage of a provider's requests.
-    pub retry_percent: u32,
-    /// Retries per second to a provider that are allowed in addition to `retry_percent`.
-    pub retry_floor: u32,
-    /// When the circuit breaker opens and closes.
-    pub breaker: BreakerConfig,
+    /// The largest non-streamed response of a provider, in bytes.
+    pub max_answer: usize,
     /// The largest number of concurrent calls to one provider.
     pub max_in_flight: usize,
     /// The largest number of calls that wait for a slot of one provider.
     pub max_waiting: usize,
     /// The longest time that a call waits for a slot.
     pub wait_timeout: Duration,
+}
+
+/// Retries of failed attempts.
+#[derive(Debug, Clone)]
+pub struct RetryConfig {
+    /// The largest number of attempts after the first.
+    pub max_retries: u32,
+    /// The delay before the first retry; it doubles with each retry.
+    pub base_delay: Duration,
+    /// Retry budget: retries may be at most this percentage of a provider's requests.
+    pub budget_percent: u32,
+    /// Retries per second to a provider that are allowed in addition to `retry_percent`.
+    pub budget_per_sec: u32,
+}
+
+/// Lists of models.
+#[derive(Debug, Clone)]
+pub struct ModelsConfig {
     /// How long a provider's list of models is cached.
-    pub models_cache: Duration,
+    pub cache: Duration,
     /// The time limit for fetching one provider's list of models.
-    pub models_timeout: Duration,
-    /// How long the gateway keeps serving after SIGTERM, while `/readyz` already reports that it
-    /// stops.
-    pub shutdown_delay: Duration,
-    /// How long running requests may take to finish after that.
-    pub shutdown_timeout: Duration,
+    pub timeout: Duration,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone)]
+pub struct LogConfig {
     /// The log filter in the syntax of `env_logger`; `None`: `info`.
-    pub log_filter: Option<String>,
+    pub filter: Option<String>,
     /// Which requests are logged.
-    pub access_log: AccessLog,
+    pub requests: AccessLog,
     /// How log lines are written.
-    pub log_format: LogFormat,
-    /// Where traces are sent; `None`: no traces.
-    pub traces: Option<Traces>,
-    /// Whether a request is rejected if its translation would drop or change a parameter.
-    pub strict_translation: bool,
-    /// The size of the reasoning cache, for clients that do not send reasoning back, in bytes; 0:
-    /// off.
-    pub reasoning_memory: u64,
+    pub format: LogFormat,
+}
+
+/// Root certificates for connections to providers.
+#[derive(Debug, Clone)]
+pub struct TlsConfig {
     /// A PEM file with root certificates to trust. If it or `cert_dir` is set, they replace the
     /// system's.
     pub cert_file: Option<PathBuf>,
     /// A directory of such PEM files; see `cert_file`.
     pub cert_dir: Option<PathBuf>,
-    /// The proxy for `https:` base URLs.
-    pub proxy: Option<Proxy>,
-    /// Whether the providers are the scripted ones of the demo, which accept any key.
-    pub demo: bool,
-    /// Warnings about variables that are set but not read, probably misspelled; one sentence each.
-    pub hints: Vec<String>,
 }
 
 /// When the circuit breaker opens: above an error rate over a window. While it is open, single
@@ -182,7 +236,7 @@ impl Config {
     /// Whether callers need a gateway key; if not, the gateway runs in pass-through mode.
     #[must_use]
     pub fn requires_gateway_key(&self) -> bool {
-        !self.gateway_keys.is_empty()
+        !self.access.gateway_keys.is_empty()
     }
 
     /// The configuration of `provider`.
@@ -205,9 +259,10 @@ impl Config {
             .as_ref()
             .and_then(|proxy| proxy.credential.as_ref());
         let traces = self.traces.iter().flat_map(|traces| &traces.headers);
-        self.gateway_keys
+        self.access
+            .gateway_keys
             .iter()
-            .chain(&self.metrics_key)
+            .chain(&self.access.metrics_key)
             .chain(keys)
             .chain(proxy)
             .chain(traces.map(|(_, value)| value))
@@ -221,13 +276,17 @@ impl Config {
     /// The deadline from the complete request to the first event of a stream.
     #[must_use]
     pub fn first_event_timeout(&self) -> Duration {
-        self.first_event_timeout.unwrap_or(self.request_timeout)
+        self.calls
+            .first_event_timeout
+            .unwrap_or(self.calls.request_timeout)
     }
 
     /// The longest silence within a stream.
     #[must_use]
     pub fn idle_timeout(&self) -> Duration {
-        self.idle_timeout.unwrap_or(self.request_timeout)
+        self.calls
+            .idle_timeout
+            .unwrap_or(self.calls.request_timeout)
     }
 
     /// Warnings for the operator, one sentence each.
@@ -248,10 +307,20 @@ impl Config {
                 ));
             }
         }
-        if self.gateway_keys.iter().any(|key| key.expose().len() < 16) {
+        if self
+            .access
+            .gateway_keys
+            .iter()
+            .any(|key| key.expose().len() < 16)
+        {
             out.push("a key in GATEWAY_API_KEYS is shorter than 16 characters".to_owned());
         }
-        let mut keys: Vec<&str> = self.gateway_keys.iter().map(Secret::expose).collect();
+        let mut keys: Vec<&str> = self
+            .access
+            .gateway_keys
+            .iter()
+            .map(Secret::expose)
+            .collect();
         keys.sort_unstable();
         if keys.windows(2).any(|pair| pair.first() == pair.last()) {
             out.push("GATEWAY_API_KEYS holds the same key twice".to_owned());
@@ -296,13 +365,58 @@ impl Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            host: "0.0.0.0".to_owned(),
-            port: 3000,
-            // Half the processors: one thread handles more per wake-up than two do, and requests
-            // mostly wait for providers.
-            http_workers: std::thread::available_parallelism()
-                .map_or(1, |cores| cores.get().div_ceil(2)),
-            gateway_keys: Vec::new(),
+            server: ServerConfig {
+                host: "0.0.0.0".to_owned(),
+                port: 3000,
+                // Half the processors: one thread handles more per wake-up than two do, and requests
+                // mostly wait for providers.
+                http_workers: std::thread::available_parallelism()
+                    .map_or(1, |cores| cores.get().div_ceil(2)),
+                serve_docs: true,
+                max_body: 50 << 20,
+                body_memory: 512 << 20,
+                head_timeout: Duration::from_secs(5),
+                body_timeout: Duration::from_secs(30),
+                body_rate: 10 << 10,
+                write_timeout: Duration::from_secs(60),
+                connection_idle_timeout: Duration::from_secs(75),
+                keepalive: Duration::from_secs(15),
+                shutdown_delay: Duration::ZERO,
+                shutdown_timeout: Duration::from_secs(30),
+            },
+            access: AccessConfig {
+                gateway_keys: Vec::new(),
+                metrics_key: None,
+            },
+            calls: CallConfig {
+                request_timeout: Duration::from_secs(120),
+                first_event_timeout: None,
+                idle_timeout: None,
+                connect_timeout: Duration::from_secs(5),
+                max_answer: 64 << 20,
+                max_in_flight: 4096,
+                max_waiting: 1024,
+                wait_timeout: Duration::from_secs(1),
+            },
+            retries: RetryConfig {
+                max_retries: 2,
+                base_delay: Duration::from_millis(150),
+                budget_percent: 20,
+                budget_per_sec: 10,
+            },
+            models: ModelsConfig {
+                cache: Duration::from_secs(60),
+                timeout: Duration::from_secs(5),
+            },
+            log: LogConfig {
+                filter: None,
+                requests: AccessLog::Calls,
+                format: LogFormat::Text,
+            },
+            tls: TlsConfig {
+                cert_file: None,
+                cert_dir: None,
+            },
             providers: PROVIDERS
                 .iter()
                 .map(|provider| ProviderConfig {
@@ -313,46 +427,15 @@ impl Default for Config {
                     key: None,
                 })
                 .collect(),
-            metrics_key: None,
-            serve_docs: true,
-            max_body: 50 << 20,
-            body_memory: 512 << 20,
-            max_answer: 64 << 20,
-            head_timeout: Duration::from_secs(5),
-            body_timeout: Duration::from_secs(30),
-            body_rate: 10 << 10,
-            write_timeout: Duration::from_secs(60),
-            connection_idle_timeout: Duration::from_secs(75),
-            keepalive: Duration::from_secs(15),
-            request_timeout: Duration::from_secs(120),
-            first_event_timeout: None,
-            idle_timeout: None,
-            connect_timeout: Duration::from_secs(5),
-            max_retries: 2,
-            retry_base_delay: Duration::from_millis(150),
-            retry_percent: 20,
-            retry_floor: 10,
             breaker: BreakerConfig {
                 error_percent: 50,
                 min_attempts: 20,
                 window: Duration::from_secs(10),
                 open: Duration::from_secs(1),
             },
-            max_in_flight: 4096,
-            max_waiting: 1024,
-            wait_timeout: Duration::from_secs(1),
-            models_cache: Duration::from_secs(60),
-            models_timeout: Duration::from_secs(5),
-            shutdown_delay: Duration::ZERO,
-            shutdown_timeout: Duration::from_secs(30),
-            log_filter: None,
-            access_log: AccessLog::Calls,
-            log_format: LogFormat::Text,
             traces: None,
             strict_translation: false,
             reasoning_memory: 32 << 20,
-            cert_file: None,
-            cert_dir: None,
             proxy: None,
             demo: false,
             hints: Vec::new(),

@@ -44,40 +44,40 @@ fn millis(millis: u64) -> Duration {
 
 fn rows() -> Vec<VariableRow> {
     let mut rows = rows! {
-        "PORT", "3000", "8101" => port = 8101;
-        "HTTP_WORKERS", "", "102" => http_workers = 102;
-        "HEAD_TIMEOUT_SECS", "5", "103" => head_timeout = secs(103);
-        "BODY_TIMEOUT_SECS", "30", "104" => body_timeout = secs(104);
-        "BODY_MIN_BYTES_PER_SEC", "10240", "105" => body_rate = 105;
-        "WRITE_TIMEOUT_SECS", "60", "106" => write_timeout = secs(106);
-        "CONNECTION_IDLE_TIMEOUT_SECS", "75", "131" => connection_idle_timeout = secs(131);
-        "KEEPALIVE_INTERVAL_SECS", "15", "107" => keepalive = secs(107);
-        "MAX_BODY_BYTES", "52428800", "1108" => max_body = 1108;
-        "BODY_MEMORY_BYTES", "536870912", "536870913" => body_memory = 536_870_913;
-        "SERVE_DOCS", "true", "false" => serve_docs = false;
-        "SHUTDOWN_DELAY_SECS", "0", "109" => shutdown_delay = secs(109);
-        "SHUTDOWN_TIMEOUT_SECS", "30", "110" => shutdown_timeout = secs(110);
-        "LOG_FORMAT", "text", "json" => log_format = LogFormat::Json;
-        "ACCESS_LOG", "true", "false" => access_log = AccessLog::Off;
-        "REQUEST_TIMEOUT_SECS", "120", "112" => request_timeout = secs(112);
-        "FIRST_EVENT_TIMEOUT_SECS", "", "113" => first_event_timeout = Some(secs(113));
-        "IDLE_TIMEOUT_SECS", "", "114" => idle_timeout = Some(secs(114));
-        "CONNECT_TIMEOUT_SECS", "5", "115" => connect_timeout = secs(115);
-        "UPSTREAM_MAX_RETRIES", "2", "6" => max_retries = 6;
-        "UPSTREAM_RETRY_BASE_DELAY_MS", "150", "117" => retry_base_delay = millis(117);
-        "UPSTREAM_RETRY_BUDGET_PERCENT", "20", "118" => retry_percent = 118;
-        "UPSTREAM_RETRY_BUDGET_PER_SEC", "10", "119" => retry_floor = 119;
+        "PORT", "3000", "8101" => server.port = 8101;
+        "HTTP_WORKERS", "", "102" => server.http_workers = 102;
+        "HEAD_TIMEOUT_SECS", "5", "103" => server.head_timeout = secs(103);
+        "BODY_TIMEOUT_SECS", "30", "104" => server.body_timeout = secs(104);
+        "BODY_MIN_BYTES_PER_SEC", "10240", "105" => server.body_rate = 105;
+        "WRITE_TIMEOUT_SECS", "60", "106" => server.write_timeout = secs(106);
+        "CONNECTION_IDLE_TIMEOUT_SECS", "75", "131" => server.connection_idle_timeout = secs(131);
+        "KEEPALIVE_INTERVAL_SECS", "15", "107" => server.keepalive = secs(107);
+        "MAX_BODY_BYTES", "52428800", "1108" => server.max_body = 1108;
+        "BODY_MEMORY_BYTES", "536870912", "536870913" => server.body_memory = 536_870_913;
+        "SERVE_DOCS", "true", "false" => server.serve_docs = false;
+        "SHUTDOWN_DELAY_SECS", "0", "109" => server.shutdown_delay = secs(109);
+        "SHUTDOWN_TIMEOUT_SECS", "30", "110" => server.shutdown_timeout = secs(110);
+        "LOG_FORMAT", "text", "json" => log.format = LogFormat::Json;
+        "ACCESS_LOG", "true", "false" => log.requests = AccessLog::Off;
+        "REQUEST_TIMEOUT_SECS", "120", "112" => calls.request_timeout = secs(112);
+        "FIRST_EVENT_TIMEOUT_SECS", "", "113" => calls.first_event_timeout = Some(secs(113));
+        "IDLE_TIMEOUT_SECS", "", "114" => calls.idle_timeout = Some(secs(114));
+        "CONNECT_TIMEOUT_SECS", "5", "115" => calls.connect_timeout = secs(115);
+        "UPSTREAM_MAX_RETRIES", "2", "6" => retries.max_retries = 6;
+        "UPSTREAM_RETRY_BASE_DELAY_MS", "150", "117" => retries.base_delay = millis(117);
+        "UPSTREAM_RETRY_BUDGET_PERCENT", "20", "118" => retries.budget_percent = 118;
+        "UPSTREAM_RETRY_BUDGET_PER_SEC", "10", "119" => retries.budget_per_sec = 119;
         "UPSTREAM_BREAKER_ERROR_PERCENT", "50", "99" => breaker.error_percent = 99;
         "UPSTREAM_BREAKER_MIN_ATTEMPTS", "20", "121" => breaker.min_attempts = 121;
         "UPSTREAM_BREAKER_WINDOW_SECS", "10", "122" => breaker.window = secs(122);
         "UPSTREAM_BREAKER_OPEN_MS", "1000", "123" => breaker.open = millis(123);
-        "UPSTREAM_MAX_IN_FLIGHT", "4096", "124" => max_in_flight = 124;
-        "UPSTREAM_MAX_WAITING", "1024", "125" => max_waiting = 125;
-        "UPSTREAM_WAIT_TIMEOUT_MS", "1000", "126" => wait_timeout = millis(126);
+        "UPSTREAM_MAX_IN_FLIGHT", "4096", "124" => calls.max_in_flight = 124;
+        "UPSTREAM_MAX_WAITING", "1024", "125" => calls.max_waiting = 125;
+        "UPSTREAM_WAIT_TIMEOUT_MS", "1000", "126" => calls.wait_timeout = millis(126);
         "STRICT_TRANSLATION", "false", "true" => strict_translation = true;
         "REASONING_MEMORY_BYTES", "33554432", "128" => reasoning_memory = 128;
-        "MAX_ANSWER_BYTES", "67108864", "1129" => max_answer = 1129;
-        "MODELS_CACHE_SECS", "60", "130" => models_cache = secs(130);
+        "MAX_ANSWER_BYTES", "67108864", "1129" => calls.max_answer = 1129;
+        "MODELS_CACHE_SECS", "60", "130" => models.cache = secs(130);
     };
     rows.push(VariableRow {
         name: "OTEL_TRACES_SAMPLER_ARG",

@@ -195,7 +195,7 @@ impl InboundRequest {
         let (phase, after) = if stream {
             (Phase::FirstEvent, config.first_event_timeout())
         } else {
-            (Phase::Answer, config.request_timeout)
+            (Phase::Answer, config.calls.request_timeout)
         };
         Deadline {
             at: self.arrived + after,

@@ -170,7 +170,7 @@ async fn pages(
     key: &Secret,
     caller: CallerId,
 ) -> Result<Vec<Entry>, CallError> {
-    let after = state.config.models_timeout;
+    let after = state.config.models.timeout;
     let deadline = Deadline {
         at: Instant::now() + after,
         phase: Phase::Answer,

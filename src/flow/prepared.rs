@@ -189,7 +189,7 @@ impl PreparedCall {
             conversation_hash: self.conversation_hash,
             record: Rc::clone(&inbound.record),
             shutdown: state.shutdown.clone(),
-            limit: state.config.max_answer,
+            limit: state.config.calls.max_answer,
         };
         let mode = self.mode.clone();
         match content(mode, response.content, self.stream, key, observer).await {

@@ -40,10 +40,10 @@ impl SharedState {
             .collect();
         let (metrics, spans) = Metrics::new(&config);
         let shared = Self {
-            models: Arc::new(ModelsCache::new(config.models_cache)),
+            models: Arc::new(ModelsCache::new(config.models.cache)),
             metrics: Arc::new(metrics),
             store: Arc::new(ReasoningCache::new(config.reasoning_memory)),
-            bodies: BodyMemory::new(config.body_memory),
+            bodies: BodyMemory::new(config.server.body_memory),
             config: Arc::new(config),
             tls,
             admissions: Arc::new(admissions),

@@ -27,7 +27,7 @@ pub(super) async fn answer(
         return Box::pin(try_targets(call, &state, &inbound, prepare, None)).await;
     }
     let progress = Rc::new(Progress::new(&call));
-    let (beside, keepalive) = (Rc::clone(&progress), state.config.keepalive);
+    let (beside, keepalive) = (Rc::clone(&progress), state.config.server.keepalive);
     let (shared, record) = (Rc::clone(&state), Rc::clone(&inbound.record));
     let call =
         Box::pin(async move { try_targets(call, &shared, &inbound, prepare, Some(&beside)).await });

@@ -160,7 +160,7 @@ async fn read(
     open: &RequestContext,
     held: &mut BodyReservation,
 ) -> Result<Bytes, Error> {
-    let limit = config.max_body;
+    let limit = config.server.max_body;
     let told = match open.told.length {
         BodyLength::Bytes(bytes) => Some(usize::try_from(bytes).unwrap_or(usize::MAX)),
         _ => None,
@@ -207,14 +207,14 @@ struct BodyPace<'r> {
 
 impl<'r> BodyPace<'r> {
     fn new(config: &Config, under_way: &'r RequestInProgress, begun: Instant) -> Self {
-        let millis = u64::try_from(config.body_timeout.as_millis()).unwrap_or(u64::MAX);
-        let least = config.body_rate.saturating_mul(millis) / 1000;
+        let millis = u64::try_from(config.server.body_timeout.as_millis()).unwrap_or(u64::MAX);
+        let least = config.server.body_rate.saturating_mul(millis) / 1000;
         Self {
             under_way,
             begun,
             received: 0,
-            time: config.body_timeout,
-            least: (config.body_rate > 0).then_some(least),
+            time: config.server.body_timeout,
+            least: (config.server.body_rate > 0).then_some(least),
         }
     }
 

@@ -92,9 +92,9 @@ pub fn serve(shared: SharedState, listener: TcpListener) -> io::Result<Server> {
     let config = Arc::clone(shared.config());
     let address = listener.local_addr()?;
     let patience = ClientTimeouts {
-        head: config.head_timeout,
-        rest: config.connection_idle_timeout,
-        write: config.write_timeout,
+        head: config.server.head_timeout,
+        rest: config.server.connection_idle_timeout,
+        write: config.server.write_timeout,
     };
     let app = move || {
         let state = AppState::start(&shared).expect("it was tried before the server started");
@@ -128,7 +128,7 @@ pub fn serve(shared: SharedState, listener: TcpListener) -> io::Result<Server> {
                     Ok(request_context::close(answered.await?, open))
                 })
             })
-            .configure(|app| handlers::register(app, config.serve_docs))
+            .configure(|app| handlers::register(app, config.server.serve_docs))
             .into_factory()
             .map_err(|error: actix_web::Error| error.error_response());
         // Its host is for building URLs, of which there are none.
@@ -165,10 +165,10 @@ pub fn serve(shared: SharedState, listener: TcpListener) -> io::Result<Server> {
         .and_then(http)
     };
     let server = actix_server::Server::build()
-        .workers(config.http_workers)
+        .workers(config.server.http_workers)
         .disable_signals()
         // By then everything has ended by itself, or will never.
-        .shutdown_timeout((config.shutdown_timeout + ENDING).as_secs())
+        .shutdown_timeout((config.server.shutdown_timeout + ENDING).as_secs())
         .listen("gateway", listener, app)?
         .run();
     Ok(server)
@@ -195,18 +195,18 @@ pub async fn serve_until_told(
         let mut hurry = signals.next().await == Signal::Interrupt;
         let under_way = metrics.in_flight();
         shutdown.go_to(Stage::Stopping);
-        let time = config.shutdown_timeout.as_secs();
+        let time = config.server.shutdown_timeout.as_secs();
         if hurry {
             log::info!("told to stop at once: {under_way} requests under way are ended");
         } else {
             log::info!("told to stop: {under_way} requests under way may go on for {time} s");
         }
-        hurry = hurry || signals.within(config.shutdown_delay).await;
+        hurry = hurry || signals.within(config.server.shutdown_delay).await;
         shutdown.go_to(Stage::Closing);
         // It resolves when the last connection is closed, which is not waited for here.
         let stopped = handle.stop(true);
         if !hurry {
-            signals.within(config.shutdown_timeout).await;
+            signals.within(config.server.shutdown_timeout).await;
         }
         let left = metrics.in_flight();
         if left > 0 {

@@ -51,7 +51,10 @@ pub(super) fn of(request: &HttpRequest) -> Rc<RequestContext> {
 pub(super) fn open(request: &ServiceRequest) -> Rc<RequestContext> {
     let http = request.request();
     let state = state(http);
-    let route = routes::find(request.match_info().as_str(), state.config.serve_docs);
+    let route = routes::find(
+        request.match_info().as_str(),
+        state.config.server.serve_docs,
+    );
     let access_level = route.map_or(AccessLevel::Everyone, |route| route.access_level);
     let (head, told) = request_head::read(http.headers());
     let arrival = RequestArrival {

@@ -84,7 +84,7 @@ impl Client {
     /// A text where the configured host cannot be connected to at all.
     pub fn new(entry: &ProviderConfig, config: &Config, tls: &Tls) -> Result<Self, String> {
         let connector = Connector::new(&entry.base, tls, config.proxy.as_ref())?;
-        let pool = Pool::new(connector, config.connect_timeout);
+        let pool = Pool::new(connector, config.calls.connect_timeout);
         let host = entry.base.host_text();
         let base = format!("http://{host}:{}{}", entry.base.port, entry.base.path);
         let uri = |path: &str| {
@@ -100,7 +100,7 @@ impl Client {
             host: HeaderValue::from_str(&entry.base.host_header())
                 .map_err(|error| error.to_string())?,
             base,
-            connect_timeout: config.connect_timeout,
+            connect_timeout: config.calls.connect_timeout,
         })
     }
 

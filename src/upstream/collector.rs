@@ -55,7 +55,7 @@ impl Collector {
         let connector = Connector::new(endpoint, tls, config.proxy.as_ref())?;
         let connector = awc::Connector::new()
             .connector(connector)
-            .timeout(config.connect_timeout);
+            .timeout(config.calls.connect_timeout);
         let http = awc::Client::builder()
             .connector(connector)
             .disable_timeout()

@@ -16,7 +16,10 @@ impl Tls {
     /// # Errors
     /// A text where no root can be loaded: no connection would succeed then.
     pub fn load(config: &Config) -> Result<Self, String> {
-        let (file, folder) = (config.cert_file.as_deref(), config.cert_dir.as_deref());
+        let (file, folder) = (
+            config.tls.cert_file.as_deref(),
+            config.tls.cert_dir.as_deref(),
+        );
         let loaded = if file.is_none() && folder.is_none() {
             rustls_native_certs::load_native_certs()
         } else {

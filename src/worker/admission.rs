@@ -111,14 +111,14 @@ impl AdmissionControl {
         Self {
             failures: AtomicU64::new(0),
             inner: Mutex::new(AdmissionState {
-                slots: FairShare::new(config.max_in_flight),
-                places: FairShare::new(config.max_waiting),
+                slots: FairShare::new(config.calls.max_in_flight),
+                places: FairShare::new(config.calls.max_waiting),
                 line: WaitQueue::default(),
                 callers: HashMap::new(),
             }),
             settings: AdmissionLimits {
-                retry_percent: config.retry_percent,
-                retry_floor: config.retry_floor,
+                retry_percent: config.retries.budget_percent,
+                retry_floor: config.retries.budget_per_sec,
                 breaker: config.breaker,
             },
             started: Instant::now(),
@@ -347,11 +347,10 @@ mod tests {
     use futures_util::future::join_all;
 
     fn admission(slots: usize, places: usize) -> Arc<AdmissionControl> {
-        Arc::new(AdmissionControl::new(&Config {
-            max_in_flight: slots,
-            max_waiting: places,
-            ..Config::default()
-        }))
+        let mut config = Config::default();
+        config.calls.max_in_flight = slots;
+        config.calls.max_waiting = places;
+        Arc::new(AdmissionControl::new(&config))
     }
 
     fn me() -> CallerId {

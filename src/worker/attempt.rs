@@ -93,7 +93,7 @@ impl Attempt<'_> {
             // The response was written, and so it was billed.
             CallError::new(error, Retry::Never)
         };
-        let mut reading = pin!(body.whole(self.config.max_answer));
+        let mut reading = pin!(body.whole(self.config.calls.max_answer));
         // The body usually came with its head; then no timer is needed.
         let read = match reading.as_mut().now_or_never() {
             Some(read) => Ok(read),

@@ -91,8 +91,8 @@ impl WorkerHandle {
             admission,
             metrics,
             policy: RetryPolicy {
-                max_retries: config.max_retries,
-                base_delay: config.retry_base_delay,
+                max_retries: config.retries.max_retries,
+                base_delay: config.retries.base_delay,
             },
             config: Arc::clone(config),
         })))
@@ -209,7 +209,7 @@ impl Worker {
                     let until = request
                         .deadline
                         .at
-                        .min(timed.begun + self.config.wait_timeout);
+                        .min(timed.begun + self.config.calls.wait_timeout);
                     let permit = self.admission.enter(request.caller, until).await.ok_or(
                         Error::Overloaded {
                             provider,

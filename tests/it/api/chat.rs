@@ -454,7 +454,7 @@ async fn bad_input_to_a_translation_names_the_field_too() {
 async fn a_body_must_be_declared_json_and_must_not_be_too_large() {
     let server = scripted::all_providers().unwrap();
     let mut config = config(&server);
-    config.max_body = 2000;
+    config.server.max_body = 2000;
     let gateway = Gateway::start(config);
     let path = "/v1/chat/completions";
     for kind in [

@@ -403,7 +403,7 @@ async fn a_stream_ends_with_its_mark_though_the_provider_leaves_it_open() {
     let server =
         Scripted::start(move |_| Script::stream().chunk(done).then(scripted::Step::Hang)).unwrap();
     let mut slow = config(&server);
-    slow.idle_timeout = Some(PATIENCE * 10);
+    slow.calls.idle_timeout = Some(PATIENCE * 10);
     let gateway = Gateway::start(slow);
     let mut body = hello("gpt-4o");
     body["stream"] = json!(true);
@@ -421,7 +421,7 @@ async fn those_who_wait_for_one_list_of_models_share_what_becomes_of_it() {
     // A provider that never answers: the time of one list ends it for all of them together.
     let server = Scripted::start(|_| Script::default().then(scripted::Step::Hang)).unwrap();
     let mut slow = keyed(&server);
-    slow.models_timeout = Duration::from_millis(300);
+    slow.models.timeout = Duration::from_millis(300);
     let gateway = Gateway::start(slow);
     let asks = (0..12).map(|_| gateway.get("/v1/models?provider=mistral", Some("team-key")));
     let answers = futures_util::future::join_all(asks).await;

@@ -182,7 +182,7 @@ async fn a_team_sees_all_usable_providers_and_the_list_is_kept() {
     assert_eq!(server.counts().requests, asked, "kept");
     drop(gateway);
 
-    config.models_cache = Duration::ZERO;
+    config.models.cache = Duration::ZERO;
     let gateway = Gateway::start(config);
     for _ in 0..2 {
         assert_eq!(
@@ -207,7 +207,7 @@ async fn a_provider_that_fails_or_hangs_is_named_and_the_others_are_listed() {
     })
     .unwrap();
     let mut config = keyed(&server);
-    config.models_timeout = Duration::from_millis(500);
+    config.models.timeout = Duration::from_millis(500);
     let gateway = Gateway::start(config);
     let answer = gateway.get("/v1/models", Some("team-key")).await;
     assert_eq!(

@@ -275,9 +275,9 @@ const T: Duration = Duration::from_millis(600);
 /// A gateway that holds two bodies of a megabyte, and hardly more.
 fn narrow(server: &Scripted) -> Gateway {
     let mut config = config(server);
-    config.max_body = 1_100_000;
-    config.body_memory = 2_080_000;
-    config.body_timeout = T;
+    config.server.max_body = 1_100_000;
+    config.server.body_memory = 2_080_000;
+    config.server.body_timeout = T;
     Gateway::start(config)
 }
 
@@ -421,9 +421,9 @@ async fn who_asks_for_a_list_beside_others_waits_no_longer_than_one() {
     })
     .unwrap();
     let mut config = keyed(&server);
-    config.max_in_flight = 1;
-    config.wait_timeout = T;
-    config.max_retries = 0;
+    config.calls.max_in_flight = 1;
+    config.calls.wait_timeout = T;
+    config.retries.max_retries = 0;
     let gateway = Gateway::start(config);
     let mut hanging = TcpStream::connect(gateway.address()).unwrap();
     let call = post(&hello("gpt-4o", false)).replace("Bearer k", "Bearer team-key");
@@ -454,7 +454,7 @@ async fn a_provider_that_does_not_read_is_given_up() {
     let held = thread::spawn(move || listener.accept());
     let server = in_turn(vec![completion()]);
     let mut config = config(&server);
-    config.request_timeout = T;
+    config.calls.request_timeout = T;
     for entry in &mut config.providers {
         entry.base = BaseUrl::parse(&url, entry.provider.version).unwrap();
     }
@@ -485,7 +485,7 @@ async fn a_client_that_does_not_read_is_given_up() {
         }
         let server = in_turn(vec![script.then(Step::Hang)]);
         let mut config = config(&server);
-        config.write_timeout = T;
+        config.server.write_timeout = T;
         let gateway = Gateway::start(config);
         let mut caller = TcpStream::connect(gateway.address()).unwrap();
         caller

@@ -35,8 +35,8 @@ async fn bodies_are_held_up_to_a_limit_over_all_requests() {
         )
         .unwrap();
     let mut config = config(&server);
-    config.max_body = 8000;
-    config.body_memory = 8000;
+    config.server.max_body = 8000;
+    config.server.body_memory = 8000;
     let gateway = Gateway::start(config);
     let first = {
         let body = sized("gpt-hangs", 5000);
@@ -211,7 +211,7 @@ async fn how_providers_are_doing_is_for_holders_of_a_key() {
     const HEALTH: [&str; 3] = ["gateway_in_flight{", "gateway_waiting{", "gateway_circuit{"];
     let server = in_turn(vec![completion()]);
     for (mode, mut config) in [("pass-through", config(&server)), ("keyed", keyed(&server))] {
-        config.metrics_key = Some(ai_gateway::secret::Secret::new("metrics-key"));
+        config.access.metrics_key = Some(ai_gateway::secret::Secret::new("metrics-key"));
         let is_keyed = config.requires_gateway_key();
         let gateway = Gateway::start(config);
         let key = if is_keyed { "team-key" } else { "any-key" };
@@ -249,7 +249,7 @@ async fn how_providers_are_doing_is_for_holders_of_a_key() {
 async fn pages_can_be_turned_off() {
     let server = in_turn(vec![completion()]);
     let mut config = config(&server);
-    config.serve_docs = false;
+    config.server.serve_docs = false;
     let gateway = Gateway::start(config);
     for path in [
         "/",

@@ -17,10 +17,9 @@ const KEEPALIVE: &str = ": keepalive\n\n";
 const INTERVAL: Duration = Duration::from_millis(60);
 
 fn lively(server: &Scripted) -> Config {
-    Config {
-        keepalive: INTERVAL,
-        ..config(server)
-    }
+    let mut config = config(server);
+    config.server.keepalive = INTERVAL;
+    config
 }
 
 /// Trap B10.
@@ -128,7 +127,7 @@ async fn without_keepalives_the_status_waits_for_the_first_event() {
     late.steps.extend(status(400, &[]).steps);
     let server = in_turn(vec![late]);
     let mut config = config(&server);
-    config.keepalive = Duration::ZERO;
+    config.server.keepalive = Duration::ZERO;
     let answer = Gateway::start(config).chat(hello("gpt-4o", true)).await;
     assert_eq!(answer.status, 400);
 }

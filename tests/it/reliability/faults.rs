@@ -116,7 +116,7 @@ async fn attempts_end_and_the_last_word_is_the_providers() {
 
     let server = in_turn(vec![status(503, &[])]);
     let mut config = config(&server);
-    config.max_retries = 0;
+    config.retries.max_retries = 0;
     assert_eq!(
         Gateway::start(config)
             .chat(hello("gpt-4o", false))
@@ -166,7 +166,7 @@ async fn an_unreachable_provider_is_said_without_its_address() {
     let server = in_turn(vec![completion()]);
     let mut config = config(&server);
     drop(server);
-    config.max_retries = 1;
+    config.retries.max_retries = 1;
     let answer = Gateway::start(config).chat(hello("gpt-4o", false)).await;
     assert_eq!(
         answer.refusal(),
@@ -180,7 +180,7 @@ async fn an_unreachable_provider_is_said_without_its_address() {
 /// Short deadlines for what must be waited for.
 fn impatient(server: &Scripted) -> Config {
     let mut config = config(server);
-    config.request_timeout = Duration::from_millis(400);
+    config.calls.request_timeout = Duration::from_millis(400);
     config
 }
 
@@ -496,9 +496,9 @@ async fn when_the_client_leaves_the_call_is_cancelled() {
 async fn a_client_that_waits_for_a_slot_and_leaves_gives_its_place_back() {
     let server = in_turn(vec![Script::default().then(Step::Hang), completion()]);
     let mut config = config(&server);
-    config.max_in_flight = 1;
-    config.max_waiting = 1;
-    config.wait_timeout = PATIENCE;
+    config.calls.max_in_flight = 1;
+    config.calls.max_waiting = 1;
+    config.calls.wait_timeout = PATIENCE;
     let gateway = Gateway::start(config);
     let first = open(&gateway, &hello("gpt-4o", false)).await;
     until(&server, "the first call", |counts| counts.requests == 1).await;
@@ -534,10 +534,10 @@ async fn shedding_is_exact_and_at_once() {
         completion(),
     ]);
     let mut config = config(&server);
-    config.http_workers = 2;
-    config.max_in_flight = 4;
-    config.max_waiting = 8;
-    config.wait_timeout = PATIENCE;
+    config.server.http_workers = 2;
+    config.calls.max_in_flight = 4;
+    config.calls.max_waiting = 8;
+    config.calls.wait_timeout = PATIENCE;
     let gateway = Gateway::start(config);
     let begun = Instant::now();
     let answers = join_all((0..20).map(|_| async {
@@ -623,8 +623,8 @@ async fn a_complete_answer_gives_its_slot_back_though_its_end_is_not_there() {
         Script::stream().chunk(begin).chunk(stop).then(Step::Hang),
     ]);
     let mut config = config(&server);
-    config.max_in_flight = 1;
-    config.max_waiting = 0;
+    config.calls.max_in_flight = 1;
+    config.calls.max_waiting = 0;
     let gateway = Gateway::start(config);
     for _ in 0..3 {
         let mut client = open(&gateway, &hello("claude-opus-5-5", true)).await;
@@ -700,7 +700,7 @@ async fn a_key_leaves_in_no_member_of_an_error_and_in_no_header() {
     for script in [whole, hidden, shape, first, later] {
         let server = in_turn(vec![script]);
         let mut config = crate::rig::keyed(&server);
-        config.max_retries = 0;
+        config.retries.max_retries = 0;
         for entry in &mut config.providers {
             entry.key = Some(ai_gateway::secret::Secret::new(KEY));
         }
@@ -809,7 +809,7 @@ async fn an_endless_answer_is_refused() {
     }
     let server = in_turn(vec![endless.then(Step::Hang)]);
     let mut config = config(&server);
-    config.max_answer = 1 << 20;
+    config.calls.max_answer = 1 << 20;
     let answer = Gateway::start(config).chat(hello("gpt-4o", false)).await;
     assert_eq!(
         answer.refusal(),
@@ -822,7 +822,7 @@ async fn an_endless_answer_is_refused() {
 async fn a_body_that_does_not_arrive_is_given_up() {
     let server = in_turn(vec![completion()]);
     let mut config = config(&server);
-    config.body_timeout = Duration::from_millis(200);
+    config.server.body_timeout = Duration::from_millis(200);
     let gateway = Gateway::start(config);
     let mut stream = TcpStream::connect(gateway.address()).await.unwrap();
     stream
@@ -837,8 +837,8 @@ async fn a_body_that_does_not_arrive_is_given_up() {
 async fn waiting_for_a_slot_ends_in_its_time() {
     let server = in_turn(vec![Script::default().then(Step::Hang)]);
     let mut config = config(&server);
-    config.max_in_flight = 1;
-    config.wait_timeout = Duration::from_millis(200);
+    config.calls.max_in_flight = 1;
+    config.calls.wait_timeout = Duration::from_millis(200);
     let gateway = Gateway::start(config);
     let _first = open(&gateway, &hello("gpt-4o", false)).await;
     until(&server, "the first call", |counts| counts.requests == 1).await;
@@ -857,7 +857,7 @@ async fn waiting_for_a_slot_ends_in_its_time() {
 async fn a_body_without_an_end_is_refused_as_soon_as_it_is_too_large() {
     let server = in_turn(vec![completion()]);
     let mut config = config(&server);
-    config.max_body = 100_000;
+    config.server.max_body = 100_000;
     let gateway = Gateway::start(config);
     let mut stream = TcpStream::connect(gateway.address()).await.unwrap();
     stream

@@ -33,10 +33,9 @@ const SAID: &str = "event: response.created\ndata: {\"type\":\"response.created\
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
 
 fn short(server: &Scripted) -> Config {
-    Config {
-        request_timeout: T,
-        ..config(server)
-    }
+    let mut config = config(server);
+    config.calls.request_timeout = T;
+    config
 }
 
 /// A provider of which nothing but the failures counts: the circuit stays closed.
@@ -84,8 +83,8 @@ async fn a_provider_failure_is_a_json_error_in_time() {
     ] {
         let server = in_turn(vec![completion()]);
         let mut config = short(&server);
-        config.request_timeout = Duration::from_secs(10);
-        config.connect_timeout = T / 4;
+        config.calls.request_timeout = Duration::from_secs(10);
+        config.calls.connect_timeout = T / 4;
         for entry in &mut config.providers {
             entry.base = ai_gateway::config::BaseUrl::parse(&base, "").unwrap();
         }
@@ -147,7 +146,7 @@ async fn a_provider_failure_is_a_json_error_in_time() {
 async fn one_deadline_covers_all_attempts() {
     let server = in_turn(vec![status(503, &[("retry-after-ms", "150")])]);
     let mut config = short(&server);
-    config.max_retries = 10;
+    config.retries.max_retries = 10;
     let begun = Instant::now();
     let answer = Gateway::start(config).chat(hello("gpt-4o", false)).await;
     let (took, made) = (begun.elapsed(), server.counts().requests);
@@ -236,7 +235,7 @@ async fn silent_streams_end_and_live_ones_do_not() {
     let lively = lively.chunk(FINISH).chunk(DONE).end();
     let server = in_turn(vec![lively]);
     let mut config = config(&server);
-    config.idle_timeout = Some(T);
+    config.calls.idle_timeout = Some(T);
     let begun = Instant::now();
     let answer = Gateway::start(config.clone())
         .chat(hello("gpt-4o", true))
@@ -277,7 +276,7 @@ async fn attempts_are_bounded_and_none_follows_work_that_was_begun() {
     ] {
         let server = in_turn(vec![script]);
         let mut config = config(&server);
-        config.request_timeout = Duration::from_secs(2);
+        config.calls.request_timeout = Duration::from_secs(2);
         let _ = Gateway::start(config).chat(hello("gpt-4o", stream)).await;
         let made = server.counts().requests;
         assert_eq!(made, expected, "{what}: {made} attempts, 2 retries allowed");
@@ -327,7 +326,7 @@ async fn retry_after_is_obeyed_and_bounded() {
 async fn an_outage_is_not_multiplied() {
     let server = in_turn(vec![status(503, &[])]);
     let mut config = always_asked(&server);
-    config.retry_floor = 1;
+    config.retries.budget_per_sec = 1;
     let gateway = Gateway::start(config);
     let begun = Instant::now();
     let mut advised = 0;
@@ -359,9 +358,9 @@ async fn an_outage_is_not_multiplied() {
 async fn a_provider_that_keeps_failing_is_left_alone() {
     let server = in_turn(vec![status(500, &[])]);
     let mut config = config(&server);
-    config.max_retries = 0;
+    config.retries.max_retries = 0;
     config.breaker.open = Duration::from_secs(60);
-    config.gateway_keys = vec![ai_gateway::secret::Secret::new("team-key")];
+    config.access.gateway_keys = vec![ai_gateway::secret::Secret::new("team-key")];
     for entry in &mut config.providers {
         entry.key = Some(ai_gateway::secret::Secret::new("provider-key"));
     }
@@ -419,7 +418,7 @@ async fn one_model_that_fails_shuts_out_no_other() {
     })
     .unwrap();
     let mut config = config(&server);
-    config.max_retries = 0;
+    config.retries.max_retries = 0;
     let gateway = Gateway::start(config);
     let mut open = 0;
     for _ in 0..40 {
@@ -450,7 +449,7 @@ async fn large_bodies_that_are_refused_early_open_no_circuit() {
     });
     let server = in_turn(vec![completion()]);
     let mut config = config(&server);
-    config.max_retries = 0;
+    config.retries.max_retries = 0;
     for entry in &mut config.providers {
         let url = format!("http://{address}");
         entry.base = ai_gateway::config::BaseUrl::parse(&url, "").unwrap();
@@ -544,7 +543,7 @@ async fn a_caller_that_leaves_ends_its_call_in_every_phase() {
     ] {
         let server = in_turn(vec![script.then(Step::Hang)]);
         let mut config = config(&server);
-        config.keepalive = Duration::from_millis(keepalive);
+        config.server.keepalive = Duration::from_millis(keepalive);
         let gateway = Gateway::start(config);
         let mut caller = open(&gateway, &hello(model, stream)).await;
         until(&server, what, |counts| counts.requests == 1).await;
@@ -594,8 +593,8 @@ async fn a_caller_that_leaves_ends_its_call_in_every_phase() {
     // While it waits for a slot, and while it connects.
     let server = in_turn(vec![hang()]);
     let mut config = config(&server);
-    config.max_in_flight = 1;
-    config.wait_timeout = PATIENCE;
+    config.calls.max_in_flight = 1;
+    config.calls.wait_timeout = PATIENCE;
     let gateway = Gateway::start(config);
     let first = open(&gateway, &hello("gpt-4o", false)).await;
     until(&server, "the first call", |counts| counts.requests == 1).await;
@@ -640,7 +639,7 @@ async fn a_caller_that_reads_nothing_is_ended_and_costs_little() {
     }
     let server = in_turn(vec![flood.chunk(FINISH).chunk(DONE).end()]);
     let mut config = config(&server);
-    config.write_timeout = T;
+    config.server.write_timeout = T;
     let gateway = Gateway::start(config);
     let begun = Instant::now();
     let caller = open(&gateway, &hello("gpt-4o", true)).await;
@@ -766,9 +765,9 @@ async fn hostile_peers_cannot_grow_memory() {
 async fn slow_senders_are_cut() {
     let server = in_turn(vec![completion()]);
     let mut config = config(&server);
-    config.head_timeout = T;
-    config.body_timeout = T;
-    config.body_rate = 1000;
+    config.server.head_timeout = T;
+    config.server.body_timeout = T;
+    config.server.body_rate = 1000;
     let gateway = Gateway::start(config);
     let good = {
         let body = hello("gpt-4o", false).to_string();
@@ -921,8 +920,8 @@ async fn overload_is_answered_and_never_reset() {
     slow.steps.extend(completion().steps);
     let server = in_turn(vec![slow]);
     let mut config = config(&server);
-    config.max_in_flight = 50;
-    config.max_waiting = 50;
+    config.calls.max_in_flight = 50;
+    config.calls.max_waiting = 50;
     let gateway = Gateway::start(config);
     let begun = Instant::now();
     let answers = join_all((0..400).map(|_| gateway.chat(hello("gpt-4o", false)))).await;
@@ -1111,7 +1110,7 @@ async fn a_provider_that_comes_back_is_used_at_once() {
     let up = |script: Script| Scripted::start_at(address, move |_| script.clone()).unwrap();
     let server = up(completion());
     let mut config = config(&server);
-    config.max_retries = 0;
+    config.retries.max_retries = 0;
     config.breaker.min_attempts = 5;
     config.breaker.open = Duration::from_millis(300);
     let gateway = Gateway::start(config);

@@ -98,7 +98,7 @@ fn is_late(said: &str, what: &str) {
 async fn a_head_that_drips_is_ended_in_its_time() {
     let server = in_turn(vec![completion()]);
     let mut config = config(&server);
-    config.head_timeout = T;
+    config.server.head_timeout = T;
     let gateway = Gateway::start(config);
     let head = "GET /healthz HTTP/1.1\r\nHost: gateway.example\r\nAccept: */*\r\n\r\n";
     for before in [0, 1, 3] {
@@ -132,8 +132,8 @@ const RATE: usize = 1000;
 /// A gateway that ends bodies after [`T`], unless they keep [`RATE`].
 fn strict(server: &Scripted) -> Gateway {
     let mut config = config(server);
-    config.body_timeout = T;
-    config.body_rate = RATE as u64;
+    config.server.body_timeout = T;
+    config.server.body_rate = RATE as u64;
     Gateway::start(config)
 }
 
@@ -208,10 +208,9 @@ fn dripping(status: u16, body: &str) -> Script {
 }
 
 fn deadline(server: &Scripted) -> Config {
-    Config {
-        request_timeout: T,
-        ..config(server)
-    }
+    let mut config = config(server);
+    config.calls.request_timeout = T;
+    config
 }
 
 /// Promise 1.
@@ -289,7 +288,7 @@ async fn a_stream_that_drips_lives_and_is_whole() {
         }
         let server = in_turn(vec![script.chunk(FINISH).chunk(DONE).end()]);
         let mut config = config(&server);
-        config.idle_timeout = Some(idle);
+        config.calls.idle_timeout = Some(idle);
         let begun = Instant::now();
         let answer = Gateway::start(config).chat(hello("gpt-4o", true)).await;
         let took = begun.elapsed();
@@ -314,8 +313,8 @@ async fn a_stream_whose_first_event_never_comes_is_ended_although_bytes_drip() {
     }
     let server = in_turn(vec![script]);
     let mut config = config(&server);
-    config.first_event_timeout = Some(T);
-    config.idle_timeout = Some(T / 4);
+    config.calls.first_event_timeout = Some(T);
+    config.calls.idle_timeout = Some(T / 4);
     let begun = Instant::now();
     let answer = Gateway::start(config).chat(hello("gpt-4o", true)).await;
     let took = begun.elapsed();
@@ -335,7 +334,7 @@ async fn comments_keep_a_stream_alive_until_its_first_event() {
         }
         let server = in_turn(vec![script.chunk("\n").chunk(FINISH).chunk(DONE).end()]);
         let mut config = config(&server);
-        config.first_event_timeout = Some(T);
+        config.calls.first_event_timeout = Some(T);
         let begun = Instant::now();
         let answer = Gateway::start(config).chat(hello("gpt-4o", true)).await;
         let took = begun.elapsed();
@@ -359,8 +358,8 @@ async fn behind_keepalives_a_late_first_event_is_an_error_event_and_the_end() {
         let what = format!("{path} {model}, {what}");
         let server = in_turn(vec![script]);
         let mut config = config(&server);
-        config.keepalive = interval;
-        config.first_event_timeout = Some(T);
+        config.server.keepalive = interval;
+        config.calls.first_event_timeout = Some(T);
         let gateway = Gateway::start(config);
         let begun = Instant::now();
         let answer = gateway.post(path, both(model, true)).await;
@@ -408,7 +407,7 @@ async fn behind_keepalives_a_late_first_event_is_an_error_event_and_the_end() {
 async fn a_connection_at_rest_is_not_ended_by_the_time_of_a_head() {
     let server = in_turn(vec![completion()]);
     let mut config = config(&server);
-    config.head_timeout = T / 2;
+    config.server.head_timeout = T / 2;
     let gateway = Gateway::start(config);
     let post = post(&hello("gpt-4o", false));
     let get = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -440,7 +439,7 @@ async fn a_connection_at_rest_is_not_ended_by_the_time_of_a_head() {
 async fn a_connection_at_rest_is_ended_by_its_own_time() {
     let server = in_turn(vec![completion()]);
     let mut config = config(&server);
-    config.connection_idle_timeout = T;
+    config.server.connection_idle_timeout = T;
     let gateway = Gateway::start(config);
     let post = post(&hello("gpt-4o", false));
     let get = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";

@@ -47,7 +47,7 @@ fn start(config: Config, targets: &'static [&'static str]) -> Gateway {
 /// A gateway with keys that makes one attempt at each target.
 fn gateway(server: &Scripted, targets: &'static [&'static str]) -> Gateway {
     let mut config = keyed(server);
-    config.max_retries = 0;
+    config.retries.max_retries = 0;
     start(config, targets)
 }
 
@@ -121,7 +121,7 @@ async fn an_error_of_the_request_itself_goes_to_no_other_target() {
 async fn a_callers_own_key_goes_to_no_second_provider() {
     let server = providers(&[("groq", || status(503, &[]))]);
     let mut config = config(&server);
-    config.max_retries = 0;
+    config.retries.max_retries = 0;
     let gateway = start(config, &["groq", "xai"]);
     let answer = gateway.chat(hello("m", false)).await;
     assert_eq!(answer.status, 503, "{}", answer.text());
@@ -139,8 +139,8 @@ async fn no_other_target_follows_after_the_first_byte() {
         script
     })]);
     let mut config = keyed(&server);
-    config.max_retries = 0;
-    config.keepalive = Duration::from_millis(20);
+    config.retries.max_retries = 0;
+    config.server.keepalive = Duration::from_millis(20);
     let gateway = start(config, &["groq", "xai"]);
     let answer = ask(&gateway, PATHS[0], true).await;
     assert_eq!(answer.status, 200);

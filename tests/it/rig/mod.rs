@@ -24,15 +24,13 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A configuration that knows only the scripted server: each provider below its own path.
 pub fn config(server: &Scripted) -> Config {
-    let mut config = Config {
-        host: "127.0.0.1".to_owned(),
-        port: 0,
-        http_workers: 1,
-        retry_base_delay: Duration::from_millis(1),
-        shutdown_timeout: Duration::ZERO,
-        metrics_key: Some(Secret::new("metrics-key")),
-        ..Config::default()
-    };
+    let mut config = Config::default();
+    "127.0.0.1".clone_into(&mut config.server.host);
+    config.server.port = 0;
+    config.server.http_workers = 1;
+    config.retries.base_delay = Duration::from_millis(1);
+    config.server.shutdown_timeout = Duration::ZERO;
+    config.access.metrics_key = Some(Secret::new("metrics-key"));
     for entry in &mut config.providers {
         let url = format!("{}/{}", server.url(), entry.provider.name);
         entry.base = BaseUrl::parse(&url, entry.provider.version).unwrap();
@@ -44,7 +42,7 @@ pub fn config(server: &Scripted) -> Config {
 /// The same with a gateway key, `team-key`, and a key for each provider, `<name>-secret-key`.
 pub fn keyed(server: &Scripted) -> Config {
     let mut config = config(server);
-    config.gateway_keys = vec![Secret::new("team-key")];
+    config.access.gateway_keys = vec![Secret::new("team-key")];
     for entry in &mut config.providers {
         entry.key = Some(Secret::new(format!("{}-secret-key", entry.provider.name)));
     }

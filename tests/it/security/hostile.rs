@@ -229,8 +229,8 @@ fn echo() -> Scripted {
 /// Answers at once where a body does not come.
 fn strict(server: &Scripted) -> ai_gateway::config::Config {
     let mut config = config(server);
-    config.body_timeout = Duration::from_secs(1);
-    config.max_retries = 0;
+    config.server.body_timeout = Duration::from_secs(1);
+    config.retries.max_retries = 0;
     config
 }
 
@@ -637,7 +637,7 @@ async fn a_body_that_was_not_read_is_no_request() {
     let open = Gateway::start(strict(&server));
     let closed_server = echo();
     let mut config = strict(&closed_server);
-    config.gateway_keys = keyed(&closed_server).gateway_keys;
+    config.access.gateway_keys = keyed(&closed_server).access.gateway_keys;
     let closed = Gateway::start(config);
     let post = "POST /v1/chat/completions HTTP/1.1\r\n";
     let cases: Vec<(&str, &Gateway, String)> = vec![
@@ -917,8 +917,8 @@ async fn response_bytes_of_one_caller_never_reach_the_next() {
         })
         .unwrap();
         let mut config = config(&server);
-        config.max_retries = 0;
-        config.request_timeout = Duration::from_secs(5);
+        config.retries.max_retries = 0;
+        config.calls.request_timeout = Duration::from_secs(5);
         let gateway = Gateway::start(config);
         let mut wrong = |text: String| failures.push(format!("{what}: {text}"));
         let events = what.starts_with("events");
@@ -1236,7 +1236,7 @@ async fn the_key_check_cannot_be_tricked() {
     let server = scripted::all_providers().unwrap();
     let mut config = keyed(&server);
     // A list that is kept would hide who asked for it.
-    config.models_cache = Duration::ZERO;
+    config.models.cache = Duration::ZERO;
     let gateway = Gateway::start(config);
     let cases = tricks();
     let count = cases.len();
@@ -1992,8 +1992,8 @@ fn oversized() -> Vec<(&'static str, String, &'static [u16], bool)> {
 async fn what_is_too_large_is_refused_in_a_bounded_answer() {
     let server = echo();
     let mut config = config(&server);
-    config.max_body = 1_000_000;
-    config.body_timeout = Duration::from_secs(5);
+    config.server.max_body = 1_000_000;
+    config.server.body_timeout = Duration::from_secs(5);
     let gateway = Gateway::start(config);
     let cases = oversized();
     let count = cases.len();

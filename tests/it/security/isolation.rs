@@ -64,10 +64,10 @@ const RESPONSES: &str = "/v1/responses";
 /// are off where a test is not about them.
 fn setup(server: &Scripted, mode: Mode) -> Config {
     let mut config = config(server);
-    config.max_retries = 0;
+    config.retries.max_retries = 0;
     config.breaker.error_percent = 0;
     if mode == Mode::Team {
-        config.gateway_keys = [Who::Alice, Who::Bob]
+        config.access.gateway_keys = [Who::Alice, Who::Bob]
             .map(|who| Secret::new(who.key()))
             .to_vec();
         for entry in &mut config.providers {
@@ -777,7 +777,7 @@ async fn too_late(case: usize, (mode, next): (Mode, Who), stream: bool) -> Optio
     })
     .unwrap();
     let mut config = setup(&server, mode);
-    config.request_timeout = Duration::from_secs(2);
+    config.calls.request_timeout = Duration::from_secs(2);
     let gateway = Gateway::start(config);
     let what = unfinished(&example()).swap_remove(case).0;
     let what = format!("{mode:?}, stream: {stream}, {what}");
@@ -991,8 +991,8 @@ async fn after_given_up(case: usize, (mode, next): (Mode, Who), stream: bool) ->
     })
     .unwrap();
     let mut config = setup(&server, mode);
-    config.request_timeout = Duration::from_millis(1500);
-    config.idle_timeout = Some(Duration::from_millis(1500));
+    config.calls.request_timeout = Duration::from_millis(1500);
+    config.calls.idle_timeout = Some(Duration::from_millis(1500));
     let gateway = Gateway::start(config);
     let what = given_up(&example()).swap_remove(case).0;
     let what = format!("{mode:?}, stream: {stream}, {what}");
@@ -1164,7 +1164,7 @@ async fn whom_the_provider_lets_wait_shuts_no_circuit_for_another() {
             let mut config = setup(&server, mode);
             config.breaker = Config::default().breaker;
             // Bob's are streams, so that the good ones have all the time there is.
-            config.first_event_timeout = Some(Duration::from_millis(100));
+            config.calls.first_event_timeout = Some(Duration::from_millis(100));
             let gateway = Gateway::start(config);
             let bobs = from_bob(model, mode, true);
             join_all((0..40).map(|_| say(&gateway, Who::Bob, &bobs))).await;
@@ -1194,9 +1194,9 @@ async fn who_spends_retries_spends_no_one_elses() {
         })
         .unwrap();
         let mut config = setup(&server, mode);
-        config.max_retries = 2;
-        config.retry_percent = 0;
-        config.retry_floor = 1;
+        config.retries.max_retries = 2;
+        config.retries.budget_percent = 0;
+        config.retries.budget_per_sec = 1;
         let gateway = Gateway::start(config);
         let bobs = from_bob("gpt-4o", mode, false);
         join_all((0..20).map(|_| say(&gateway, Who::Bob, &bobs))).await;
@@ -1275,9 +1275,9 @@ async fn who_takes_all_slots_and_the_line_leaves_room_for_another() {
                 };
                 let server = bad_for_bob(begun.then(Step::Hang));
                 let mut config = setup(&server, mode);
-                config.max_in_flight = SLOTS;
-                config.max_waiting = SLOTS;
-                config.wait_timeout = Duration::from_secs(3);
+                config.calls.max_in_flight = SLOTS;
+                config.calls.max_waiting = SLOTS;
+                config.calls.wait_timeout = Duration::from_secs(3);
                 let gateway = Gateway::start(config);
                 let bobs = from_bob("gpt-4o", mode, stream);
                 let hanging = Hanging::open(&gateway, &vec![bobs; many]).await;
@@ -1310,8 +1310,8 @@ async fn who_holds_stalled_bodies_leaves_memory_for_another() {
     for mode in MODES {
         let server = bad_for_bob(status(500, &[]));
         let mut config = setup(&server, mode);
-        config.max_body = EACH + EACH / 10;
-        config.body_memory = 4 * EACH;
+        config.server.max_body = EACH + EACH / 10;
+        config.server.body_memory = 4 * EACH;
         let gateway = Gateway::start(config);
         let mut stalled = Vec::new();
         for _ in 0..8 {
@@ -1345,8 +1345,8 @@ async fn who_holds_whole_bodies_in_hanging_calls_leaves_memory_for_another() {
     for mode in MODES {
         let server = bad_for_bob(Script::default().then(Step::Hang));
         let mut config = setup(&server, mode);
-        config.max_body = EACH + EACH / 10;
-        config.body_memory = 4 * EACH;
+        config.server.max_body = EACH + EACH / 10;
+        config.server.body_memory = 4 * EACH;
         let gateway = Gateway::start(config);
         // Smaller ones fill what the large ones leave.
         let sizes = [EACH, EACH / 3, EACH / 10, EACH / 100, EACH / 1000];
@@ -1375,8 +1375,8 @@ async fn a_body_that_stalls_is_given_up_soon_however_fast_it_began() {
     const EACH: usize = 1_000_000;
     let server = Scripted::start(|_| completion()).unwrap();
     let mut config = setup(&server, Mode::Own);
-    config.max_body = 2 * EACH;
-    config.body_timeout = Duration::from_millis(300);
+    config.server.max_body = 2 * EACH;
+    config.server.body_timeout = Duration::from_millis(300);
     let gateway = Gateway::start(config);
     let mut stream = TcpStream::connect(gateway.address()).await.unwrap();
     let head = format!(
@@ -2223,7 +2223,7 @@ async fn equal_idempotency_keys_of_two_callers_are_two_under_a_shared_key() {
 async fn an_idempotency_key_is_the_same_for_every_attempt() {
     let server = crate::rig::faults::in_turn(vec![status(503, &[]), completion()]);
     let mut config = setup(&server, Mode::Team);
-    config.max_retries = 1;
+    config.retries.max_retries = 1;
     let gateway = Gateway::start(config);
     sent_with(
         &gateway,

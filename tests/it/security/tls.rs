@@ -91,15 +91,13 @@ async fn provider_that_speaks(length: usize, protocols: &[&[u8]]) -> Provider {
 }
 
 fn config(base: &str) -> Config {
-    let mut config = Config {
-        host: "127.0.0.1".to_owned(),
-        port: 0,
-        http_workers: 1,
-        max_retries: 1,
-        retry_base_delay: std::time::Duration::from_millis(1),
-        shutdown_timeout: std::time::Duration::ZERO,
-        ..Config::default()
-    };
+    let mut config = Config::default();
+    "127.0.0.1".clone_into(&mut config.server.host);
+    config.server.port = 0;
+    config.server.http_workers = 1;
+    config.retries.max_retries = 1;
+    config.retries.base_delay = std::time::Duration::from_millis(1);
+    config.server.shutdown_timeout = std::time::Duration::ZERO;
     for entry in &mut config.providers {
         entry.base = BaseUrl::parse(base, entry.provider.version).unwrap();
     }

@@ -25,11 +25,10 @@ const IN_FLIGHT: &str = "gateway_in_flight{provider=\"openai\"}";
 const WAITING: &str = "gateway_waiting{provider=\"openai\"}";
 
 fn patient(server: &Scripted) -> Config {
-    Config {
-        connect_timeout: LONG,
-        wait_timeout: LONG,
-        ..config(server)
-    }
+    let mut config = config(server);
+    config.calls.connect_timeout = LONG;
+    config.calls.wait_timeout = LONG;
+    config
 }
 
 /// The outcomes of all attempts so far, as in `client_left"} 1`.
@@ -92,7 +91,7 @@ async fn who_leaves_while_the_gateway_connects_ends_that() {
         let server = in_turn(vec![completion()]);
         let mut config = patient(&server);
         if what.ends_with("keepalives") {
-            config.keepalive = Duration::from_millis(50);
+            config.server.keepalive = Duration::from_millis(50);
         }
         for entry in &mut config.providers {
             entry.base = BaseUrl::parse(&base, "").unwrap();
@@ -139,7 +138,7 @@ async fn who_leaves_while_the_gateway_connects_ends_that() {
 async fn who_leaves_the_line_gives_its_place_back_while_the_first_goes_on() {
     let server = in_turn(vec![Script::default().then(Step::Hang)]);
     let mut config = patient(&server);
-    config.max_in_flight = 1;
+    config.calls.max_in_flight = 1;
     let gateway = Gateway::start(config);
     let first = open(&gateway, &hello("gpt-4o", false)).await;
     until(&server, "the first call", |counts| counts.requests == 1).await;
@@ -180,7 +179,7 @@ async fn who_leaves_in_the_pause_before_a_retry_has_none() {
         let busy = status(503, &[("retry-after", "10")]);
         let server = in_turn(vec![busy, completion()]);
         let mut config = patient(&server);
-        config.keepalive = Duration::from_millis(keepalive);
+        config.server.keepalive = Duration::from_millis(keepalive);
         let gateway = Gateway::start(config);
         let mut caller = open(&gateway, &hello("gpt-4o", stream)).await;
         // It has the refusal, and holds no slot while it pauses.

@@ -425,7 +425,7 @@ async fn every_anthropic_error_has_its_status() {
         let body = json!({"type": "error", "error": {"type": kind, "message": "theirs"}});
         let server = Scripted::start(move |_| Script::json(status, &body)).unwrap();
         let mut config = config(&server);
-        config.max_retries = 0;
+        config.retries.max_retries = 0;
         let gateway = Gateway::start(config);
         let body =
             json!({"model": "claude-opus-5-5", "messages": [{"role": "user", "content": "x"}]});

@@ -1571,7 +1571,7 @@ async fn what_is_kept_of_a_stream_has_a_bound() {
         let server =
             Scripted::start(move |_| script(&chunks).chunk("data: [DONE]\n\n").end()).unwrap();
         let mut config = config(&server);
-        config.max_answer = 200_000;
+        config.calls.max_answer = 200_000;
         let gateway = Gateway::start(config);
         let answer = match path {
             "chat" => gateway.chat(ask(model)).await,
