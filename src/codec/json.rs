@@ -4,18 +4,16 @@ use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
-use memchr::{memchr, memchr2, memchr2_iter, memmem};
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use memchr::{memchr, memmem};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::Spliced;
+use super::depth::too_deep;
+use super::spliced::Spliced;
 use crate::error::Error;
 
-/// The deepest nesting of a request body, in levels.
-///
-/// It is one less than the JSON parser's limit, so that an accepted body can also be parsed as a
-/// tree.
-pub const MAX_DEPTH: usize = 127;
+pub use super::depth::MAX_DEPTH;
+pub use super::text::{Text, Word};
 
 /// The text of a JSON value, borrowed from the request or owned.
 pub type Raw<'a> = Cow<'a, RawValue>;
@@ -377,91 +375,6 @@ pub fn splice(body: &Bytes, value: &Raw<'_>, replacement: Bytes) -> Option<Splic
     Spliced::new(body, value.get(), replacement)
 }
 
-/// A string, borrowed if it has no escapes; `None` if the JSON value has another type.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Word<'a>(pub Option<Cow<'a, str>>);
-
-impl Word<'_> {
-    /// The string, if it is one.
-    #[must_use]
-    pub fn get(&self) -> Option<&str> {
-        self.0.as_deref()
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Word<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct WordVisitor;
-        impl<'de> Visitor<'de> for WordVisitor {
-            type Value = Word<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("any value")
-            }
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Word(Some(Cow::Borrowed(text))))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Word(Some(Cow::Owned(text.to_owned()))))
-            }
-            fn visit_unit<E>(self) -> Result<Self::Value, E> {
-                Ok(Word(None))
-            }
-            fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-                Ok(Word(None))
-            }
-            fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-                Ok(Word(None))
-            }
-            fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-                Ok(Word(None))
-            }
-            fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-                Ok(Word(None))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Word(None))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Word(None))
-            }
-        }
-        deserializer.deserialize_any(WordVisitor)
-    }
-}
-
-/// A string, borrowed if it has no escapes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Text<'a>(pub Cow<'a, str>);
-
-impl std::ops::Deref for Text<'_> {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.0
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextVisitor;
-        impl<'de> Visitor<'de> for TextVisitor {
-            type Value = Text<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(TextVisitor)
-    }
-}
-
 impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct ObjectVisitor;
@@ -490,55 +403,6 @@ impl serde::Serialize for Object<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.fields.iter().map(|f| (&f.name, &*f.value)))
     }
-}
-
-/// The top-level field in which the text is nested deeper than [`MAX_DEPTH`]; an empty string if it
-/// is in no field, `None` if nothing is.
-///
-/// The JSON parser skips values without counting levels, so that it would not notice in a relayed
-/// body.
-fn too_deep(text: &str) -> Option<String> {
-    let bytes = text.as_bytes();
-    // Most bodies have too few brackets to be nested that deep; counting them is cheap.
-    memchr2_iter(b'{', b'[', bytes).nth(MAX_DEPTH)?;
-    let mut depth = 0_usize;
-    let mut key = "";
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        match byte {
-            b'"' => {
-                let start = at + 1;
-                let mut from = start;
-                let end = loop {
-                    let Some(hit) = bytes
-                        .get(from..)
-                        .and_then(|rest| memchr2(b'"', b'\\', rest))
-                    else {
-                        return None; // an unterminated string: the parser reports it
-                    };
-                    if bytes.get(from + hit) == Some(&b'"') {
-                        break from + hit;
-                    }
-                    from += hit + 2;
-                };
-                let rest = bytes.get(end + 1..).unwrap_or_default();
-                if depth == 1 && rest.trim_ascii_start().first() == Some(&b':') {
-                    key = text.get(start..end).unwrap_or_default();
-                }
-                at = end;
-            }
-            b'{' | b'[' => {
-                depth += 1;
-                if depth > MAX_DEPTH {
-                    return Some(key.to_owned());
-                }
-            }
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        at += 1;
-    }
-    None
 }
 
 #[cfg(test)]

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 
 use super::access_log::{FieldValue, LogLine};
+use super::id;
+use super::metrics::Metrics;
 use super::spans::{AttemptSpan, Span, Trace};
-use super::{Metrics, id};
 use crate::dialect::hub::Usage;
 use crate::providers::Provider;
 use crate::secret::redact;
