@@ -43,6 +43,7 @@ pub struct Gateway {
 pub struct RunningGateway {
     server: Server,
     shutdown: Shutdown,
+    exporter: Exporter,
 }
 
 /// Stops a [`RunningGateway`] from any thread.
@@ -132,41 +133,57 @@ impl Gateway {
     }
 
     /// Starts the server's threads. Call it within an actix system (`actix_web::rt::System`), and
-    /// wait for the result there.
+    /// wait for the result there. Spans are exported where traces are collected.
     ///
     /// # Errors
     /// Where a configured host cannot be connected to at all.
     pub fn start(self) -> io::Result<RunningGateway> {
+        let exporter = Exporter::start(&self.shared, self.spans).map_err(io::Error::other)?;
         let shutdown = self.shared.shutdown().clone();
         let server = http::serve(self.shared, self.listener)?;
-        Ok(RunningGateway { server, shutdown })
+        Ok(RunningGateway {
+            server,
+            shutdown,
+            exporter,
+        })
     }
 
-    /// Serves until SIGTERM or SIGINT, in good order, and exports spans where traces are collected.
+    /// Serves until SIGTERM or SIGINT, in good order.
     ///
     /// # Errors
     /// A text for the operator where the server or the exporter cannot start.
     pub(crate) async fn run(self, signals: Signals) -> Result<(), String> {
-        let (stop, stopped) = oneshot::channel::<()>();
-        let shared = self.shared;
-        let exporter = match (shared.config().traces.clone(), self.spans) {
-            (Some(traces), Some(spans)) => {
-                let collector = Collector::new(&traces, shared.config(), shared.tls())
-                    .map_err(|wrong| format!("the collector of traces: {wrong}"))?;
-                let stopped = stopped.map(|_| ());
-                let metrics = Arc::clone(shared.metrics());
-                Some(rt::spawn(collector.run(spans, metrics, stopped)))
-            }
-            _ => None,
-        };
-        http::serve_until_told(shared, self.listener, signals)
+        let exporter = Exporter::start(&self.shared, self.spans)?;
+        http::serve_until_told(self.shared, self.listener, signals)
             .await
             .map_err(|error| error.to_string())?;
-        drop(stop);
-        if let Some(exporter) = exporter {
-            let _ = timeout(LAST_SPANS, exporter).await;
-        }
+        exporter.finish().await;
         Ok(())
+    }
+}
+
+/// The task that exports spans; none where no traces are collected.
+struct Exporter(Option<(oneshot::Sender<()>, rt::task::JoinHandle<()>)>);
+
+impl Exporter {
+    fn start(shared: &SharedState, spans: Option<mpsc::Receiver<Span>>) -> Result<Self, String> {
+        let (Some(traces), Some(spans)) = (&shared.config().traces, spans) else {
+            return Ok(Self(None));
+        };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let collector = Collector::new(traces, shared.config(), shared.tls())
+            .map_err(|wrong| format!("the collector of traces: {wrong}"))?;
+        let metrics = Arc::clone(shared.metrics());
+        let task = rt::spawn(collector.run(spans, metrics, stopped.map(|_| ())));
+        Ok(Self(Some((stop, task))))
+    }
+
+    /// Exports what is left.
+    async fn finish(self) {
+        if let Some((stop, task)) = self.0 {
+            drop(stop);
+            let _ = timeout(LAST_SPANS, task).await;
+        }
     }
 }
 
@@ -185,7 +202,9 @@ impl RunningGateway {
     /// # Errors
     /// Where the listener fails.
     pub async fn wait(self) -> io::Result<()> {
-        self.server.await
+        let served = self.server.await;
+        self.exporter.finish().await;
+        served
     }
 }
 

@@ -26,7 +26,7 @@ mod workloads;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use report::TranslationReport;
+use report::Report;
 use rows::{Bench, Plan};
 use target::Target;
 
@@ -133,7 +133,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         upstream,
         targets,
         has_nginx,
-        report: TranslationReport::default(),
+        report: Report::default(),
     };
     bench.report.columns = bench.names();
     bench.run().await;

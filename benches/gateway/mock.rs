@@ -124,7 +124,7 @@ async fn connection(mut stream: TcpStream, scripts: &Scripts) -> io::Result<()> 
             ended = body.feed(&buffer, &mut look)?;
         }
         match Act::of(&seen).ok_or_else(|| wrong("model"))? {
-            Act::DecodedBody => stream.write_all(&script.whole).await?,
+            Act::Whole => stream.write_all(&script.whole).await?,
             Act::Stream(chunks, pause) => play(&mut stream, script, chunks, pause).await?,
         }
     }
@@ -136,7 +136,7 @@ fn path(head: &[u8]) -> &[u8] {
 
 /// What a model does.
 enum Act {
-    DecodedBody,
+    Whole,
     /// So many chunks, with pauses between them.
     Stream(u32, Duration),
 }
@@ -149,7 +149,7 @@ impl Act {
         let name = name.rsplit(|byte| *byte == b'/').next()?;
         let mut words = std::str::from_utf8(name).ok()?.split('-');
         match words.next()? {
-            "whole" => Some(Self::DecodedBody),
+            "whole" => Some(Self::Whole),
             "stream" => {
                 let chunks = words.next()?.parse().ok()?;
                 let pause = Duration::from_micros(words.next()?.parse().ok()?);

@@ -12,7 +12,7 @@ struct Row {
 
 /// What was seen so far.
 #[derive(Default)]
-pub struct TranslationReport {
+pub struct Report {
     /// Of the targets; the first is the gateway.
     pub columns: Vec<String>,
     rows: Vec<Row>,
@@ -46,7 +46,7 @@ impl Bound {
     }
 }
 
-impl TranslationReport {
+impl Report {
     /// A line whose figure is a ratio, one for each round; their median counts.
     pub fn ratios(&mut self, name: &str, cells: Vec<String>, ratios: &[f64], bound: &Bound) {
         if ratios.is_empty() {

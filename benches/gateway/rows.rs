@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::load::{Round, Streams, in_turn, percentile};
 use crate::proc;
-use crate::report::{Bound, TranslationReport, median, shown};
+use crate::report::{Bound, Report, median, shown};
 use crate::target::{self, Target};
 use crate::workloads::{IMAGE, Load, WORKLOADS, Workload, settle};
 
@@ -28,7 +28,7 @@ pub struct Bench {
     /// The gateway, nginx where it is installed, and others.
     pub targets: Vec<Target>,
     pub has_nginx: bool,
-    pub report: TranslationReport,
+    pub report: Report,
 }
 
 impl Bench {

@@ -214,13 +214,13 @@ pub async fn ask(address: SocketAddr, request: &[u8], within: Duration) -> Outco
 
 /// What became of many calls.
 #[derive(Debug, Default)]
-pub struct RequestRecord {
+pub struct CallCounts {
     pub answers: BTreeMap<u16, usize>,
     pub lost: BTreeMap<Lost, usize>,
     times: Vec<Duration>,
 }
 
-impl RequestRecord {
+impl CallCounts {
     pub fn add(&mut self, outcome: &Outcome, took: Duration) {
         self.times.push(took);
         match outcome {
@@ -246,7 +246,7 @@ impl RequestRecord {
     }
 }
 
-impl fmt::Display for RequestRecord {
+impl fmt::Display for CallCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} calls", self.calls())?;
         for (status, count) in &self.answers {

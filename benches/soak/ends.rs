@@ -9,14 +9,14 @@ use tokio::time::{Instant, sleep};
 use crate::client::{self, Outcome, Wire, chat, millis};
 use crate::gateway::{Gateway, PATIENCE, until};
 use crate::load::{all, status};
-use crate::report::{Plan, TranslationReport};
+use crate::report::{Plan, Report};
 use crate::upstream::Upstream;
 
 /// Descriptors of the gateway that shall run out of them.
 const FEW: usize = 128;
 
 /// Promise 18: out of descriptors it degrades, and recovers.
-pub async fn descriptors(_: &Plan, upstream: &Upstream, report: &mut TranslationReport) {
+pub async fn descriptors(_: &Plan, upstream: &Upstream, report: &mut Report) {
     const NAME: &str = "Out of descriptors";
     const CALLERS: usize = 300;
     let mut gateway = Gateway::start(upstream, FEW);
@@ -83,7 +83,7 @@ pub async fn descriptors(_: &Plan, upstream: &Upstream, report: &mut Translation
 }
 
 /// Promise 19: deploys lose nothing.
-pub async fn shutdown(plan: &Plan, upstream: &Upstream, report: &mut TranslationReport) {
+pub async fn shutdown(plan: &Plan, upstream: &Upstream, report: &mut Report) {
     const NAME: &str = "Shutdown";
     let streams = plan.calls(100, 100);
     let mut gateway = Gateway::start(upstream, plan.descriptors);
@@ -150,12 +150,7 @@ pub async fn shutdown(plan: &Plan, upstream: &Upstream, report: &mut Translation
 }
 
 /// What does not end by itself does not hold it up for longer than it was told.
-async fn cut_off(
-    plan: &Plan,
-    upstream: &Upstream,
-    report: &mut TranslationReport,
-    name: &'static str,
-) {
+async fn cut_off(plan: &Plan, upstream: &Upstream, report: &mut Report, name: &'static str) {
     let patient = [("SHUTDOWN_TIMEOUT_SECS", "2")];
     let mut gateway = Gateway::start_with(upstream, plan.descriptors, &patient);
     let mut wire = Wire::open(gateway.address).await.expect("a connection");

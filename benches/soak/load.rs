@@ -5,22 +5,22 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::{Instant, interval, timeout};
 
-use crate::client::{self, Lost, Outcome, RequestRecord, Wire, chat, millis};
+use crate::client::{self, CallCounts, Lost, Outcome, Wire, chat, millis};
 use crate::gateway::{Gateway, PATIENCE, settled, until};
-use crate::report::{Plan, TranslationReport};
+use crate::report::{Plan, Report};
 use crate::upstream::Upstream;
 
 /// Asks for each on a connection of its own, all at once.
 pub async fn all(
     gateway: &Gateway,
     calls: impl Iterator<Item = Vec<u8>>,
-) -> (RequestRecord, Vec<Outcome>) {
+) -> (CallCounts, Vec<Outcome>) {
     let begun = Instant::now();
     let asked = calls.map(|call| async move {
         let outcome = client::ask(gateway.address, &call, PATIENCE * 3).await;
         (outcome, begun.elapsed())
     });
-    let mut tally = RequestRecord::default();
+    let mut tally = CallCounts::default();
     let mut outcomes = Vec::new();
     for (outcome, took) in join_all(asked).await {
         tally.add(&outcome, took);
@@ -30,7 +30,7 @@ pub async fn all(
 }
 
 /// Promise 16: overload answers, never resets.
-pub async fn overload(plan: &Plan, upstream: &Upstream, report: &mut TranslationReport) {
+pub async fn overload(plan: &Plan, upstream: &Upstream, report: &mut Report) {
     const NAME: &str = "Overload";
     let gateway = Gateway::start(upstream, plan.descriptors);
     gateway.warm_up(upstream).await;
@@ -71,7 +71,7 @@ pub async fn overload(plan: &Plan, upstream: &Upstream, report: &mut Translation
 }
 
 /// Promise 16: as many streams complete.
-pub async fn streams(plan: &Plan, upstream: &Upstream, report: &mut TranslationReport) {
+pub async fn streams(plan: &Plan, upstream: &Upstream, report: &mut Report) {
     const NAME: &str = "Streams";
     let gateway = Gateway::start(upstream, plan.descriptors);
     gateway.warm_up(upstream).await;
@@ -99,7 +99,7 @@ pub async fn streams(plan: &Plan, upstream: &Upstream, report: &mut TranslationR
 }
 
 /// Promise 8: one provider cannot hurt another.
-pub async fn isolation(plan: &Plan, upstream: &Upstream, report: &mut TranslationReport) {
+pub async fn isolation(plan: &Plan, upstream: &Upstream, report: &mut Report) {
     const NAME: &str = "Isolation";
     let gateway = Gateway::start(upstream, plan.descriptors);
     gateway.warm_up(upstream).await;
@@ -108,7 +108,7 @@ pub async fn isolation(plan: &Plan, upstream: &Upstream, report: &mut Translatio
     let held = send_all(&gateway, &chat("mistral/hang", false), hung).await;
     let all_hang = until(PATIENCE, || upstream.under_way() == hung).await;
     let beside = steady(plan, &gateway).await;
-    let failed = |tally: &RequestRecord| tally.calls() - tally.with(200);
+    let failed = |tally: &CallCounts| tally.calls() - tally.with(200);
     report.row(
         NAME,
         format!(
@@ -135,7 +135,7 @@ pub async fn isolation(plan: &Plan, upstream: &Upstream, report: &mut Translatio
 }
 
 /// Calls at a steady pace on eight kept connections.
-async fn steady(plan: &Plan, gateway: &Gateway) -> RequestRecord {
+async fn steady(plan: &Plan, gateway: &Gateway) -> CallCounts {
     let (each, pace) = (if plan.short { 60 } else { 200 }, Duration::from_millis(40));
     let call = chat("groq/whole-2", false);
     let callers = (0..8).map(|_| async {
@@ -153,7 +153,7 @@ async fn steady(plan: &Plan, gateway: &Gateway) -> RequestRecord {
         }
         outcomes
     });
-    let mut tally = RequestRecord::default();
+    let mut tally = CallCounts::default();
     for (outcome, took) in join_all(callers).await.into_iter().flatten() {
         tally.add(&outcome, took);
     }
@@ -164,7 +164,7 @@ async fn steady(plan: &Plan, gateway: &Gateway) -> RequestRecord {
 const FLOOD: usize = 100 << 20;
 
 /// Promise 10: slow readers cost little.
-pub async fn slow_readers(plan: &Plan, upstream: &Upstream, report: &mut TranslationReport) {
+pub async fn slow_readers(plan: &Plan, upstream: &Upstream, report: &mut Report) {
     const NAME: &str = "Slow readers";
     // As a proxy before it may collect what a model wrote, and as a model writes.
     for events in [14, 1] {
@@ -209,7 +209,7 @@ async fn stall(
     gateway: &Gateway,
     upstream: &Upstream,
     events: usize,
-    report: &mut TranslationReport,
+    report: &mut Report,
     name: &'static str,
 ) -> Vec<Wire> {
     gateway.warm_up(upstream).await;
@@ -270,12 +270,7 @@ async fn send_all(gateway: &Gateway, call: &[u8], connections: usize) -> Vec<Wir
 }
 
 /// Promise 9: a caller that leaves ends its call to the provider.
-async fn leave(
-    upstream: &Upstream,
-    held: Vec<Wire>,
-    report: &mut TranslationReport,
-    name: &'static str,
-) {
+async fn leave(upstream: &Upstream, held: Vec<Wire>, report: &mut Report, name: &'static str) {
     let callers = held.len();
     // A call beside them may have its answer before the provider's side of it is over.
     until(PATIENCE, || upstream.under_way() == callers).await;

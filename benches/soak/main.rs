@@ -22,7 +22,7 @@ mod upstream;
 use std::fs::read_to_string;
 use std::process::{Command, ExitCode};
 
-use report::{Plan, TranslationReport};
+use report::{Plan, Report};
 use upstream::Upstream;
 
 /// Descriptors that the whole load takes, in this process and in the gateway.
@@ -71,8 +71,8 @@ fn main() -> ExitCode {
 }
 
 /// All scenarios, or those that are named.
-async fn run(plan: &Plan, named: &[String]) -> TranslationReport {
-    let mut report = TranslationReport::default();
+async fn run(plan: &Plan, named: &[String]) -> Report {
+    let mut report = Report::default();
     let wanted = |name: &str| named.is_empty() || named.iter().any(|one| name.contains(one));
     // Each has a gateway and a provider of its own, so that none sees what another left.
     macro_rules! scenarios {

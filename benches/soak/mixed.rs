@@ -8,11 +8,11 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::client::{
-    self, Answer, Lost, Outcome, RequestRecord, Wire, chat, post, request, responses,
+    self, Answer, CallCounts, Lost, Outcome, Wire, chat, post, request, responses,
 };
 use crate::gateway::{Gateway, PATIENCE, until};
 use crate::load::status;
-use crate::report::{Plan, TranslationReport};
+use crate::report::{Plan, Report};
 use crate::upstream::Upstream;
 
 const NAME: &str = "Soak";
@@ -35,8 +35,8 @@ const SLOW_BODY: &str = "slow body";
 /// What was seen.
 #[derive(Default)]
 struct Seen {
-    good: RequestRecord,
-    slow_bodies: RequestRecord,
+    good: CallCounts,
+    slow_bodies: CallCounts,
     failed: usize,
     /// How often each abuse was tried.
     abuses: BTreeMap<&'static str, usize>,
@@ -101,7 +101,7 @@ impl Choices {
 }
 
 /// Promise 17: steady under mixed abuse.
-pub async fn soak(plan: &Plan, upstream: &Upstream, report: &mut TranslationReport) {
+pub async fn soak(plan: &Plan, upstream: &Upstream, report: &mut Report) {
     let gateway = Gateway::start(upstream, plan.descriptors);
     let idle = gateway.warm_up(upstream).await;
     let warm_up = Duration::from_secs((plan.seconds / 4).clamp(3, 30));
@@ -183,7 +183,7 @@ async fn quiet(gateway: &Gateway, upstream: &Upstream, idle: usize) -> bool {
 }
 
 /// What the gateway itself counts as under way, per provider.
-async fn in_flight(gateway: &Gateway, report: &mut TranslationReport) {
+async fn in_flight(gateway: &Gateway, report: &mut Report) {
     let call = request("GET", "/metrics", "", "");
     let end = Instant::now() + QUIET;
     let (providers, held) = loop {

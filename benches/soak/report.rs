@@ -43,11 +43,11 @@ struct Row {
 
 /// What was seen so far.
 #[derive(Default)]
-pub struct TranslationReport {
+pub struct Report {
     rows: Vec<Row>,
 }
 
-impl TranslationReport {
+impl Report {
     /// A figure with its bound.
     pub fn row(&mut self, scenario: &'static str, figure: String, bound: String, held: bool) {
         self.add(scenario, figure, bound, Some(held));

@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_the_readmes() {
+    fn the_defaults_are_the_documented_ones() {
         let config = read(&[]).unwrap();
         assert_eq!(
             (config.server.host.as_str(), config.server.port),
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn every_variable_is_read() {
-        let mut parse_env_file = vec![
+        let mut pairs = vec![
             ("HOST", "127.0.0.1"),
             ("PORT", "8080"),
             ("REQUEST_TIMEOUT_SECS", "9"),
@@ -177,10 +177,10 @@ mod tests {
             ),
         ];
         for provider in &PROVIDERS {
-            parse_env_file.push((provider.base_url_env, "http://127.0.0.1:9/base/"));
-            parse_env_file.push((provider.key_env, "provider-key"));
+            pairs.push((provider.base_url_env, "http://127.0.0.1:9/base/"));
+            pairs.push((provider.key_env, "provider-key"));
         }
-        let config = read(&parse_env_file).unwrap();
+        let config = read(&pairs).unwrap();
         assert_eq!(
             (config.server.host.as_str(), config.server.port),
             ("127.0.0.1", 8080)

@@ -28,7 +28,7 @@ pub struct Config {
     pub server: ServerConfig,
     /// Who may call.
     pub access: AccessConfig,
-    /// Deadlines, limits and retries of calls to providers. Each limit is one for a provider, over all
+    /// Deadlines and limits of calls to providers. Each limit is one for a provider, over all
     /// threads.
     pub calls: CallConfig,
     /// Retries of failed attempts.
@@ -105,7 +105,7 @@ pub struct AccessConfig {
     pub metrics_key: Option<Secret>,
 }
 
-/// Deadlines, limits and retries of calls to providers. Each limit is one for a provider, over all
+/// Deadlines and limits of calls to providers. Each limit is one for a provider, over all
 /// threads.
 #[derive(Debug, Clone)]
 pub struct CallConfig {
@@ -137,7 +137,7 @@ pub struct RetryConfig {
     pub base_delay: Duration,
     /// Retry budget: retries may be at most this percentage of a provider's requests.
     pub budget_percent: u32,
-    /// Retries per second to a provider that are allowed in addition to `retry_percent`.
+    /// Retries per second to a provider that are allowed in addition to `budget_percent`.
     pub budget_per_sec: u32,
 }
 

@@ -92,7 +92,7 @@ fn relay(
     let Routed {
         model,
         target,
-        has_next,
+        targets,
     } = call.routed;
     let mut report = TranslationReport::default();
     let edited = chat.edit(&mut object, &target.model, memory, &mut report)?;
@@ -105,7 +105,7 @@ fn relay(
     Ok(PreparedCall {
         provider: target.provider,
         model,
-        has_next,
+        targets,
         path: target.provider.chat_path(),
         body,
         headers: Vec::new(),
@@ -131,7 +131,7 @@ fn translate(
     let Routed {
         model,
         target,
-        has_next,
+        targets,
     } = call.routed;
     let provider = target.provider;
     let from = provider.dialect();
@@ -146,7 +146,7 @@ fn translate(
     Ok(PreparedCall {
         provider,
         model,
-        has_next,
+        targets,
         path: provider.chat_path(),
         body: encoded.body.into(),
         headers: Vec::new(),
@@ -200,7 +200,7 @@ fn bridge(
         PreparedCall {
             provider: target.provider,
             model: Arc::clone(&call.routed.model),
-            has_next: call.routed.has_next,
+            targets: Arc::clone(&call.routed.targets),
             path: "/responses",
             body: encoded.body.into(),
             headers: Vec::new(),

@@ -35,9 +35,10 @@ pub(super) fn reason(error: &Error) -> Option<FailoverReason> {
     }
 }
 
-/// Whether a request may go on to `next`. A caller's own key is sent to no second provider.
-pub(super) fn may_follow(has_own_key: bool, provider: &Provider, next: &Provider) -> bool {
-    !has_own_key || provider == next
+/// Whether a request whose first target was at `first` may go on to `next`. A caller's own key is sent
+/// to no second provider.
+pub(super) fn may_follow(has_own_key: bool, first: &Provider, next: &Provider) -> bool {
+    !has_own_key || first == next
 }
 
 #[cfg(test)]

@@ -45,26 +45,31 @@ pub struct InboundRequest {
     pub record: Rc<RequestRecord>,
 }
 
+/// The targets of a request, in the order in which they are tried.
+pub(super) type Targets = Arc<[Target<'static>]>;
+
 /// What the preparation of a call reads, on whatever thread it runs.
 #[derive(Clone)]
 pub(super) struct TranslationInput {
     /// The client's body.
     pub body: Bytes,
-    /// Which of the targets the call is prepared for, counted from 0.
-    pub position: usize,
     store: Arc<ReasoningCache>,
     caller: CallerId,
     routing: Arc<dyn RoutingPolicy>,
+    /// The targets and the position of the one that the call is for; `None` for the first call of a
+    /// request, which asks the policy.
+    chosen: Option<(Targets, usize)>,
 }
 
 /// The target that a call is prepared for.
+#[derive(Clone)]
 pub(super) struct Routed {
     /// The model, as the client named it.
     pub model: Arc<str>,
     /// The target.
     pub target: Target<'static>,
-    /// Whether another target follows.
-    pub has_next: bool,
+    /// All targets of the request. The policy is asked once for a request.
+    pub targets: Targets,
 }
 
 impl TranslationInput {
@@ -80,18 +85,18 @@ impl TranslationInput {
             param: "model".to_owned(),
         })?;
         let model: Arc<str> = json::text(model, &"model")?.into();
-        let mut targets = self
-            .routing
-            .resolve(&model)?
-            .into_iter()
-            .skip(self.position);
-        let target = targets.next().ok_or_else(|| {
-            Error::invalid("model", format!("there is no provider for '{model}'."))
-        })?;
+        let (targets, position) = match &self.chosen {
+            Some((targets, position)) => (Arc::clone(targets), *position),
+            None => (self.routing.resolve(&model)?.into(), 0),
+        };
+        let target = targets
+            .get(position)
+            .cloned()
+            .ok_or_else(|| Error::invalid("model", format!("no provider serves '{model}'.")))?;
         Ok(Routed {
             model,
             target,
-            has_next: targets.next().is_some(),
+            targets,
         })
     }
 }
@@ -169,14 +174,19 @@ impl InboundRequest {
         if strict { report.refuse() } else { Ok(()) }
     }
 
-    /// What the preparation of a call for the target at `position` reads.
-    pub(super) fn translation_input(&self, state: &AppState, position: usize) -> TranslationInput {
+    /// What the preparation of a call reads. `chosen` has the targets and a position among them for
+    /// every call of a request but the first.
+    pub(super) fn translation_input(
+        &self,
+        state: &AppState,
+        chosen: Option<(Targets, usize)>,
+    ) -> TranslationInput {
         TranslationInput {
             body: self.body.clone(),
-            position,
             store: Arc::clone(&state.store),
             caller: self.caller.id(),
             routing: Arc::clone(&state.routing),
+            chosen,
         }
     }
 

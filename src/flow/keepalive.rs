@@ -73,7 +73,7 @@ pub(super) async fn with_keepalive(
             let alive = KeepAliveStream::new(from, keepalive, Instant::now() - keepalive);
             Ok(GatewayResponse {
                 provider: current.provider,
-                attempts: 1,
+                attempts: progress.attempts() + 1,
                 headers: current.headers,
                 content: GatewayBody::Events(Box::pin(alive)),
             })

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::inbound::{InboundRequest, TranslationInput, for_caller};
+use super::inbound::{InboundRequest, Targets, TranslationInput, for_caller};
 use super::large_body;
 use super::observer::CallObserver;
 use super::respond::{ResponseMode, content};
@@ -18,7 +18,7 @@ use crate::providers::Provider;
 use crate::upstream::{CallError, Headers, Method, UpstreamRequest};
 use crate::worker::Call;
 
-/// Prepares a call for the target at the input's position.
+/// Prepares a call for the target that the input names.
 pub(super) type Prepare = fn(&TranslationInput) -> Result<PreparedCall, Error>;
 
 /// A request for one target, and how its response becomes the client's.
@@ -27,8 +27,8 @@ pub(super) struct PreparedCall {
     pub provider: &'static Provider,
     /// The model, as the client named it.
     pub model: Arc<str>,
-    /// Whether the request has another target behind this one.
-    pub has_next: bool,
+    /// All targets of the request.
+    pub targets: Targets,
     /// The path after the provider's base URL.
     pub path: &'static str,
     /// The provider's request body.
@@ -55,21 +55,34 @@ pub(super) struct PreparedCall {
 pub(super) type Alternative = Box<dyn FnOnce() -> Result<PreparedCall, Error> + Send>;
 
 impl PreparedCall {
-    /// Prepares the call for the target at `position`, on another thread where the body is large.
+    /// Prepares a call, on another thread where the body is large; `chosen` as in
+    /// [`InboundRequest::translation_input`].
     pub(super) async fn prepare(
         inbound: &InboundRequest,
         state: &AppState,
         prepare: Prepare,
-        position: usize,
+        chosen: Option<(Targets, usize)>,
     ) -> Result<Self, Error> {
-        let input = inbound.translation_input(state, position);
+        let input = inbound.translation_input(state, chosen);
         let caller = inbound.caller.id();
         let work = move || prepare(&input);
         let mut prepared = large_body::on_body(&inbound.body, &state.bodies, caller, work).await?;
-        let withheld = inbound.withheld(prepared.provider);
-        prepared.report.dropped.extend(withheld);
-        prepared.report.dedup();
+        prepared.name_withheld(inbound);
         Ok(prepared)
+    }
+
+    /// Names the headers of the caller that do not go to the provider.
+    fn name_withheld(&mut self, inbound: &InboundRequest) {
+        let withheld = inbound.withheld(self.provider);
+        self.report.dropped.extend(withheld);
+        self.report.dedup();
+    }
+
+    /// Whether the provider can be called at all: there is a key, and strict mode allows what the
+    /// translation did.
+    pub(super) fn is_usable(&self, state: &AppState, inbound: &InboundRequest) -> bool {
+        let key = inbound.caller.key_for(&state.config, self.provider);
+        key.is_ok() && inbound.check_strict(state, &self.report).is_ok()
     }
 
     /// The headers that say what the translation did to the request.
@@ -102,7 +115,7 @@ impl PreparedCall {
                 }
                 Err(mut failed) => {
                     // Another form loses something; strict mode passes the refusal on instead.
-                    let reason = self.next_form(&failed.error);
+                    let reason = self.next_form(&failed.error, inbound);
                     let allowed = inbound.check_strict(state, &self.report).is_ok();
                     let Some(reason) = reason.filter(|_| allowed) else {
                         state.metrics.report(name, &self.report);
@@ -119,7 +132,7 @@ impl PreparedCall {
 
     /// Changes the call to another form, where the provider refused it for a known reason. Gives the
     /// reason in a word. Each form is tried once.
-    fn next_form(&mut self, error: &Error) -> Option<&'static str> {
+    fn next_form(&mut self, error: &Error, inbound: &InboundRequest) -> Option<&'static str> {
         let Error::Provider(theirs) = error else {
             return None;
         };
@@ -143,6 +156,7 @@ impl PreparedCall {
             && let Ok(call) = alternative()
         {
             *self = call;
+            self.name_withheld(inbound);
             return Some("responses_not_taken");
         }
         None

@@ -12,6 +12,8 @@ pub(super) struct Progress {
     current: RefCell<Current>,
     /// Whether the client has received a byte. From then on no other target is tried.
     committed: Cell<bool>,
+    /// Attempts at earlier targets.
+    attempts: Cell<u32>,
 }
 
 /// The target that is tried at present.
@@ -30,6 +32,7 @@ impl Progress {
         Self {
             current: RefCell::new(Current::of(call)),
             committed: Cell::new(false),
+            attempts: Cell::new(0),
         }
     }
 
@@ -38,9 +41,15 @@ impl Progress {
         self.current.borrow().clone()
     }
 
-    /// Goes on to another target.
-    pub(super) fn go_on(&self, call: &PreparedCall) {
+    /// Goes on to another target after so many attempts.
+    pub(super) fn go_on(&self, call: &PreparedCall, attempts: u32) {
         self.current.replace(Current::of(call));
+        self.attempts.set(attempts);
+    }
+
+    /// The number of attempts at earlier targets.
+    pub(super) fn attempts(&self) -> u32 {
+        self.attempts.get()
     }
 
     /// Whether the client has received a byte.

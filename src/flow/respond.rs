@@ -177,12 +177,12 @@ fn whole(
                     repaired: false,
                 });
             }
-            let mended = repair(&body, chat, &client)?;
-            let repaired = mended.body.is_some();
+            let repaired_body = repair(&body, chat, &client)?;
+            let repaired = repaired_body.body.is_some();
             Ok(ConvertedBody {
-                out: mended.body.map_or(body, Bytes::from),
-                usage: mended.usage,
-                kept: mended.kept,
+                out: repaired_body.body.map_or(body, Bytes::from),
+                usage: repaired_body.usage,
+                kept: repaired_body.kept,
                 repaired,
             })
         }

@@ -46,12 +46,12 @@ fn prepare(input: &TranslationInput) -> Result<PreparedCall, Error> {
     match mode(ClientApi::Responses, provider, &routed.target.model) {
         Mode::Relay => Ok(relay(input, object, routed, stream)),
         Mode::RelayFirst => {
-            let mut call = relay(input, object, routed, stream);
             let input = input.clone();
+            let again = routed.clone();
+            let mut call = relay(&input, object, routed, stream);
             call.alternative = Some(Box::new(move || {
                 let object = Object::from_body(&input.body)?;
-                let routed = input.route(&object)?;
-                translate(object, routed, stream, &input.reasoning(provider))
+                translate(object, again, stream, &input.reasoning(provider))
             }) as Alternative);
             Ok(call)
         }
@@ -71,7 +71,7 @@ fn relay(
     let Routed {
         model,
         target,
-        has_next,
+        targets,
     } = routed;
     let provider = target.provider;
     let mut report = TranslationReport::default();
@@ -92,7 +92,7 @@ fn relay(
     PreparedCall {
         provider,
         model,
-        has_next,
+        targets,
         path: "/responses",
         body,
         headers: Vec::new(),
@@ -116,7 +116,7 @@ fn translate(
     let Routed {
         model,
         target,
-        has_next,
+        targets,
     } = routed;
     let provider = target.provider;
     let from = provider.dialect();
@@ -148,7 +148,7 @@ fn translate(
     Ok(PreparedCall {
         provider,
         model,
-        has_next,
+        targets,
         path: provider.chat_path(),
         body: encoded.body.into(),
         headers: Vec::new(),

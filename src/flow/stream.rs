@@ -22,7 +22,7 @@ use crate::worker::UpstreamEvents;
 pub(super) struct RelayedStream {
     events: Box<UpstreamEvents>,
     relay: Box<dyn Relay>,
-    hidden: Redactor,
+    redactor: Redactor,
     observer: CallObserver,
     done: bool,
     linger: Option<Pin<Box<Sleep>>>,
@@ -38,7 +38,7 @@ impl RelayedStream {
         Self {
             events,
             relay,
-            hidden: Redactor::new(key),
+            redactor: Redactor::new(key),
             observer,
             done: false,
             linger: None,
@@ -62,7 +62,7 @@ impl RelayedStream {
         self.observer.broken(error.gateway_code());
         log::warn!("{}: a stream failed: {error}", self.observer.provider());
         let said = Bytes::from(self.relay.failure(error));
-        Poll::Ready(Some(self.hidden.events(said)))
+        Poll::Ready(Some(self.redactor.events(said)))
     }
 
     /// The provider's stream is at its end.
@@ -74,7 +74,7 @@ impl RelayedStream {
                 if rest.is_empty() {
                     return Poll::Ready(None);
                 }
-                Poll::Ready(Some(self.hidden.events(Bytes::from(rest))))
+                Poll::Ready(Some(self.redactor.events(Bytes::from(rest))))
             }
             Err(cut) => self.fail(&error.unwrap_or(cut)),
         }
@@ -99,7 +99,7 @@ impl Stream for RelayedStream {
                 Poll::Ready(Some(Err(error))) => return this.finish(false, Some(error)),
                 Poll::Ready(None) => return this.finish(true, None),
             };
-            let out = this.relay.pass(this.hidden.of_provider(events));
+            let out = this.relay.pass(this.redactor.of_provider(events));
             if this.relay.failure_code().is_none()
                 && let Some(error) = this.observer.too_much(this.relay.held())
             {
@@ -135,7 +135,7 @@ pub(super) struct TranslatedStream {
     events: Box<UpstreamEvents>,
     from: Box<dyn StreamDecoder>,
     to: Box<dyn StreamEncoder>,
-    hidden: Redactor,
+    redactor: Redactor,
     observer: CallObserver,
     /// What the provider wants back, and the calls to find it by.
     kept: Option<ReasoningCollector>,
@@ -162,7 +162,7 @@ impl TranslatedStream {
             events,
             from,
             to,
-            hidden: Redactor::new(key),
+            redactor: Redactor::new(key),
             observer,
             kept: keeps_reasoning.then(ReasoningCollector::default),
             contract: Contract::default(),
@@ -220,7 +220,7 @@ impl TranslatedStream {
                 Event::Failed(error) => {
                     self.done = true;
                     if let Error::Provider(theirs) = error {
-                        self.hidden.error(theirs);
+                        self.redactor.error(theirs);
                     }
                     self.observer.broken(error.gateway_code());
                     log::warn!("{}: a stream failed: {error}", self.observer.provider());
@@ -255,7 +255,7 @@ impl Stream for TranslatedStream {
                     let whole = whole.and_then(json::without_lone_surrogates);
                     let events = whole.map_or(events, Bytes::from);
                     // The key must not get into what is made of them, as sealed reasoning is.
-                    let events = this.hidden.of_provider(events);
+                    let events = this.redactor.of_provider(events);
                     for event in sse::events(&events) {
                         this.from.push(&event, &mut this.steps);
                     }

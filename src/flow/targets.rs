@@ -1,6 +1,7 @@
 //! The one way of a request: its targets are tried in order until one responds.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::failover;
 use super::inbound::InboundRequest;
@@ -21,7 +22,7 @@ pub(super) async fn answer(
     inbound: InboundRequest,
     prepare: Prepare,
 ) -> Result<GatewayResponse, CallError> {
-    let call = PreparedCall::prepare(&inbound, &state, prepare, 0).await?;
+    let call = PreparedCall::prepare(&inbound, &state, prepare, None).await?;
     if !call.stream {
         // The future is large, and it is moved; so it is on the heap.
         return Box::pin(try_targets(call, &state, &inbound, prepare, None)).await;
@@ -42,9 +43,10 @@ async fn try_targets(
     prepare: Prepare,
     progress: Option<&Progress>,
 ) -> Result<GatewayResponse, CallError> {
+    let first = call.provider;
     let (mut position, mut attempts) = (0, 0);
     loop {
-        let (provider, has_next) = (call.provider, call.has_next);
+        let (provider, targets) = (call.provider, Arc::clone(&call.targets));
         inbound.record.target(&call.model, provider, call.stream);
         let mut failed = match call.execute(state, inbound).await {
             Ok(mut response) => {
@@ -55,17 +57,27 @@ async fn try_targets(
         };
         attempts += failed.attempts;
         failed.attempts = attempts;
-        let is_committed = progress.is_some_and(Progress::is_committed);
-        let Some(reason) = failover::reason(&failed.error).filter(|_| has_next && !is_committed)
-        else {
+        let Some(reason) = failover::reason(&failed.error) else {
             return Err(failed);
         };
-        position += 1;
-        let next = PreparedCall::prepare(inbound, state, prepare, position).await;
-        // A target that cannot be given the request is none.
-        let Ok(next) = next else { return Err(failed) };
-        let has_own_key = matches!(inbound.caller, Caller::PassThrough(_));
-        if !failover::may_follow(has_own_key, provider, next.provider) {
+        // A target that cannot be given the request is passed over.
+        let next = loop {
+            position += 1;
+            let Some(target) = targets.get(position) else {
+                return Err(failed);
+            };
+            let has_own_key = matches!(inbound.caller, Caller::PassThrough(_));
+            if !failover::may_follow(has_own_key, first, target.provider) {
+                continue;
+            }
+            let chosen = Some((Arc::clone(&targets), position));
+            match PreparedCall::prepare(inbound, state, prepare, chosen).await {
+                Ok(next) if next.is_usable(state, inbound) => break next,
+                Ok(_) | Err(_) => {}
+            }
+        };
+        // The client may have received its first byte while the next call was prepared.
+        if progress.is_some_and(Progress::is_committed) {
             return Err(failed);
         }
         log::info!(
@@ -74,7 +86,7 @@ async fn try_targets(
             next.provider.name
         );
         if let Some(progress) = progress {
-            progress.go_on(&next);
+            progress.go_on(&next, attempts);
         }
         call = next;
     }

@@ -39,7 +39,8 @@ impl Target<'_> {
 
 /// Decides which targets a request is sent to.
 pub trait RoutingPolicy: Send + Sync {
-    /// The targets for a model name, in the order in which they are tried; never none.
+    /// The targets for a model name, in the order in which they are tried; never none. The policy is
+    /// asked once for each request.
     ///
     /// # Errors
     /// `InvalidValue` naming `model` where the name cannot be a model's.

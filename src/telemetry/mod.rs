@@ -10,5 +10,5 @@ mod spans;
 
 pub use id::seed;
 pub use metrics::{ACCESS, Metrics, ProviderLoad};
-pub use record::{CLIENT_CLOSED_REASON, RequestArrival, RequestRecord};
+pub use record::{CLIENT_LEFT_REASON, RequestArrival, RequestRecord};
 pub use spans::{Span, export};

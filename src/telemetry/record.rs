@@ -19,7 +19,7 @@ use crate::secret::redact;
 pub const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 /// The error code of a request whose client left.
-pub const CLIENT_CLOSED_REASON: &str = "client_left";
+pub const CLIENT_LEFT_REASON: &str = "client_left";
 
 /// The error code of a request whose client read nothing for `WRITE_TIMEOUT_SECS`.
 const STALLED: &str = "write_timeout";
@@ -306,7 +306,7 @@ impl Drop for RequestRecord {
             let reason = if seen.stalled {
                 STALLED
             } else {
-                CLIENT_CLOSED_REASON
+                CLIENT_LEFT_REASON
             };
             seen.error.get_or_insert(reason);
         }

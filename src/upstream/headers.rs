@@ -85,7 +85,7 @@ pub(super) fn kept(headers: &HeaderMap, key: &Secret) -> Headers {
         let Ok(text) = value.to_str() else { continue };
         let value = match redact(text, Some(key)) {
             Cow::Borrowed(_) => Ok(value.clone()),
-            Cow::Owned(redact_error) => HeaderValue::try_from(redact_error),
+            Cow::Owned(redacted) => HeaderValue::try_from(redacted),
         };
         let name = if is_id { &OWN_ID } else { full_name };
         if let Ok(value) = value {

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn luck_spreads_the_pause_over_the_whole_range() {
+    fn jitter_spreads_the_pause_over_the_whole_range() {
         let retry = Retry::Yes { after: None };
         for (jitter, millis) in [(0.0, 0), (0.5, 75), (1.0, 150)] {
             let pause = RetrySchedule::new(POLICY, 0).next(retry, LONG, jitter);

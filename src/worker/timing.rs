@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::telemetry::{CLIENT_CLOSED_REASON, Metrics, RequestRecord};
+use crate::telemetry::{CLIENT_LEFT_REASON, Metrics, RequestRecord};
 use crate::upstream::UpstreamRequest;
 
 /// Adds the time that a call waits to the record of its request when it is dropped.
@@ -32,7 +32,7 @@ impl Drop for WaitTimer<'_> {
     }
 }
 
-/// Counts an attempt when it is dropped. The outcome is `client_closed` until it is known.
+/// Counts an attempt when it is dropped. The outcome is `client_left` until it is known.
 pub(super) struct AttemptCounter<'m> {
     metrics: &'m Metrics,
     provider: &'static str,
@@ -44,7 +44,7 @@ impl<'m> AttemptCounter<'m> {
         Self {
             metrics,
             provider,
-            outcome: CLIENT_CLOSED_REASON,
+            outcome: CLIENT_LEFT_REASON,
         }
     }
 }

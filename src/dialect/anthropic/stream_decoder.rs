@@ -337,7 +337,7 @@ impl MessagesStreamDecoder {
     }
 
     /// Decodes an event if it is a plain text delta; returns `false` if it may be anything else.
-    fn usual(&mut self, data: &str, out: &mut Vec<Event>) -> bool {
+    fn try_text_delta(&mut self, data: &str, out: &mut Vec<Event>) -> bool {
         if let Some((index, plain)) = &self.plain
             && let Some(text) = plain.text(data)
         {
@@ -467,7 +467,7 @@ impl StreamDecoder for MessagesStreamDecoder {
     }
 
     fn push(&mut self, event: &sse::Event<'_>, out: &mut Vec<Event>) {
-        if self.ended || self.usual(&event.data, out) {
+        if self.ended || self.try_text_delta(&event.data, out) {
             return;
         }
         if event.data.trim().is_empty()

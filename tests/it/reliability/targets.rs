@@ -2,6 +2,7 @@
 //! the one before it fails before the client has a byte.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::rig::faults::{DELTA, DONE, FINISH, hello, status};
@@ -104,6 +105,67 @@ async fn the_last_error_is_the_answer_where_all_targets_fail() {
         assert_eq!(answer.status, 429, "{}", answer.text());
         assert_eq!(answer.header("x-gateway-provider"), Some("xai"));
         assert_eq!(called(&server), ["groq", "xai"]);
+    }
+}
+
+#[actix_web::test]
+async fn a_target_that_cannot_be_called_is_passed_over() {
+    let server = providers(&[("groq", || status(503, &[]))]);
+    let mut config = keyed(&server);
+    config.retries.max_retries = 0;
+    for entry in &mut config.providers {
+        if entry.provider.name == "xai" {
+            entry.key = None;
+        }
+    }
+    let gateway = start(config.clone(), &["groq", "xai", "mistral"]);
+    let answer = ask(&gateway, PATHS[0], false).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(called(&server), ["groq", "mistral"]);
+    // Where none is left, the error is that of the target that was called.
+    let gateway = start(config, &["groq", "xai"]);
+    assert_eq!(ask(&gateway, PATHS[0], false).await.status, 503);
+}
+
+/// Gives each request another order of the same two providers, and counts how often it is asked.
+#[derive(Default)]
+struct Alternating(AtomicUsize);
+
+impl RoutingPolicy for Alternating {
+    fn resolve(&self, model: &str) -> Result<Vec<Target<'static>>, Error> {
+        let order: &[&str] = match self.0.fetch_add(1, Ordering::SeqCst) % 2 {
+            0 => &["groq", "xai"],
+            _ => &["xai", "groq"],
+        };
+        let targets = order.iter().map(|name| Target {
+            provider: by_name(name).unwrap(),
+            model: model.to_owned().into(),
+        });
+        Ok(targets.collect())
+    }
+}
+
+#[actix_web::test]
+async fn the_policy_is_asked_once_for_a_request() {
+    let policy = Arc::new(Alternating::default());
+    // Groq refuses Responses with 404 first, and is asked once more in Chat Completions.
+    let server = providers(&[("groq", || status(404, &[])), ("xai", || status(503, &[]))]);
+    let mut config = keyed(&server);
+    config.retries.max_retries = 0;
+    let routing = Arc::clone(&policy) as Arc<dyn RoutingPolicy>;
+    let gateway = Gateway::start_routed(config, Tls::none(), routing);
+    for (request, expected) in [
+        &["groq", "groq"][..],
+        &["xai", "groq", "groq"],
+        &["groq", "groq"],
+    ]
+    .iter()
+    .enumerate()
+    {
+        let before = called(&server).len();
+        ask(&gateway, PATHS[1], false).await;
+        assert_eq!(&called(&server)[before..], *expected, "request {request}");
+        assert_eq!(policy.0.load(Ordering::SeqCst), request + 1);
     }
 }
 
