@@ -16,8 +16,8 @@ pub(super) enum FailoverReason {
     Overloaded,
 }
 
-/// Why another target may do better; `None` where the error is that of the request, of its key or
-/// of the gateway as a whole.
+/// Why another target may do better; `None` if the error is due to the request, to its key or to
+/// the gateway as a whole.
 pub(super) fn reason(error: &Error) -> Option<FailoverReason> {
     match error {
         Error::Provider(theirs) => match theirs.status {
@@ -35,7 +35,8 @@ pub(super) fn reason(error: &Error) -> Option<FailoverReason> {
     }
 }
 
-/// Whether a request may go on to `next`. A caller's own key is sent to no second provider.
+/// Whether the request may be sent to `next`. A caller's own key is never sent to a second
+/// provider.
 pub(super) fn may_follow(has_own_key: bool, provider: &Provider, next: &Provider) -> bool {
     !has_own_key || provider == next
 }

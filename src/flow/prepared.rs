@@ -27,25 +27,25 @@ pub(super) struct PreparedCall {
     pub provider: &'static Provider,
     /// The model, as the client named it.
     pub model: Arc<str>,
-    /// Whether the request has another target behind this one.
+    /// Whether another target follows this one.
     pub has_next: bool,
     /// The path after the provider's base URL.
     pub path: &'static str,
     /// The provider's request body.
     pub body: Spliced,
-    /// Headers of the translation.
+    /// Headers for the provider that the translation adds.
     pub headers: Vec<(&'static str, String)>,
-    /// Whether a stream is asked for.
+    /// Whether the client asks for a stream.
     pub stream: bool,
     /// What the translation left out and changed.
     pub report: TranslationReport,
-    /// What becomes of the provider's response.
+    /// How the provider's response becomes the client's.
     pub mode: ResponseMode,
-    /// Hash of the messages so far; the key into the reasoning cache where ids of tool calls repeat.
+    /// Hash of the messages so far; the key into the reasoning cache where tool call ids repeat.
     pub conversation_hash: u64,
-    /// The dialect that may know another form of the request after a refusal.
+    /// The dialect that may recover the request after a refusal; `None` once it has.
     pub recovers: Option<&'static dyn ProviderDialect>,
-    /// Turns the hub's name of a field into the client's; `None` where they are the same.
+    /// Turns the hub's name of a field into the client's; `None` if they are the same.
     pub client_name: Option<fn(&str) -> String>,
     /// The call in another mode, for a provider that refuses this one.
     pub alternative: Option<Alternative>,
@@ -55,7 +55,7 @@ pub(super) struct PreparedCall {
 pub(super) type Alternative = Box<dyn FnOnce() -> Result<PreparedCall, Error> + Send>;
 
 impl PreparedCall {
-    /// Prepares the call for the target at `position`, on another thread where the body is large.
+    /// Prepares the call for the target at `position`; on another thread if the body is large.
     pub(super) async fn prepare(
         inbound: &InboundRequest,
         state: &AppState,
@@ -83,8 +83,8 @@ impl PreparedCall {
         headers
     }
 
-    /// Calls the provider, and once more in another form where the provider refuses one that is known
-    /// to have another.
+    /// Calls the provider, and again with another form of the request if the provider refuses this
+    /// one and another form is known.
     pub(super) async fn execute(
         mut self,
         state: &AppState,
@@ -101,7 +101,7 @@ impl PreparedCall {
                     return Ok(response);
                 }
                 Err(mut failed) => {
-                    // Another form loses something; strict mode passes the refusal on instead.
+                    // Another form loses something, so strict mode returns the refusal instead.
                     let reason = self.next_form(&failed.error);
                     let allowed = inbound.check_strict(state, &self.report).is_ok();
                     let Some(reason) = reason.filter(|_| allowed) else {
@@ -117,8 +117,9 @@ impl PreparedCall {
         }
     }
 
-    /// Changes the call to another form, where the provider refused it for a known reason. Gives the
-    /// reason in a word. Each form is tried once.
+    /// Changes the call to another form if the provider refused it for a known reason. Returns the
+    /// reason as one word for the metrics; `None` if there is no other form. Each form is tried
+    /// once.
     fn next_form(&mut self, error: &Error) -> Option<&'static str> {
         let Error::Provider(theirs) = error else {
             return None;
@@ -148,7 +149,7 @@ impl PreparedCall {
         None
     }
 
-    /// Calls the provider with the present form.
+    /// Calls the provider with the current form.
     async fn call(
         &self,
         state: &AppState,

@@ -1,4 +1,4 @@
-//! The one way of a request: its targets are tried in order until one responds.
+//! Tries the targets of a request in order until one responds.
 
 use std::rc::Rc;
 
@@ -12,7 +12,8 @@ use super::state::AppState;
 use crate::access::Caller;
 use crate::upstream::CallError;
 
-/// Answers a request. A stream is begun with comments after one keepalive interval.
+/// Answers a request. A stream begins with comments if no response arrives within one keepalive
+/// interval.
 ///
 /// # Errors
 /// Why there is no response: the error of the last target that was called.
@@ -23,7 +24,7 @@ pub(super) async fn answer(
 ) -> Result<GatewayResponse, CallError> {
     let call = PreparedCall::prepare(&inbound, &state, prepare, 0).await?;
     if !call.stream {
-        // The future is large, and it is moved; so it is on the heap.
+        // The future is large and is moved, so it is boxed.
         return Box::pin(try_targets(call, &state, &inbound, prepare, None)).await;
     }
     let progress = Rc::new(Progress::new(&call));
@@ -34,7 +35,7 @@ pub(super) async fn answer(
     with_keepalive(call, progress, &state, record, keepalive).await
 }
 
-/// Tries the targets of a request, `call` being prepared for the first.
+/// Tries the targets in order; `call` is prepared for the first.
 async fn try_targets(
     mut call: PreparedCall,
     state: &AppState,
@@ -62,7 +63,7 @@ async fn try_targets(
         };
         position += 1;
         let next = PreparedCall::prepare(inbound, state, prepare, position).await;
-        // A target that cannot be given the request is none.
+        // If the next target cannot be prepared, the request ends with the last error.
         let Ok(next) = next else { return Err(failed) };
         let has_own_key = matches!(inbound.caller, Caller::PassThrough(_));
         if !failover::may_follow(has_own_key, provider, next.provider) {
