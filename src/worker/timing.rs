@@ -1,4 +1,4 @@
-//! What is counted of a call however it ends, also where its client leaves.
+//! Timers and counters of a call that report when dropped, also when its client leaves.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::telemetry::{CLIENT_CLOSED_REASON, Metrics, RequestRecord};
 use crate::upstream::UpstreamRequest;
 
-/// Adds the time that a call waits to the record of its request when it is dropped.
+/// Adds the time that a call waits to the record of its request when dropped.
 pub(super) struct WaitTimer<'c> {
     record: Option<&'c RequestRecord>,
     pub begun: Instant,
@@ -32,7 +32,7 @@ impl Drop for WaitTimer<'_> {
     }
 }
 
-/// Counts an attempt when it is dropped. The outcome is `client_closed` until it is known.
+/// Counts an attempt when dropped. The outcome is `client_closed` until it is known.
 pub(super) struct AttemptCounter<'m> {
     metrics: &'m Metrics,
     provider: &'static str,
