@@ -1,4 +1,4 @@
-//! `GET /providers`.
+//! The handler of `GET /providers`.
 
 use super::caller::KeyHolder;
 use super::response;
