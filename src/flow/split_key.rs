@@ -203,7 +203,7 @@ mod tests {
         },
     ];
 
-    /// The texts of a stream, as its client puts them together, by their index.
+    /// The texts of a stream by index, as the client joins them.
     fn joined(
         spread: &mut SplitKeyScanner,
         dialect: Delta,

@@ -81,6 +81,8 @@ pub struct Client {
 }
 
 impl Client {
+    /// Builds the client of a configured provider.
+    ///
     /// # Errors
     /// A message if the configured host cannot be connected to at all.
     pub fn new(entry: &ProviderConfig, config: &Config, tls: &Tls) -> Result<Self, String> {

@@ -15,10 +15,10 @@ use super::connect::Connector;
 use crate::config::{Config, Traces};
 use crate::telemetry::{Metrics, Span, export};
 
-/// Maximum number of spans in one batch.
+/// Maximum number of finished requests whose spans form one batch.
 const MOST_AT_ONCE: usize = 512;
 
-/// How long a batch waits for more spans.
+/// How long a batch waits for more requests.
 const GATHER: Duration = Duration::from_secs(1);
 
 /// Timeout of one export; the default of `OTEL_EXPORTER_OTLP_TIMEOUT`.
@@ -48,6 +48,8 @@ enum ExportError {
 }
 
 impl Collector {
+    /// Builds the client of the configured collector.
+    ///
     /// # Errors
     /// A message if the host cannot be connected to at all, or a header is malformed.
     pub fn new(traces: &Traces, config: &Config, tls: &Tls) -> Result<Self, String> {

@@ -44,6 +44,8 @@ struct ConnectRoute {
 }
 
 impl Connector {
+    /// Builds the connector of a base URL, with the proxy if it serves that URL.
+    ///
     /// # Errors
     /// A message if the host is not a name that a certificate can have.
     pub(super) fn new(base: &BaseUrl, tls: &Tls, proxy: Option<&Proxy>) -> Result<Self, String> {

@@ -31,7 +31,7 @@ pub enum UpstreamBody {
     Events(Box<UpstreamEvents>),
 }
 
-/// What an attempt needs of its worker.
+/// The parts of the worker that an attempt uses.
 pub(super) struct Attempt<'w> {
     pub provider: &'static Provider,
     pub client: &'w Client,

@@ -212,7 +212,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// Lets a call through at `at`.
+    /// Lets a call with the fingerprint `request` through at `at`.
     ///
     /// # Errors
     /// How long until the next call is let through.

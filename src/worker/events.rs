@@ -83,10 +83,10 @@ impl UpstreamEvents {
         }
     }
 
-    /// Reads until the first event with data; comments before it are kept. Every byte shows that
-    /// the provider is alive. After `deadline`, the wait goes on while no silence is longer than
-    /// the shorter of the idle timeout and the time to `deadline`, and for at most
-    /// [`COMMENTS_ONLY`] times as long.
+    /// Reads until the first event with data; comments before it are kept. A provider that sends
+    /// any byte is alive: the wait then continues past `deadline`, until a silence as long as the
+    /// idle timeout (or the time to `deadline` if that is shorter), and for at most
+    /// [`COMMENTS_ONLY`] such periods.
     ///
     /// # Errors
     /// `None` if nothing came in time; else why the stream did not begin.
