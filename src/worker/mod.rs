@@ -2,7 +2,7 @@
 //!
 //! Callers hold a [`WorkerHandle`], pass it an [`UpstreamRequest`] and get an [`UpstreamResponse`],
 //! whose body stays on the same thread. A call runs in the caller's own future instead of a task
-//! with a mailbox. So a call is admitted or refused at once, and a caller that leaves cancels its
+//! with a mailbox; the queue for slots takes the mailbox's place. A caller that leaves cancels its
 //! call at any point.
 
 mod admission;
