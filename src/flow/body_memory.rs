@@ -1,5 +1,5 @@
-//! What the bodies of requests take together: without a limit over all of them, as many callers as
-//! there are descriptors could each hold the largest.
+//! The memory that request bodies take, over all callers: without one limit, as many callers as
+//! there are descriptors could each hold the largest body.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::fair_share::FairShare;
 use crate::secret::CallerId;
 
-/// Bytes of bodies that are held, over all threads, and by whom.
+/// The bytes of request bodies in memory, over all threads and by caller.
 #[derive(Debug)]
 pub struct BodyMemory {
     held: Mutex<FairShare>,
@@ -15,7 +15,7 @@ pub struct BodyMemory {
 }
 
 impl BodyMemory {
-    /// `most` bytes may be held.
+    /// `most` is the limit over all callers, in bytes.
     #[must_use]
     pub fn new(most: usize) -> Arc<Self> {
         Arc::new(Self {
@@ -24,12 +24,12 @@ impl BodyMemory {
         })
     }
 
-    /// How many bytes may be held.
+    /// The limit over all callers, in bytes.
     pub(super) fn most(&self) -> usize {
         self.most
     }
 
-    /// Nothing yet of a body of this caller.
+    /// An empty reservation for a body of this caller.
     #[must_use]
     pub fn hold(self: &Arc<Self>, caller: CallerId) -> BodyReservation {
         BodyReservation {
@@ -40,12 +40,12 @@ impl BodyMemory {
     }
 
     fn shares(&self) -> MutexGuard<'_, FairShare> {
-        // Nothing that holds it can panic, and its state is whole at every step.
+        // A holder of the lock cannot panic, and the state is consistent at every step.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What of a body is held, until this is dropped.
+/// The memory that one body takes; released when this is dropped.
 #[derive(Debug)]
 pub struct BodyReservation {
     bodies: Arc<BodyMemory>,
@@ -54,10 +54,10 @@ pub struct BodyReservation {
 }
 
 impl BodyReservation {
-    /// So many bytes more came.
+    /// Reserves `bytes` more.
     ///
     /// # Errors
-    /// `Full` where they are too many.
+    /// `BodyMemoryExhausted` if the limit does not allow them.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Error> {
         if !self.bodies.shares().take(self.caller, bytes) {
             return Err(Error::BodyMemoryExhausted);

@@ -1,4 +1,4 @@
-//! `POST /v1/chat/completions`.
+//! The flow of `POST /v1/chat/completions`.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::upstream::CallError;
 /// Answers a Chat Completions request.
 ///
 /// # Errors
-/// Why there is no response.
+/// Why there is no response: the error of the last target that was called.
 pub async fn chat(
     state: Rc<AppState>,
     inbound: InboundRequest,
@@ -33,7 +33,7 @@ pub async fn chat(
     targets::answer(state, inbound, prepare).await
 }
 
-/// What every mode needs of a request.
+/// The parts of a request that every mode needs.
 struct ChatCall {
     routed: Routed,
     stream: bool,
@@ -81,7 +81,7 @@ fn prepare(input: &TranslationInput) -> Result<PreparedCall, Error> {
     }
 }
 
-/// A call that passes the body on, changed only where the provider is known to refuse it.
+/// A call that relays the body, changed only where the provider is known to refuse it.
 fn relay(
     input: &TranslationInput,
     mut object: Object<'_>,
@@ -122,7 +122,7 @@ fn relay(
     })
 }
 
-/// A call in the provider's own dialect.
+/// A call that is translated into the provider's own dialect.
 fn translate(
     mut object: Object<'_>,
     call: ChatCall,
@@ -164,7 +164,7 @@ fn translate(
     })
 }
 
-/// A call to the provider's Responses API, for a model that takes functions together with reasoning
+/// A call to the provider's Responses API, for a model that accepts tools together with reasoning
 /// only there; `None` for a request that Chat Completions can serve.
 fn bridge(
     object: &Object<'_>,
@@ -258,14 +258,14 @@ fn check_messages(object: &Object<'_>) -> Result<(), Error> {
     if !inside.trim_start().starts_with('{') {
         return Err(Error::wrong_type("messages[0]", "an object"));
     }
-    // Each of those names has this in it, and hardly anything else.
+    // Every name of `PARTS` contains these bytes, and little else does.
     if memmem::find(messages.get().as_bytes(), b"put_").is_some() {
         check_parts(messages)?;
     }
     Ok(())
 }
 
-/// What Responses calls its parts, and Chat Completions.
+/// The names of content parts in Responses, and their names in Chat Completions.
 const PARTS: [(&str, &str); 4] = [
     ("input_text", "text"),
     ("output_text", "text"),
@@ -273,7 +273,7 @@ const PARTS: [(&str, &str); 4] = [
     ("input_file", "file"),
 ];
 
-/// Refuses parts that Responses has and Chat Completions calls otherwise.
+/// Refuses content parts under the names that they have in Responses.
 fn check_parts(messages: &Raw<'_>) -> Result<(), Error> {
     for (i, message) in json::array(messages, &"messages")?.iter().enumerate() {
         let Ok(message) = json::object(message, &"messages") else {
@@ -304,7 +304,7 @@ fn check_parts(messages: &Raw<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether a stream is to end with a count of its tokens.
+/// Whether the stream ends with its token usage.
 fn wants_usage(object: &Object<'_>) -> Result<bool, Error> {
     let Some(options) = object.get("stream_options") else {
         return Ok(false);

@@ -16,8 +16,8 @@ pub(super) enum FailoverReason {
     Overloaded,
 }
 
-/// Why another target may do better; `None` where the error is that of the request, of its key or
-/// of the gateway as a whole.
+/// Why another target may do better; `None` if the error is due to the request, to its key or to
+/// the gateway as a whole.
 pub(super) fn reason(error: &Error) -> Option<FailoverReason> {
     match error {
         Error::Provider(theirs) => match theirs.status {

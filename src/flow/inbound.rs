@@ -1,4 +1,4 @@
-//! What every request to a model has in common: its caller, its target, its call.
+//! An inbound request to a model: its caller, its target, and what it sends to the provider.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -24,31 +24,31 @@ use crate::store::ReasoningCache;
 use crate::telemetry::{RequestRecord, seed};
 use crate::upstream::{CallError, Deadline};
 
-/// Gives a header of a request.
+/// Looks a request header up by its lower-case name; `None` if it is absent or not text.
 pub type Header = Rc<dyn Fn(&str) -> Option<String>>;
 
-/// A request as it came in. It borrows nothing: its call may outlive the handler, behind a stream
-/// that was begun before the provider's answer is there.
+/// A request as it arrived. It borrows nothing, because its call may outlive the handler: a stream
+/// can begin before the provider's response arrives.
 pub struct InboundRequest {
-    /// Who calls.
+    /// The caller.
     pub caller: Caller,
-    /// Gives a header of the request.
+    /// Looks a header of the request up.
     pub header: Header,
-    /// When it was there as a whole.
+    /// When all of the request had arrived.
     pub arrived: Instant,
-    /// Its body.
+    /// The body.
     pub body: Bytes,
     /// The memory that is reserved for the body; released when the request is dropped.
     #[expect(dead_code, reason = "it is held, not read")]
     pub held: BodyReservation,
-    /// Its record.
+    /// The record of the request.
     pub record: Rc<RequestRecord>,
 }
 
 /// The targets of a request, in the order in which they are tried.
 pub(super) type Targets = Arc<[Target<'static>]>;
 
-/// What the preparation of a call reads, on whatever thread it runs.
+/// The input for preparing a call, which may happen on another thread.
 #[derive(Clone)]
 pub(super) struct TranslationInput {
     /// The client's body.
@@ -101,7 +101,7 @@ impl TranslationInput {
     }
 }
 
-/// Whether a stream is asked for.
+/// Whether the client asks for a stream.
 pub(super) fn wants_stream(object: &Object<'_>) -> Result<bool, Error> {
     match object.get("stream") {
         Some(value) => json::read(value, &"stream"),
@@ -109,12 +109,12 @@ pub(super) fn wants_stream(object: &Object<'_>) -> Result<bool, Error> {
     }
 }
 
-/// The body for a provider that speaks what the client does: only the model's name changes.
+/// The body for a provider with the client's dialect: only the model's name changes.
 pub(super) fn relayed(body: &Bytes, object: &Object<'_>, asked: &str, model: &str) -> Spliced {
     if asked == model {
         return body.clone().into();
     }
-    // Of a plain name it is the exact length.
+    // The exact length, unless the name needs escapes.
     let mut name = Vec::with_capacity(model.len() + 2);
     json::write(model, &mut name);
     object
@@ -123,7 +123,7 @@ pub(super) fn relayed(body: &Bytes, object: &Object<'_>, asked: &str, model: &st
         .unwrap_or_else(|| body.clone().into())
 }
 
-/// The body of a request that was edited, for the model of this name.
+/// The body of a request that was changed, with the provider's name of the model.
 pub(super) fn rewritten(object: &Object<'_>, model: &str) -> Spliced {
     let mut fields = object.fields.iter().map(|field| match &*field.name {
         "model" => (field.name.as_ref(), Cow::Owned(raw(model))),
@@ -136,7 +136,7 @@ pub(super) fn rewritten(object: &Object<'_>, model: &str) -> Spliced {
     out.into()
 }
 
-/// Where the times and ids of a translated answer come from.
+/// The source of the times and ids in a translated response.
 pub(super) fn stamp() -> Stamp {
     Stamp {
         created: now(),
@@ -152,8 +152,8 @@ fn now() -> u64 {
 }
 
 impl InboundRequest {
-    /// Refuses what a translation could not carry over, where the caller or the operator wants
-    /// that.
+    /// Refuses the request if the translation loses something and the caller or the operator wants
+    /// strict mode.
     pub(super) fn check_strict(
         &self,
         state: &AppState,
@@ -190,7 +190,8 @@ impl InboundRequest {
         }
     }
 
-    /// The headers of the caller that do not go to a provider under a key of the gateway.
+    /// The caller's headers that are not forwarded, because they would apply to the gateway's own
+    /// account at the provider.
     pub(super) fn withheld(&self, provider: &'static Provider) -> impl Iterator<Item = String> {
         let names = match self.caller {
             Caller::PassThrough(_) => &[],
@@ -200,7 +201,7 @@ impl InboundRequest {
         sent.map(|name| (*name).to_owned())
     }
 
-    /// When the response, or the first event of a stream, must be there.
+    /// The deadline for the response, or for the first event of a stream.
     pub(super) fn deadline(&self, config: &Config, stream: bool) -> Deadline {
         let (phase, after) = if stream {
             (Phase::FirstEvent, config.first_event_timeout())
@@ -214,8 +215,8 @@ impl InboundRequest {
         }
     }
 
-    /// Headers of the client that the provider is given, and the plan's own. Of a header that both
-    /// have the values are a list.
+    /// The headers for the provider: the client's forwarded ones, and `own`. The values of a header
+    /// that is in both are joined with a comma.
     pub(super) fn forwarded(
         &self,
         provider: &Provider,
@@ -230,7 +231,7 @@ impl InboundRequest {
             let Some(mut theirs) = (self.header)(name) else {
                 continue;
             };
-            // Under one key of the gateway two callers may mean different requests by one text.
+            // Two callers may send the same text for different requests under one gateway key.
             if let (Caller::GatewayKey(place), &"idempotency-key") = (&self.caller, name) {
                 theirs = format!("{place}-{theirs}");
             }
@@ -245,13 +246,13 @@ impl InboundRequest {
         own
     }
 
-    /// Whose answers of a provider the caller may recall: its own.
+    /// The key of this caller's part of the reasoning cache for a provider.
     pub(super) fn credential_hash(&self, state: &AppState, provider: &'static Provider) -> u64 {
         state.store.credential_hash(provider.name, self.caller.id())
     }
 }
 
-/// Puts a provider's error in terms of the caller: whose key it is about, and which prefix was meant.
+/// Rewrites a provider's error for the caller: whose key was rejected, and which prefix was meant.
 pub(super) fn for_caller(
     mut failed: CallError,
     provider: &'static Provider,
@@ -261,7 +262,7 @@ pub(super) fn for_caller(
     if let (Caller::GatewayKey(_), Error::Provider(theirs)) = (caller, &failed.error)
         && matches!(theirs.status, 401 | 403)
     {
-        // The caller's key was right; the caller must not be told to throw it away.
+        // The caller's own key is valid, so the error must not blame it.
         log::error!("{} rejected {}: {theirs}", provider.name, provider.key_env);
         let provider = provider.name;
         failed.error = Error::CredentialRejected { provider };
@@ -270,7 +271,7 @@ pub(super) fn for_caller(
         && theirs.status == 404
     {
         if theirs.code.is_none() {
-            // The error does not name the model: the address may be wrong.
+            // The error may be due to a wrong base URL instead of the model.
             theirs.message = format!("'{}' answered 404: {}", provider.name, theirs.message);
         }
         if let Some(meant) = mistyped(model) {

@@ -1,8 +1,8 @@
-//! The first-event gate, and what keeps a stream from looking dead.
+//! The first-event gate, and the comments that keep a silent stream alive.
 //!
-//! The status of a stream is decided by its first event, so that an error which comes first is one
-//! of HTTP. But nothing between may wait for it for ever: after one keepalive interval the status
-//! is 200, comments follow, and what goes wrong from then on is an event of the stream.
+//! The first event decides the status of a stream, so that an error that comes first is an HTTP
+//! error. But no proxy waits for it forever: after one keepalive interval the status is 200,
+//! comments follow, and any later error is an event of the stream.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -25,17 +25,18 @@ use crate::shutdown::{Shutdown, Stage};
 use crate::telemetry::{Metrics, RequestRecord};
 use crate::upstream::CallError;
 
-/// A comment, which clients pass over: WHATWG HTML, section 9.2.6.
+/// An SSE comment, which clients ignore: WHATWG HTML, section 9.2.6.
 const KEEPALIVE: &[u8] = b": keepalive\n\n";
 
 type BoxedCall = Pin<Box<dyn Future<Output = Result<GatewayResponse, CallError>>>>;
 
 type BoxedEvents = Pin<Box<dyn Stream<Item = Bytes>>>;
 
-/// Waits for a streamed call for one keepalive interval, then begins the stream with comments.
+/// Waits for a streamed call for one keepalive interval, then begins the stream with comments. An
+/// interval of zero means no comments: the wait is unlimited.
 ///
 /// # Errors
-/// Why there is no response, where that is known within the interval.
+/// Why there is no response, if that is known within the interval.
 pub(super) async fn with_keepalive(
     mut call: BoxedCall,
     progress: Rc<Progress>,
@@ -69,7 +70,7 @@ pub(super) async fn with_keepalive(
                 shutdown: state.shutdown.clone(),
             };
             let from = EventSource::Call(call, Box::new(failure));
-            // The first comment is due with the status.
+            // The first comment is sent together with the status.
             let alive = KeepAliveStream::new(from, keepalive, Instant::now() - keepalive);
             Ok(GatewayResponse {
                 provider: current.provider,
@@ -81,7 +82,7 @@ pub(super) async fn with_keepalive(
     }
 }
 
-/// How a stream fails whose response never came.
+/// What reports the failure of a stream that began before its response arrived.
 struct LateFailure {
     provider: &'static str,
     mode: ResponseMode,
@@ -102,23 +103,23 @@ impl LateFailure {
     }
 }
 
-/// Where the events come from.
+/// The source of the events.
 enum EventSource {
-    /// A call whose answer is not there yet.
+    /// A call that has no response yet.
     Call(BoxedCall, Box<LateFailure>),
-    /// Its events.
+    /// The events of the response.
     Events(BoxedEvents),
-    /// Nothing more comes.
+    /// The stream has ended.
     Over,
 }
 
-/// A stream in which a comment follows each interval of silence. Its items end where events end,
-/// so that a comment never falls into one.
+/// A stream with a comment after each interval of silence. Each item ends where an event ends, so
+/// that a comment never falls inside an event.
 struct KeepAliveStream {
     from: EventSource,
-    /// Zero: no comments.
+    /// Zero means no comments.
     interval: Duration,
-    /// When something was last sent.
+    /// When the last item was sent.
     last: Instant,
     idle_timer: IdleTimer,
 }
@@ -133,7 +134,7 @@ impl KeepAliveStream {
         }
     }
 
-    /// Something to send, or the end.
+    /// The next bytes of the stream; `None` at its end.
     fn next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
             match &mut self.from {

@@ -1,5 +1,5 @@
-//! Work on large bodies of requests: done where it stalls nobody, and counted by the memory that it
-//! takes, which depends on how many values a body has more than on its length.
+//! Runs the work on large request bodies on other threads, within the memory for bodies. That work
+//! takes memory by the number of JSON values more than by the length.
 
 use std::sync::Arc;
 
@@ -11,13 +11,14 @@ use crate::error::Error;
 use crate::offload::{self, LARGE};
 use crate::secret::CallerId;
 
-/// What a value of a body takes while it is translated, in bytes, with what is written of it.
+/// Memory that one JSON value takes while it is translated, output included, in bytes.
 const PER_VALUE: usize = 160;
 
-/// Works on a body, on another thread where it is large.
+/// Runs `work` on a body; on another thread if the body is large.
 ///
 /// # Errors
-/// `Full` or `BodyTooComplex` where the work would take more memory than there is; what the work ends with.
+/// `BodyMemoryExhausted` or `BodyTooComplex` if the work needs more memory than is available; else
+/// the error of `work`.
 pub(super) async fn on_body<T: Send + 'static>(
     body: &Bytes,
     bodies: &Arc<BodyMemory>,
@@ -36,7 +37,7 @@ pub(super) async fn on_body<T: Send + 'static>(
     .await
 }
 
-/// Takes the memory that working on a body needs beside the body.
+/// Reserves the memory that the work needs in addition to the body itself.
 fn room_for(
     body: &[u8],
     bodies: &Arc<BodyMemory>,
@@ -56,7 +57,8 @@ fn room_for(
     Ok(held)
 }
 
-/// About how many values a JSON text has: its commas and brackets outside of strings.
+/// The approximate number of values in a JSON text: its commas and opening brackets outside
+/// strings.
 fn values(mut text: &[u8]) -> usize {
     let mut count = 0;
     while let Some(quote) = memchr(b'"', text) {
@@ -73,7 +75,7 @@ fn separators(text: &[u8]) -> usize {
         .count()
 }
 
-/// What follows the string whose inside begins here.
+/// The text after the end of a string; `text` begins inside the string.
 fn after_string(mut text: &[u8]) -> &[u8] {
     while let Some(at) = memchr2(b'"', b'\\', text) {
         let escaped = text.get(at) == Some(&b'\\');

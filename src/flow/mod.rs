@@ -1,4 +1,4 @@
-//! The one way through: route, key, worker, answer. One function for each endpoint.
+//! The path of every request: routing, key, worker, response. One public function per endpoint.
 
 mod body_memory;
 mod chat;

@@ -1,4 +1,4 @@
-//! `GET /v1/models`.
+//! The flow of `GET /v1/models`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,27 +22,29 @@ use crate::upstream::CallError;
 use crate::upstream::{Deadline, Method, UpstreamRequest};
 use crate::worker::{Call, UpstreamBody};
 
-/// Most pages of one list.
+/// Maximum number of pages that are read of one provider's list.
 const MAX_PAGES: usize = 20;
 
-/// How long the failure of a provider is remembered, so that a poll does not wait for it each time.
+/// How long a provider's failure is cached, so that a client that polls does not wait for it each
+/// time.
 const FAILURE_KEPT: Duration = Duration::from_secs(10);
 
-/// A list for the client.
+/// The list of models for the client.
 pub struct ModelListing {
-    /// The models, in the order of the table.
+    /// The models, by provider in the order of the table.
     pub entries: Vec<Entry>,
-    /// Providers that could not be asked.
+    /// Names of the providers that gave no list.
     pub failed: Vec<&'static str>,
 }
 
 /// Lists the models of one provider, or of all.
 ///
-/// A caller's own key is sent to one provider at most: the one asked for, else the one whose key
-/// format it has. The others are listed from the bundled catalogue then.
+/// A caller's own key is sent to at most one provider: the one in `only`, or else the one whose key
+/// format it has. The other providers are then listed from the bundled catalogue.
 ///
 /// # Errors
-/// `InvalidValue` where there is no such provider; why the one asked for gave no list.
+/// `InvalidValue` if there is no provider of this name; else why the provider in `only` gave no
+/// list.
 pub async fn models(
     state: &AppState,
     caller: &Caller,
@@ -109,7 +111,7 @@ impl ModelListing {
     }
 }
 
-/// A list with the gateway's own key, fresh enough.
+/// A provider's list under the gateway's own key, from the cache if it is fresh enough.
 async fn kept(
     state: &AppState,
     caller: &Caller,
@@ -125,10 +127,10 @@ async fn kept(
         return live(state, caller, provider, key).await.map(Arc::new);
     }
     let came = Instant::now();
-    // Held while asking: others who want the same list wait for this one, whatever comes of it.
+    // The lock is held during the call: other requests for the same list share its result.
     let mut slot = slot.lock().await;
     if let Some((at, listed)) = &*slot {
-        // That it was not asked says nothing about the provider.
+        // The provider was not called, so this error says nothing about it.
         let unasked =
             |error: &Error| matches!(error, Error::Overloaded { .. } | Error::CircuitOpen { .. });
         let keep = match listed {
@@ -145,7 +147,7 @@ async fn kept(
     listed
 }
 
-/// Asks a provider for its list; where it has none, the catalogue stands in.
+/// Fetches a provider's list, or uses the catalogue for a provider that has no such endpoint.
 async fn live(
     state: &AppState,
     caller: &Caller,
@@ -187,7 +189,7 @@ async fn pages(
         let request = UpstreamRequest {
             method: Method::Get,
             path: path.into(),
-            // The list of models has a circuit of its own.
+            // The empty name selects the circuit of the list of models.
             model: "".into(),
             body: Spliced::default(),
             key: key.clone(),
@@ -235,13 +237,13 @@ async fn pages(
     Ok(entries)
 }
 
-/// The entry under the name by which a client asks for it.
+/// The entry with the name that clients use for it.
 fn named(provider: &'static Provider, mut entry: Entry) -> Option<Entry> {
     entry.id = public_name(provider, &entry.id)?;
     Some(entry)
 }
 
-/// The catalogue's models of a provider, marked as such.
+/// A provider's models from the catalogue, marked with that source.
 fn bundled(provider: &'static Provider) -> Vec<Entry> {
     catalogue(provider)
         .iter()

@@ -1,4 +1,4 @@
-//! The lists of models that providers gave with the gateway's own keys.
+//! The cache of the lists of models that providers gave under the gateway's own keys.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,15 +12,15 @@ use crate::upstream::CallError;
 
 pub(super) type CachedList = Result<Arc<Vec<Entry>>, CallError>;
 
-/// What the providers listed with the gateway's own keys. Callers with keys of their own never
-/// read it.
+/// The lists under the gateway's own keys, one slot per provider in the order of the table. Callers
+/// with keys of their own never read it.
 pub struct ModelsCache {
     pub(super) keep: Duration,
     pub(super) slots: Vec<Mutex<Option<(Instant, CachedList)>>>,
 }
 
 impl ModelsCache {
-    /// `keep` is how long a list is good for.
+    /// `keep` is how long a list stays fresh; zero turns the cache off.
     #[must_use]
     pub fn new(keep: Duration) -> Self {
         Self {

@@ -1,4 +1,5 @@
-//! What is done beside answering.
+//! What a response reports while it is relayed or translated: metrics, the record, remembered
+//! reasoning.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,22 +10,24 @@ use crate::shutdown::{Shutdown, Stage};
 use crate::store::ReasoningCache;
 use crate::telemetry::{Metrics, RequestRecord};
 
-/// What is done beside answering: counting, and keeping what the provider wants back.
+/// Records the usage, repairs and failures of one response, and stores the reasoning that the
+/// provider needs back.
 pub(super) struct CallObserver {
     pub metrics: Arc<Metrics>,
     pub store: Arc<ReasoningCache>,
     pub provider: &'static str,
-    /// Whose answers they are; none of those of which nothing is kept.
+    /// The caller's part of the reasoning cache; `None` if nothing of this response is stored.
     pub credential_hash: Option<u64>,
     pub conversation_hash: u64,
     pub record: Rc<RequestRecord>,
     pub shutdown: Shutdown,
-    /// Most that may be kept of a stream, in bytes.
+    /// Maximum number of bytes of a stream that may be buffered.
     pub limit: usize,
 }
 
 impl CallObserver {
-    /// The error of a stream of which more would have to be kept than may be, if it is one.
+    /// The error of a stream of which `held` bytes are buffered; `None` while that is within the
+    /// limit.
     pub(super) fn too_much(&self, held: usize) -> Option<Error> {
         (held > self.limit).then(|| Error::InvalidUpstreamResponse {
             provider: self.provider,
@@ -32,12 +35,12 @@ impl CallObserver {
         })
     }
 
-    /// Whether the time for what is under way is over.
+    /// Whether shutdown has ended the time for running requests.
     pub(super) fn is_over(&self) -> bool {
         self.shutdown.is_at(Stage::Ending)
     }
 
-    /// Remembers the tokens that the provider counted.
+    /// Records the token usage that the provider reported.
     pub(super) fn used(&self, usage: Option<Usage>) {
         self.record.used(usage);
     }

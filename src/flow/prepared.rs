@@ -33,19 +33,19 @@ pub(super) struct PreparedCall {
     pub path: &'static str,
     /// The provider's request body.
     pub body: Spliced,
-    /// Headers of the translation.
+    /// Headers for the provider that the translation adds.
     pub headers: Vec<(&'static str, String)>,
-    /// Whether a stream is asked for.
+    /// Whether the client asks for a stream.
     pub stream: bool,
     /// What the translation left out and changed.
     pub report: TranslationReport,
-    /// What becomes of the provider's response.
+    /// How the provider's response becomes the client's.
     pub mode: ResponseMode,
-    /// Hash of the messages so far; the key into the reasoning cache where ids of tool calls repeat.
+    /// Hash of the messages so far; the key into the reasoning cache where tool call ids repeat.
     pub conversation_hash: u64,
-    /// The dialect that may know another form of the request after a refusal.
+    /// The dialect that may recover the request after a refusal; `None` once it has.
     pub recovers: Option<&'static dyn ProviderDialect>,
-    /// Turns the hub's name of a field into the client's; `None` where they are the same.
+    /// Turns the hub's name of a field into the client's; `None` if they are the same.
     pub client_name: Option<fn(&str) -> String>,
     /// The call in another mode, for a provider that refuses this one.
     pub alternative: Option<Alternative>,
@@ -96,8 +96,8 @@ impl PreparedCall {
         headers
     }
 
-    /// Calls the provider, and once more in another form where the provider refuses one that is known
-    /// to have another.
+    /// Calls the provider, and again with another form of the request if the provider refuses this
+    /// one and another form is known.
     pub(super) async fn execute(
         mut self,
         state: &AppState,
@@ -162,7 +162,7 @@ impl PreparedCall {
         None
     }
 
-    /// Calls the provider with the present form.
+    /// Calls the provider with the current form.
     async fn call(
         &self,
         state: &AppState,

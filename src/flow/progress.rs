@@ -1,4 +1,4 @@
-//! How far a request with several targets is.
+//! The current target of a request, and whether the client has received a byte.
 
 use std::cell::{Cell, RefCell};
 
@@ -7,7 +7,7 @@ use super::respond::ResponseMode;
 use crate::providers::Provider;
 use crate::upstream::Headers;
 
-/// Where a request is, for the stream that is begun before the request has a response.
+/// The state of a request that its stream reads when it begins before the response arrives.
 pub(super) struct Progress {
     current: RefCell<Current>,
     /// Whether the client has received a byte. From then on no other target is tried.
@@ -16,12 +16,12 @@ pub(super) struct Progress {
     attempts: Cell<u32>,
 }
 
-/// The target that is tried at present.
+/// The target that is being tried.
 #[derive(Clone)]
 pub(super) struct Current {
-    /// The provider.
+    /// The provider that is called.
     pub provider: &'static Provider,
-    /// What becomes of the provider's response.
+    /// How the provider's response becomes the client's.
     pub mode: ResponseMode,
     /// The headers that say what the translation did.
     pub headers: Headers,
@@ -36,7 +36,7 @@ impl Progress {
         }
     }
 
-    /// The target that is tried at present.
+    /// The target that is being tried.
     pub(super) fn current(&self) -> Current {
         self.current.borrow().clone()
     }

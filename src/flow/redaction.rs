@@ -1,7 +1,8 @@
-//! Keeps keys out of what a provider says of an error inside a good answer. Pure.
+//! Removes keys from what a provider sends in a successful response. Pure.
 //!
-//! The key of the call leaves nowhere, unless it is no more than a word. What is merely shaped like a
-//! key is taken out of errors alone: in what a model wrote it is the caller's own text.
+//! The key of the call is removed everywhere, unless it is so short that it may be an ordinary
+//! word. Text that only looks like a key is removed from errors alone: in a model's output it
+//! belongs to the caller.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -15,13 +16,13 @@ use crate::codec::sse;
 use crate::error::ProviderError;
 use crate::secret::{Secret, redact, without_key};
 
-/// Looked for in every chunk, and so prepared once.
+/// Prepared once, because every chunk is searched for them.
 static WORD: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("error"));
 static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"error\""));
 static SLASH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\\/"));
 static ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\\u"));
 
-/// A whole answer without keys, in whatever spelling of JSON a provider may have repeated them.
+/// A whole response without keys, however its JSON spells them.
 pub(super) fn whole(body: Bytes, key: &Secret) -> Bytes {
     let exposed = key.expose().as_bytes();
     let body = if key.is_redactable() && memmem::find(&body, exposed).is_some() {
@@ -30,7 +31,7 @@ pub(super) fn whole(body: Bytes, key: &Secret) -> Bytes {
     } else {
         body
     };
-    // An escape spells it otherwise; written anew, a text has one spelling.
+    // The key may be spelled with escapes. Serializing the value again gives one spelling.
     let spelt = key.is_redactable() && may_spell(&body, key);
     if !spelt && !says_error(&body) {
         return body;
@@ -41,7 +42,7 @@ pub(super) fn whole(body: Bytes, key: &Secret) -> Bytes {
     }
 }
 
-/// Whether a JSON text may spell the key with escapes, as no one does without need.
+/// Whether a JSON text may spell the key with escapes, which no encoder does without need.
 fn may_spell(text: &[u8], key: &Secret) -> bool {
     let key = key.expose().as_bytes();
     let spelt = ESCAPE.find_iter(text).any(|at| {
@@ -54,12 +55,12 @@ fn may_spell(text: &[u8], key: &Secret) -> bool {
     spelt || (key.contains(&b'/') && SLASH.find(text).is_some())
 }
 
-/// The key of a stream's call, prepared to be looked for in every chunk.
+/// Removes the key of a stream's call from each chunk.
 pub(super) struct Redactor {
     key: Secret,
-    /// Nothing for a key that is no more than a word.
+    /// `None` for a key that may be an ordinary word.
     finder: Option<Finder<'static>>,
-    /// Nothing for such a key as well.
+    /// `None` for such a key.
     spread: Option<SplitKeyScanner>,
 }
 
@@ -74,12 +75,12 @@ impl Redactor {
         }
     }
 
-    /// Takes everything shaped like a key out of an error.
+    /// Removes everything that looks like a key from an error.
     pub(super) fn error(&self, error: &mut ProviderError) {
         crate::dialect::redact_error(error, &self.key);
     }
 
-    /// Events of a provider without keys, also without one that is spread over those before and these.
+    /// A provider's events without keys, including a key that is split over several deltas.
     pub(super) fn of_provider(&mut self, events: Bytes) -> Bytes {
         let events = self.events(events);
         match &mut self.spread {
@@ -88,9 +89,9 @@ impl Redactor {
         }
     }
 
-    /// Events without keys.
+    /// Events without keys that stand in one event.
     pub(super) fn events(&self, events: Bytes) -> Bytes {
-        // The name of an event has no quotes.
+        // The event name `error` has no quotes, so the bare word is searched for.
         let has_key = |finder: &Finder<'_>| finder.find(&events).is_some();
         let spells = || self.key.is_redactable() && may_spell(&events, &self.key);
         if WORD.find(&events).is_none() && !self.finder.as_ref().is_some_and(has_key) && !spells() {
@@ -118,7 +119,7 @@ fn clean_events(events: Bytes, key: &Secret) -> Bytes {
     if found { Bytes::from(out) } else { events }
 }
 
-/// A JSON value written anew without keys; nothing where it has none.
+/// The JSON text of a value without keys; `None` if the value has none.
 fn clean(event: Option<&str>, mut value: Value, key: &Secret) -> Option<String> {
     let is_error = event == Some("error")
         || value.get("type").and_then(Value::as_str) == Some("error")
@@ -141,7 +142,7 @@ fn clean(event: Option<&str>, mut value: Value, key: &Secret) -> Option<String> 
     }
 }
 
-/// Takes everything that is shaped like a key out of a value; whether there was anything.
+/// Removes everything that looks like a key from a value; returns whether there was anything.
 fn shapeless(value: &mut Value, key: &Secret) -> bool {
     let text = value.to_string();
     let Cow::Owned(clean) = redact(&text, Some(key)) else {
@@ -150,12 +151,12 @@ fn shapeless(value: &mut Value, key: &Secret) -> bool {
     if clean == text {
         return false;
     }
-    // A mask has nothing in it that a text in JSON would have to escape.
+    // The mask has no character that JSON would have to escape.
     *value = serde_json::from_str(&clean).unwrap_or(Value::Null);
     true
 }
 
-/// Whether a member `error` has a value, or something is an error by its type.
+/// Whether the body has an `error` that is not null, as a member or as a type.
 fn says_error(body: &[u8]) -> bool {
     ERROR.find_iter(body).any(|at| {
         let after = body.get(at..).unwrap_or_default().get("\"error\"".len()..);

@@ -19,31 +19,33 @@ use crate::offload;
 use crate::secret::Secret;
 use crate::worker;
 
-/// What becomes of a provider's answer.
+/// How the provider's response becomes the client's.
 #[derive(Clone)]
 pub(super) enum ResponseMode {
-    /// Chat Completions both ways: its bytes go through, repaired where something is wrong.
+    /// Client and provider speak Chat Completions: the bytes are relayed, and repaired where they
+    /// break the contract.
     Chat {
-        /// How the provider writes.
+        /// The provider's dialect.
         chat: &'static ChatProvider,
-        /// How the client reads.
+        /// The client's dialect.
         client: Arc<ChatClient>,
     },
-    /// Responses both ways: its bytes go through, repaired where something is wrong.
+    /// Client and provider speak Responses: the bytes are relayed, and repaired where they break
+    /// the contract.
     Responses,
-    /// It is read in one dialect and written in another.
+    /// The response is decoded from one dialect and encoded in another.
     Translated {
-        /// How the provider writes.
+        /// The provider's dialect.
         from: &'static dyn ProviderDialect,
-        /// How the client reads.
+        /// The client's dialect.
         client: Arc<dyn ClientDialect>,
-        /// Whether the provider wants something of it back.
+        /// Whether the provider needs the response's reasoning back in the next request.
         keeps_reasoning: bool,
     },
 }
 
 impl ResponseMode {
-    /// Whether the provider wants something of it back.
+    /// Whether the provider needs the response's reasoning back in the next request.
     pub(super) fn keeps_reasoning(&self) -> bool {
         match self {
             Self::Chat { chat, client } => chat.requires_reasoning_replay(&client.model),
@@ -54,7 +56,7 @@ impl ResponseMode {
         }
     }
 
-    /// How the provider's answer is read.
+    /// The decoder of the provider's response.
     pub(super) fn decoder(&self) -> ResponseDecoder {
         match self {
             Self::Chat { chat, .. } => ResponseDecoder::Chat {
@@ -66,7 +68,7 @@ impl ResponseMode {
         }
     }
 
-    /// The events by which the client is told that its stream failed before anything came.
+    /// The events that report a failure to the client before the stream had any event.
     pub(super) fn failure(&self, provider: &'static str, error: &Error) -> Vec<u8> {
         match self {
             Self::Chat { chat, client } => {
@@ -84,7 +86,7 @@ impl ResponseMode {
     }
 }
 
-/// The client's answer, or why the provider's cannot be used.
+/// The client's response, or why the provider's cannot be used.
 pub(super) async fn content(
     answer: ResponseMode,
     content: worker::UpstreamBody,
@@ -142,19 +144,19 @@ pub(super) async fn content(
     }))
 }
 
-/// What a whole answer became.
+/// A whole response, converted for the client.
 struct ConvertedBody {
     /// The client's JSON, or its events.
     out: Bytes,
-    /// The tokens that the provider counted.
+    /// The token usage that the provider reported.
     usage: Option<Usage>,
-    /// Ids of its calls and what the provider wants back with them.
+    /// The ids of the tool calls, and the reasoning that the provider needs back with them.
     kept: Option<(Vec<String>, ReasoningState)>,
-    /// Whether something was wrong with it.
+    /// Whether the response was repaired.
     repaired: bool,
 }
 
-/// Makes the client's answer of a whole one. Pure.
+/// Converts a whole response for the client. Pure.
 fn whole(
     answer: ResponseMode,
     body: Bytes,
@@ -162,7 +164,7 @@ fn whole(
     stream: bool,
     key: &Secret,
 ) -> Result<ConvertedBody, String> {
-    // The key must not get into what is made of the answer, as sealed reasoning is.
+    // The key must not get into derived data such as sealed reasoning.
     let before = (body.as_ptr(), body.len());
     let body = redaction::whole(body, key);
     let same = (body.as_ptr(), body.len()) == before;
@@ -247,7 +249,7 @@ fn whole(
     }
 }
 
-/// A whole answer that is to be translated, read; or what is wrong with its shape.
+/// The decoded form of a whole response, or what is wrong with its shape.
 fn read(
     from: &dyn ProviderDialect,
     body: &[u8],
@@ -259,7 +261,7 @@ fn read(
     }
 }
 
-/// How many choices a completion has.
+/// The number of choices in a completion.
 fn choices(body: &[u8]) -> usize {
     #[derive(serde::Deserialize)]
     struct Count {
@@ -269,7 +271,7 @@ fn choices(body: &[u8]) -> usize {
     serde_json::from_slice::<Count>(body).map_or(0, |count| count.choices.len())
 }
 
-/// One whole answer as the stream that was asked for.
+/// A whole response as the stream that the client asked for.
 fn as_stream(
     client: &dyn ClientDialect,
     answer: hub::Response,

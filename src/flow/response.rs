@@ -8,19 +8,19 @@ use futures_util::Stream;
 use crate::providers::Provider;
 use crate::upstream::Headers;
 
-/// An answer for the client.
+/// A response for the client.
 pub struct GatewayResponse {
-    /// Who answered.
+    /// The provider that responded.
     pub provider: &'static Provider,
-    /// Attempts it took.
+    /// The number of attempts that were made, over all targets.
     pub attempts: u32,
-    /// Headers of the provider that the client is given, and our own.
+    /// Headers that are passed on from the provider, and the gateway's own.
     pub headers: Headers,
-    /// The answer.
+    /// The body.
     pub content: GatewayBody,
 }
 
-/// The body of an answer.
+/// The body of a response.
 pub enum GatewayBody {
     /// JSON.
     Json(Bytes),

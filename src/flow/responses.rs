@@ -1,4 +1,4 @@
-//! `POST /v1/responses`.
+//! The flow of `POST /v1/responses`.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -21,10 +21,11 @@ use crate::error::Error;
 use crate::providers::{ChatApi, ClientApi, Mode, mode};
 use crate::upstream::CallError;
 
-/// Answers a Responses request: relayed to a provider that has Responses, translated for others.
+/// Answers a Responses request: relayed to a provider that has the Responses API, translated for
+/// others.
 ///
 /// # Errors
-/// Why there is no response.
+/// Why there is no response: the error of the last target that was called.
 pub async fn responses(
     state: Rc<AppState>,
     inbound: InboundRequest,
@@ -61,7 +62,7 @@ fn prepare(input: &TranslationInput) -> Result<PreparedCall, Error> {
     }
 }
 
-/// A call that passes the body on.
+/// A call that relays the body.
 fn relay(
     input: &TranslationInput,
     mut object: Object<'_>,
@@ -106,7 +107,7 @@ fn relay(
     }
 }
 
-/// A call in the provider's chat dialect.
+/// A call that is translated into the provider's chat dialect.
 fn translate(
     mut object: Object<'_>,
     routed: Routed,
@@ -127,14 +128,14 @@ fn translate(
     if request.messages.is_empty() {
         return Err(Error::invalid("input", "it holds nothing to answer."));
     }
-    // These names are the client's own already.
+    // These names are already the client's own.
     let mut dropped = std::mem::take(&mut request.dropped);
     let mut changed = std::mem::take(&mut request.changed);
     let mut encoded = from
         .encode_request(&mut request, memory)
         .map_err(|error| error.renamed(|name| client.own_name(name)))?;
     encoded.report.rename(|name| client.own_name(name));
-    // A function that stands for a tool without a schema has a schema that the client did not send.
+    // A tool without a schema becomes a function with a schema that the client did not send.
     let is_made_up = |name: &String| {
         changed.iter().any(|tool| {
             let member = name.strip_prefix(tool.as_str());

@@ -1,8 +1,8 @@
-//! Keeps a key out of a stream that has it in pieces, one behind the other in the deltas of a text, as a
-//! model does that repeats it token by token. Pure.
+//! Removes a key that is split over the text deltas of a stream, as when a model repeats it token
+//! by token. Pure.
 //!
-//! Nothing is held back for that. How keys begin is known of each provider, and so the first characters
-//! go out; from then on every character that goes on with the key is masked.
+//! No text is held back for that. The first characters of a key go out, because every provider's
+//! key prefix is public; from then on, each character that continues the key is masked.
 
 use std::collections::HashMap;
 
@@ -13,31 +13,32 @@ use serde_json::Value;
 use crate::codec::sse;
 use crate::secret::{MASK, Secret};
 
-/// Most characters of a key that may go out, and of a short one half of it.
+/// Maximum number of bytes of a key that go out; of a short key at most half.
 const SHOWN: usize = 16;
 
-/// Most texts of which it is remembered how they ended; with more than that it begins anew.
+/// Maximum number of texts whose ends are tracked; beyond it, tracking starts over.
 const MOST_TEXTS: usize = 64;
 
-/// How much of the key a text ends with, and whether a mask stands for it already.
+/// How many bytes of the key a text ends with, and whether the mask was already written for them.
 #[derive(Debug, Clone, Copy, Default)]
 struct PartialMatch {
     matched: usize,
     masked: bool,
 }
 
-/// Looks for a key in the texts that the deltas of a stream make.
+/// Searches the texts that a stream's deltas form for a key.
 pub(super) struct SplitKeyScanner {
     key: Secret,
-    /// For each beginning of the key, the longest shorter one that it ends with: Knuth, Morris, Pratt.
+    /// The failure table of Knuth, Morris and Pratt: for each prefix of the key, the length of its
+    /// longest proper prefix that is also its suffix.
     shorter: Vec<usize>,
     shown: usize,
-    /// The texts that end with a beginning of the key, by where their deltas stand.
+    /// The texts that end with a prefix of the key, by the position of their deltas.
     texts: HashMap<String, PartialMatch>,
 }
 
 impl SplitKeyScanner {
-    /// A key that is no more than a word is not looked for.
+    /// The scanner for a key; `None` if the key may be an ordinary word.
     pub(super) fn of(key: &Secret) -> Option<Self> {
         if !key.is_redactable() {
             return None;
@@ -59,7 +60,7 @@ impl SplitKeyScanner {
         })
     }
 
-    /// Events without the pieces of a key that goes on from those before.
+    /// The events, with the parts of a split key masked.
     pub(super) fn events(&mut self, events: Bytes) -> Bytes {
         if self.texts.is_empty() && !self.may_begin(&events) {
             return events;
@@ -80,7 +81,7 @@ impl SplitKeyScanner {
         if found { Bytes::from(out) } else { events }
     }
 
-    /// Whether a text in these events may end with a beginning of the key; reads no JSON.
+    /// Whether a text in these events may end with a prefix of the key. Does not parse the JSON.
     fn may_begin(&self, events: &[u8]) -> bool {
         let key = self.key.expose().as_bytes();
         let Some(first) = key.first() else {
@@ -89,13 +90,13 @@ impl SplitKeyScanner {
         memchr_iter(*first, events).any(|at| {
             let rest = events.get(at..).unwrap_or_default();
             let matched = rest.iter().zip(key).take_while(|(a, b)| a == b).count();
-            // The name of a member ends with a quote as well.
+            // The quote may also end a member name, which a colon follows.
             rest.get(matched) == Some(&b'"') && rest.get(matched + 1) != Some(&b':')
         })
     }
 
-    /// Goes through the texts of the deltas in a value; tells whether one was changed. `place` is where it
-    /// stands, with the indices by which its siblings are told apart.
+    /// Scans the texts of the deltas in a value; returns whether one changed. `place` is the path
+    /// to the value, with the indices that tell its siblings apart.
     fn walk(&mut self, value: &mut Value, place: &mut String, in_delta: bool) -> bool {
         let length = place.len();
         let mut changed = false;
@@ -131,7 +132,7 @@ impl SplitKeyScanner {
                     }
                 }
                 let own = place.len();
-                // These are words of the protocol, whole in each event.
+                // These are words of the protocol, which each event has whole.
                 let words = ["type", "role"];
                 for (name, value) in members.iter_mut() {
                     if words.contains(&name.as_str()) {
@@ -149,7 +150,7 @@ impl SplitKeyScanner {
         changed
     }
 
-    /// A text goes on; gives it without what goes on with the key, where there is anything.
+    /// Scans the next part of a text. Returns it with the key masked; `None` if nothing changed.
     fn go_on(&self, ended: &mut PartialMatch, text: &str) -> Option<String> {
         let key = self.key.expose().as_bytes();
         let mut out: Vec<u8> = Vec::new();
@@ -202,7 +203,7 @@ mod tests {
         },
     ];
 
-    /// The texts of a stream, as its client puts them together, by their index.
+    /// The texts of a stream by index, as the client joins them.
     fn joined(
         spread: &mut SplitKeyScanner,
         dialect: Delta,

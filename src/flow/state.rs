@@ -1,4 +1,4 @@
-//! What the requests of a server thread find: its workers, and what all threads share.
+//! The state that request handlers use: the workers of a thread, and what all threads share.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::telemetry::{Metrics, ProviderLoad, Span};
 use crate::upstream::Tls;
 use crate::worker::{AdmissionControl, Circuit, WorkerHandle};
 
-/// What the server's threads share.
+/// The state that all server threads share.
 #[derive(Clone)]
 pub struct SharedState {
     config: Arc<Config>,
@@ -30,8 +30,8 @@ pub struct SharedState {
 }
 
 impl SharedState {
-    /// Prepares the limits of every provider. With [`Config::traces`] spans come out of the
-    /// receiver.
+    /// Sets up the limits of every provider. If [`Config::traces`] is set, the receiver yields the
+    /// finished spans; otherwise it is `None`.
     #[must_use]
     pub fn new(config: Config, tls: Tls) -> (Self, Option<mpsc::Receiver<Span>>) {
         let admissions = PROVIDERS
@@ -60,19 +60,19 @@ impl SharedState {
         self
     }
 
-    /// What is counted.
+    /// The metrics.
     #[must_use]
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
     }
 
-    /// The TLS settings towards others.
+    /// The TLS settings for outgoing connections.
     #[must_use]
     pub fn tls(&self) -> &Tls {
         &self.tls
     }
 
-    /// How far the server is on its way to stopping.
+    /// The stage of the shutdown.
     #[must_use]
     pub fn shutdown(&self) -> &Shutdown {
         &self.shutdown
@@ -85,15 +85,15 @@ impl SharedState {
     }
 }
 
-/// What a request finds: the workers of its thread, registered from the table.
+/// The state of one server thread: its workers, one for each provider of the table.
 pub struct AppState {
     /// The configuration.
     pub config: Arc<Config>,
-    /// What is counted.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// How far the server is on its way to stopping.
+    /// The stage of the shutdown.
     pub shutdown: Shutdown,
-    /// What the bodies of requests may take.
+    /// The memory for request bodies.
     pub bodies: Arc<BodyMemory>,
     handles: Vec<WorkerHandle>,
     pub(super) models: Arc<ModelsCache>,
@@ -105,7 +105,7 @@ impl AppState {
     /// Starts this thread's workers.
     ///
     /// # Errors
-    /// A text where a configured host cannot be connected to at all.
+    /// A message if a configured host cannot be connected to at all.
     pub fn start(shared: &SharedState) -> Result<Self, String> {
         let handles = shared
             .config
@@ -130,7 +130,7 @@ impl AppState {
         })
     }
 
-    /// How the providers are doing, seen from all threads.
+    /// The load and the circuit of each provider, over all threads.
     #[must_use]
     pub fn provider_loads(&self) -> Vec<ProviderLoad> {
         let now = |handle: &WorkerHandle| {

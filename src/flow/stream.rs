@@ -1,4 +1,5 @@
-//! Streams on their way to the client: relayed or translated, never ending in silence.
+//! Streams to the client, relayed or translated. Each ends with its last event or with an error
+//! event.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,7 +19,7 @@ use crate::error::Error;
 use crate::secret::Secret;
 use crate::worker::UpstreamEvents;
 
-/// A stream that goes through in its own dialect, each event as soon as it is there.
+/// A stream that is relayed in its own dialect, each event as soon as it arrives.
 pub(super) struct RelayedStream {
     events: Box<UpstreamEvents>,
     relay: Box<dyn Relay>,
@@ -45,7 +46,7 @@ impl RelayedStream {
         }
     }
 
-    /// Whether the answer is complete and its provider has had the time to end the body too.
+    /// Whether the response is complete and the provider had time to end the body as well.
     fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
         if !self.relay.is_complete() {
             return false;
@@ -65,7 +66,7 @@ impl RelayedStream {
         Poll::Ready(Some(self.redactor.events(said)))
     }
 
-    /// The provider's stream is at its end.
+    /// Handles the end of the provider's stream.
     fn finish(&mut self, clean: bool, error: Option<Error>) -> Poll<Option<Bytes>> {
         match self.relay.end(clean) {
             Ok(rest) => {
@@ -105,7 +106,7 @@ impl Stream for RelayedStream {
             {
                 return this.fail(&error);
             }
-            // Before the client can ask again.
+            // The reasoning must be stored before the client can send the next request.
             this.observer.keep(this.relay.kept());
             if let Some(code) = this.relay.failure_code() {
                 this.done = true;
@@ -130,14 +131,14 @@ impl Drop for RelayedStream {
     }
 }
 
-/// A stream that is read in one dialect and written in another.
+/// A stream that is decoded from one dialect and encoded in another.
 pub(super) struct TranslatedStream {
     events: Box<UpstreamEvents>,
     from: Box<dyn StreamDecoder>,
     to: Box<dyn StreamEncoder>,
     redactor: Redactor,
     observer: CallObserver,
-    /// What the provider wants back, and the calls to find it by.
+    /// Collects the reasoning that the provider needs back; `None` if it needs none.
     kept: Option<ReasoningCollector>,
     contract: Contract,
     steps: Vec<Event>,
@@ -145,8 +146,8 @@ pub(super) struct TranslatedStream {
     linger: Option<Pin<Box<Sleep>>>,
 }
 
-/// How long the end of a provider's body is waited for after its last event, so that the
-/// connection can be used again.
+/// How long to wait for the end of a provider's body after its last event, so that the connection
+/// can be reused.
 const LINGER: Duration = Duration::from_millis(250);
 
 impl TranslatedStream {
@@ -172,7 +173,7 @@ impl TranslatedStream {
         }
     }
 
-    /// Reads what follows the last event: nothing but the end, and that at once as a rule.
+    /// Reads the body to its end after the last event. The end usually follows at once.
     fn read_out(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         self.events.leave_slot();
         let linger = self
@@ -184,14 +185,14 @@ impl TranslatedStream {
             }
             match Pin::new(&mut *self.events).poll_next(cx) {
                 Poll::Pending => return Poll::Pending,
-                // Whatever else comes is no part of the answer.
+                // Bytes after the last event are not part of the response.
                 Poll::Ready(Some(Ok(_))) => {}
                 Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(None),
             }
         }
     }
 
-    /// Writes the steps that were read.
+    /// Encodes the events that were decoded.
     fn write(&mut self) -> Bytes {
         let mut out = Vec::new();
         for mut step in self.steps.drain(..) {
@@ -214,7 +215,7 @@ impl TranslatedStream {
                 Event::End => {
                     self.done = true;
                     let kept = self.kept.take().and_then(|mut keeping| keeping.whole());
-                    // Before the client can ask again.
+                    // The reasoning must be stored before the client can send the next request.
                     self.observer.keep(kept);
                 }
                 Event::Failed(error) => {
@@ -250,11 +251,11 @@ impl Stream for TranslatedStream {
             match polled {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Some(Ok(events))) => {
-                    // Half of a character would make an event unreadable.
+                    // A lone surrogate would make an event unreadable.
                     let whole = std::str::from_utf8(&events).ok();
                     let whole = whole.and_then(json::without_lone_surrogates);
                     let events = whole.map_or(events, Bytes::from);
-                    // The key must not get into what is made of them, as sealed reasoning is.
+                    // The key must not get into derived data such as sealed reasoning.
                     let events = this.redactor.of_provider(events);
                     for event in sse::events(&events) {
                         this.from.push(&event, &mut this.steps);

@@ -1,4 +1,4 @@
-//! The one way of a request: its targets are tried in order until one responds.
+//! Tries the targets of a request in order until one responds.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,7 +13,8 @@ use super::state::AppState;
 use crate::access::Caller;
 use crate::upstream::CallError;
 
-/// Answers a request. A stream is begun with comments after one keepalive interval.
+/// Answers a request. A stream begins with comments if no response arrives within one keepalive
+/// interval.
 ///
 /// # Errors
 /// Why there is no response: the error of the last target that was called.
@@ -24,7 +25,7 @@ pub(super) async fn answer(
 ) -> Result<GatewayResponse, CallError> {
     let call = PreparedCall::prepare(&inbound, &state, prepare, None).await?;
     if !call.stream {
-        // The future is large, and it is moved; so it is on the heap.
+        // The future is large and is moved, so it is boxed.
         return Box::pin(try_targets(call, &state, &inbound, prepare, None)).await;
     }
     let progress = Rc::new(Progress::new(&call));
@@ -35,7 +36,7 @@ pub(super) async fn answer(
     with_keepalive(call, progress, &state, record, keepalive).await
 }
 
-/// Tries the targets of a request, `call` being prepared for the first.
+/// Tries the targets in order; `call` is prepared for the first.
 async fn try_targets(
     mut call: PreparedCall,
     state: &AppState,

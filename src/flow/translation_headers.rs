@@ -1,12 +1,12 @@
-//! The headers that name what a translation left out and changed. Pure.
+//! The headers that name the parameters that a translation left out or changed. Pure.
 
 use crate::dialect::TranslationReport;
 use crate::upstream::Headers;
 
-/// Longest list of names in a header, in bytes.
+/// Maximum length of a list of names in a header, in bytes.
 const MAX_NAMES: usize = 2000;
 
-/// Names what a translation left out and changed.
+/// Adds the headers for what a translation left out and changed.
 pub(super) fn name_changes(report: &TranslationReport, headers: &mut Headers) {
     for (header, names) in [
         ("x-gateway-dropped-params", &report.dropped),
@@ -18,8 +18,8 @@ pub(super) fn name_changes(report: &TranslationReport, headers: &mut Headers) {
     }
 }
 
-/// Names for a header. They are the client's own words: what no name has becomes `_`, and of too
-/// many the rest is counted.
+/// Joins names for a header. The names come from the client, so other characters become `_`; past
+/// the limit, the rest is only counted.
 fn list(names: &[String]) -> String {
     let mut out = String::new();
     for (n, name) in names.iter().enumerate() {

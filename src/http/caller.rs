@@ -1,4 +1,4 @@
-//! Who calls and with what: the bearer, the body.
+//! Extractors for handlers: the authenticated caller and the JSON body.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::flow::{BodyReservation, InboundRequest};
 use crate::telemetry::RequestRecord;
 
-/// A caller who may call.
+/// A caller that may use the route.
 pub struct AuthenticatedCaller(pub Caller);
 
 impl FromRequest for AuthenticatedCaller {
@@ -35,7 +35,7 @@ impl FromRequest for AuthenticatedCaller {
     }
 }
 
-/// A caller who holds a key of a keyed gateway, on a path that is open to everyone.
+/// Whether the caller holds a gateway key, on a route that is open to everyone.
 pub struct KeyHolder(pub bool);
 
 impl FromRequest for KeyHolder {
@@ -51,7 +51,7 @@ impl FromRequest for KeyHolder {
     }
 }
 
-/// Who may read the counters; whether how the providers are doing is among them.
+/// A caller that may read the metrics; `true` if it may also see the load of the providers.
 pub struct MetricsReader(pub bool);
 
 impl FromRequest for MetricsReader {
@@ -67,7 +67,7 @@ impl FromRequest for MetricsReader {
     }
 }
 
-/// The caller that a request was let in as.
+/// The caller that the request was authenticated as.
 fn caller(open: &RequestContext) -> Result<Caller, Error> {
     match &open.entry {
         Ok(AuthOutcome::Caller(caller)) => Ok(caller.clone()),
@@ -76,25 +76,25 @@ fn caller(open: &RequestContext) -> Result<Caller, Error> {
     }
 }
 
-/// A caller who may call, and the JSON that was sent. Nothing is read of a body whose sender may
-/// not call.
+/// An authenticated caller and its JSON body. The body is not read unless the caller may use the
+/// route.
 pub struct JsonRequest {
-    /// Who calls.
+    /// The caller.
     pub caller: Caller,
-    /// What its head says of it.
+    /// What the request's head says about the body.
     pub told: HeadFacts,
-    /// When all of it was there.
+    /// When all of the request had arrived.
     pub arrived: Instant,
-    /// The JSON text, not looked at yet.
+    /// The JSON text, not parsed yet.
     pub body: Bytes,
-    /// Its share of what may be held.
+    /// The memory that is reserved for the body.
     pub held: BodyReservation,
-    /// Its record.
+    /// The record of the request.
     pub record: Rc<RequestRecord>,
 }
 
 impl JsonRequest {
-    /// The request as a flow takes it.
+    /// The request in the form that `flow` takes.
     pub(super) fn of(self, request: &HttpRequest) -> InboundRequest {
         let request = request.clone();
         let told = self.told;
@@ -141,8 +141,8 @@ impl FromRequest for JsonRequest {
     }
 }
 
-/// A body must say that it is JSON: a page of another site cannot send that unasked. One that is
-/// packed is not unpacked.
+/// A body must be declared as JSON: a page of another site cannot send that without a CORS
+/// preflight. A compressed body is not decompressed.
 fn check_type(told: &HeadFacts) -> Result<(), Error> {
     if told.is_packed {
         return Err(Error::UnsupportedEncoding);
@@ -176,7 +176,8 @@ async fn read(
     if told == Some(first.len()) {
         return Ok(first);
     }
-    // What is told need not be believed: memory that is not written to is not there yet.
+    // The declared length may be false, but memory that is never written to is not allocated by the
+    // system.
     let capacity = told.unwrap_or(first.len() * 2);
     let mut body = BytesMut::with_capacity(capacity);
     body.extend_from_slice(&first);
@@ -193,15 +194,16 @@ async fn read(
     Ok(body.freeze())
 }
 
-/// How fast a body must come: within its time, or longer with no less than a rate in each such time. A
-/// rate over all of it would let a sender hold for an hour what it sent in a second.
+/// The minimum speed of a body: it arrives within the body timeout, or it keeps a minimum rate in
+/// each period of that length. A rate over the whole body would let a client that sent much in one
+/// second hold the rest back for an hour.
 struct BodyPace<'r> {
     under_way: &'r RequestInProgress,
-    /// When the time that counts now began, and the bytes that came in it.
+    /// When the current period began, and the bytes that arrived in it.
     begun: Instant,
     received: u64,
     time: Duration,
-    /// The least that must come in each time; `None`: all of the body must come in the first.
+    /// Minimum number of bytes in each period; `None`: the whole body must arrive in the first.
     least: Option<u64>,
 }
 
@@ -218,10 +220,10 @@ impl<'r> BodyPace<'r> {
         }
     }
 
-    /// The next piece; nothing where the body is over.
+    /// The next piece; `None` at the end of the body.
     async fn next(&mut self, payload: &mut Payload) -> Result<Option<Bytes>, Error> {
         let piece = loop {
-            // It usually came with its head; then no timer is needed.
+            // The body usually arrives with its head, and then no timer is needed.
             if let Some(piece) = payload.next().now_or_never() {
                 break piece;
             }

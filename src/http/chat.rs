@@ -1,4 +1,4 @@
-//! `POST /v1/chat/completions`.
+//! The handler of `POST /v1/chat/completions`.
 
 use std::rc::Rc;
 

@@ -1,4 +1,4 @@
-//! What the HTTP server and the socket below it know of a connection, each for the other.
+//! The state of a connection that the HTTP server and the socket below it share.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -7,34 +7,34 @@ use std::time::Duration;
 
 use memchr::memmem;
 
-/// What the server knows of a connection and its socket does not, and the other way.
+/// What the server and its socket tell each other about a connection.
 #[derive(Debug, Default)]
 pub struct Connection {
-    /// Requests that were ever begun.
+    /// Number of requests that were ever begun.
     pub(super) begun: Cell<u64>,
-    /// Requests that were begun and are not over.
+    /// Number of requests that are in progress.
     pub(super) under_way: Cell<u32>,
-    /// Whether all of the last one's body was taken.
+    /// Whether the whole body of the last request was read.
     pub(super) body_taken: Cell<bool>,
-    /// How long the last one's body was said to be.
+    /// The declared length of the last request's body.
     pub(super) length: Cell<BodyLength>,
-    /// Whether the last one said that it is the last.
+    /// Whether no request may follow the last one.
     pub(super) last: Cell<bool>,
-    /// Whether one came after the last, which ends the connection.
+    /// Whether a request followed the last one, which ends the connection.
     pub(super) overrun: Cell<bool>,
-    /// Whether the client sends no more.
+    /// Whether the client has closed its side.
     pub(super) at_end: Cell<bool>,
-    /// Whether the client took nothing for its time.
+    /// Whether the client read nothing for the write timeout.
     pub(super) stalled: Cell<bool>,
-    /// The socket's bytes since the connection was last at rest.
+    /// The bytes that were read since the connection was last idle.
     pub(super) seen: RefCell<BytesSeen>,
-    /// What is left behind the requests that are over.
+    /// What was read beyond the requests that are over.
     pub(super) rest: Cell<Leftover>,
     /// Whether bytes of a later request were read ahead.
     pub(super) ahead: Cell<bool>,
-    /// Whom to wake when a request is over: the server does not read again by itself.
+    /// Wakes the reader when a request is over, since the server does not read again by itself.
     pub(super) reader: RefCell<Option<Waker>>,
-    /// Who serves it, always the same.
+    /// Wakes the task that serves the connection, which is always the same.
     task: RefCell<Option<Waker>>,
 }
 
@@ -42,11 +42,11 @@ pub struct Connection {
 #[derive(Debug, Default)]
 pub(super) struct Connections {
     all: RefCell<Vec<Weak<Connection>>>,
-    /// So many there are when those that are gone are looked for.
+    /// The number of connections at which closed ones are removed next.
     sweep: Cell<usize>,
 }
 
-/// Fewest connections among which those that are gone are looked for.
+/// Minimum number of connections at which closed ones are removed.
 const FEW: usize = 64;
 
 impl Connections {
@@ -59,7 +59,7 @@ impl Connections {
         all.push(Rc::downgrade(connection));
     }
 
-    /// Has each look at what it is doing.
+    /// Wakes the task of every connection.
     pub(super) fn wake(&self) {
         for connection in self.all.borrow().iter().filter_map(Weak::upgrade) {
             if let Some(task) = &*connection.task.borrow() {
@@ -72,35 +72,34 @@ impl Connections {
 /// How a request's body ends.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum BodyLength {
-    /// There is none.
+    /// There is no body.
     #[default]
     None,
-    /// After so many bytes.
+    /// After this many bytes.
     Bytes(u64),
-    /// With its last chunk.
+    /// With the last chunk.
     Chunks,
 }
 
-/// What is left on a connection without a request.
+/// What was read on a connection beyond its requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Leftover {
-    /// Nothing: it may rest.
+    /// Nothing: the connection is idle.
     #[default]
     Nothing,
-    /// Perhaps a part of a head: what came cannot be told apart from here. It may rest no longer
-    /// than a connection at rest, which the server would let it.
+    /// Perhaps part of a head; the bytes cannot be told apart here. The idle timeout applies.
     Perhaps,
-    /// A part of a head, which has its time.
+    /// Part of a head, to which the head timeout applies.
     Head,
 }
 
-/// Bytes that came since the connection was last at rest.
+/// The bytes that arrived since the connection was last idle.
 #[derive(Debug, Default)]
 pub(super) struct BytesSeen {
     pub(super) all: u64,
-    /// Those of the head of the first request, once its end was seen.
+    /// The length of the first request's head, once its end was seen.
     head: Option<u64>,
-    /// The last bytes, where the end of the head may have begun.
+    /// The last bytes, in which the end of the head may have begun.
     tail: [u8; 3],
     requests: u32,
 }
@@ -115,7 +114,7 @@ impl BytesSeen {
                 *to = *byte;
             }
             let at = match memmem::find(&edge, END) {
-                // The edge begins three bytes before these.
+                // The edge begins three bytes before `bytes`.
                 Some(at) => at.checked_add(1),
                 None => memmem::find(bytes, END).map(|at| at + 4),
             };
@@ -130,7 +129,7 @@ impl BytesSeen {
         self.all += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     }
 
-    /// What is left when the request is over whose body had this length.
+    /// What was read beyond the one request that is over, whose body had this length.
     fn rest(&self, length: BodyLength) -> Leftover {
         let length = match length {
             BodyLength::None => 0,
@@ -146,29 +145,29 @@ impl BytesSeen {
     }
 }
 
-/// A request that is under way on a connection, until this is dropped.
+/// A request in progress on a connection, until this is dropped.
 #[derive(Debug)]
 pub struct RequestInProgress(Rc<Connection>);
 
 impl RequestInProgress {
-    /// The whole body was taken: what comes now belongs to a later request.
+    /// Notes that the whole body was read: the bytes that follow belong to a later request.
     pub fn body_taken(&self) {
         self.0.body_taken.set(true);
     }
 
-    /// Whether the client has closed its side: of a body that broke off, else the server could not
-    /// read it.
+    /// Whether the client has closed its side. If a body broke off and this is false, its framing
+    /// is malformed.
     #[must_use]
     pub fn is_at_end(&self) -> bool {
         self.0.at_end.get()
     }
 
-    /// The answer says that the connection ends with it.
+    /// Notes that the response closes the connection.
     pub fn is_last(&self) {
         self.0.last.set(true);
     }
 
-    /// Whether the client was ended because it took nothing of its answer.
+    /// Whether the connection was closed because the client did not read its response.
     #[must_use]
     pub fn has_stalled(&self) -> bool {
         self.0.stalled.get()
@@ -185,7 +184,7 @@ impl Drop for RequestInProgress {
         }
         let seen = connection.seen.take();
         let rest = match (connection.length.get(), connection.body_taken.get()) {
-            // It was answered before its end, which is still to come.
+            // The response came before the end of the body, which is still to arrive.
             (BodyLength::Chunks, false) => Leftover::Head,
             (length, _) => seen.rest(length),
         };
@@ -199,15 +198,15 @@ impl Drop for RequestInProgress {
 }
 
 impl Connection {
-    /// Whether the client said that its last request is the last: "a server MUST NOT process any
-    /// further requests", RFC 9112, section 9.6. If so the connection ends as soon as what was
-    /// answered before is written.
+    /// Whether no request may follow the last one: "a server MUST NOT process any further
+    /// requests", RFC 9112, section 9.6. If so, the connection ends as soon as the earlier
+    /// responses are written.
     pub fn is_overrun(&self) -> bool {
         self.overrun.set(self.last.get());
         self.last.get()
     }
 
-    /// A request begins; `last` says that no other may follow it.
+    /// Begins a request; `last` says that no other may follow it.
     #[must_use]
     pub fn begin(self: &Rc<Self>, length: BodyLength, last: bool) -> RequestInProgress {
         self.last.set(last);
@@ -220,7 +219,7 @@ impl Connection {
         RequestInProgress(Rc::clone(self))
     }
 
-    /// Remembers who serves the connection.
+    /// Remembers the task that serves the connection.
     pub(super) fn remember(&self, cx: &Context<'_>) {
         let known = |task: &Waker| task.will_wake(cx.waker());
         if !self.task.borrow().as_ref().is_some_and(known) {
@@ -228,18 +227,17 @@ impl Connection {
         }
     }
 
-    /// Whether bytes that come now belong to a later request.
+    /// Whether the bytes that arrive now belong to a later request.
     pub(super) fn is_ahead(&self) -> bool {
         self.under_way.get() > 0 && self.body_taken.get()
     }
 
-    /// Whether a part of a head came, or the first is still to come.
+    /// Whether part of a head arrived, or the first head is awaited.
     pub(super) fn is_fresh(&self) -> bool {
         self.begun.get() == 0 || self.seen.borrow().all > 0
     }
 
-    /// How long what is there may take to become a request, or nothing may rest; `None` while a request
-    /// is under way.
+    /// How long the connection may go without a new request; `None` while one is in progress.
     pub(super) fn time_left_for(&self, patience: &ClientTimeouts) -> Option<Duration> {
         if self.under_way.get() > 0 {
             return None;
@@ -252,14 +250,14 @@ impl Connection {
     }
 }
 
-/// How long a client may take.
+/// Limits on the time that a client may take.
 #[derive(Debug, Clone, Copy)]
 pub struct ClientTimeouts {
     /// For the head of a request, from its first byte.
     pub head: Duration,
-    /// Without a request.
+    /// For a connection without a request.
     pub rest: Duration,
-    /// Without taking a byte of its answer.
+    /// For a response of which the client reads no byte.
     pub write: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! Errors on the wire: the one place where they become an answer.
+//! Turns errors into HTTP responses.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
@@ -9,24 +9,24 @@ use crate::error::Error;
 use crate::telemetry::RequestRecord;
 use crate::upstream::CallError;
 
-/// An error on its way to the client.
+/// An error as a response to the client.
 #[derive(Debug, derive_more::Display)]
 #[display("{}", _0.error)]
 pub struct ErrorResponse(CallError);
 
 impl ErrorResponse {
-    /// The reason, for counting.
+    /// The gateway's code of the error, for metrics and the log.
     pub(super) fn gateway_code(&self) -> &'static str {
         self.0.error.gateway_code()
     }
 
-    /// Says in the log what the gateway or a provider is at fault for, and in which request.
+    /// Logs an error with a status of 5xx, with the request's label.
     pub(super) fn log(&self, record: &RequestRecord) {
         let (error, status) = (&self.0.error, self.status_code());
         if !status.is_server_error() {
             return;
         }
-        // That a circuit is open was said when it opened.
+        // The opening of the circuit was already logged.
         let level = match error {
             Error::CircuitOpen { .. } => log::Level::Debug,
             _ => log::Level::Warn,
@@ -79,12 +79,13 @@ impl ResponseError for ErrorResponse {
             Error::TooManyOpenFiles => {
                 builder.insert_header(("retry-after", "1"));
             }
-            // Another replica, or the next one here, takes it; what is left of a body is not read.
+            // Another replica or a later attempt can serve the request. The rest of the body is not
+            // read.
             Error::ShuttingDown | Error::BodyMemoryExhausted => {
                 builder.insert_header(("retry-after", "1"));
                 builder.force_close();
             }
-            // What is left of the body is not read.
+            // The rest of the body is not read.
             Error::TooLarge { .. }
             | Error::IncompleteBody
             | Error::HeaderTimeout

@@ -1,4 +1,4 @@
-//! The function of each endpoint.
+//! Registers the handler of each endpoint.
 
 use actix_web::{HttpRequest, HttpResponse, Resource, web};
 
@@ -6,7 +6,7 @@ use super::error_response::ErrorResponse;
 use super::routes::{self, Endpoint, ROUTES};
 use super::{chat, health, metrics, models, openapi, providers, responses, ui};
 
-/// Registers all paths of the table; pages only where `pages` is set. Methods and keys are checked
+/// Registers every route of the table; pages only if `pages` is set. Methods and keys are checked
 /// before a handler is called, see [`routes::find`].
 pub(super) fn register(config: &mut web::ServiceConfig, pages: bool) {
     for route in ROUTES.into_iter().filter(|route| pages || !route.is_page) {

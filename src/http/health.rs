@@ -1,4 +1,4 @@
-//! `GET /healthz` and `GET /readyz`.
+//! The handlers of `GET /healthz` and `GET /readyz`.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};

@@ -1,4 +1,4 @@
-//! `GET /metrics`.
+//! The handler of `GET /metrics`.
 
 use actix_web::{HttpRequest, HttpResponse};
 

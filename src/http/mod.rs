@@ -1,4 +1,4 @@
-//! The server: routes, extractors, answers. The only module that knows the web framework.
+//! The HTTP server: routes, extractors, responses. The only module that knows the web framework.
 
 mod caller;
 mod chat;
@@ -51,19 +51,20 @@ use connection::{ClientTimeouts, Connections};
 use signals::Signal;
 use socket::ClientSocket;
 
-/// Bytes of an answer that wait for the client before no more are taken from the provider.
+/// Maximum number of response bytes that wait for the client before the gateway stops reading from
+/// the provider.
 const WRITE_BUFFER: usize = 4 << 10;
 
-/// How long a refused body may go on coming before the connection is cut.
+/// How long the body of a refused request may continue before the connection is cut.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Connections that may wait to be accepted.
+/// Maximum number of connections that wait to be accepted.
 const BACKLOG: i32 = 2048;
 
-/// Listens on an address.
+/// Listens on the first address of the host that works.
 ///
 /// # Errors
-/// Where the host has no address, or the port is taken.
+/// If the host has no address, or the port is taken.
 pub fn listen(host: &str, port: u16) -> io::Result<TcpListener> {
     let mut last = io::Error::other("the host has no address");
     for address in (host, port).to_socket_addrs()? {
@@ -85,9 +86,9 @@ pub fn listen(host: &str, port: u16) -> io::Result<TcpListener> {
 /// Serves on `listener` until its handle stops it.
 ///
 /// # Errors
-/// Where a configured host cannot be connected to at all, or the listener cannot be used.
+/// If a configured host cannot be connected to at all, or the listener cannot be used.
 pub fn serve(shared: SharedState, listener: TcpListener) -> io::Result<Server> {
-    // Each thread starts its own workers below; whether they can is found out here.
+    // Each thread starts its own workers below; this detects errors before the server starts.
     AppState::start(&shared).map_err(io::Error::other)?;
     let config = Arc::clone(shared.config());
     let address = listener.local_addr()?;
@@ -108,7 +109,7 @@ pub fn serve(shared: SharedState, listener: TcpListener) -> io::Result<Server> {
             .app_data(Rc::new(state))
             .wrap_fn(move |request, next| {
                 if request_context::is_too_late(&request) {
-                    // The socket ends the connection; no answer is on its way by then.
+                    // The socket ends the connection; no response is being written by then.
                     return Either::Left(pending());
                 }
                 let open = request_context::open(&request);
@@ -131,18 +132,20 @@ pub fn serve(shared: SharedState, listener: TcpListener) -> io::Result<Server> {
             .configure(|app| handlers::register(app, config.server.serve_docs))
             .into_factory()
             .map_err(|error: actix_web::Error| error.error_response());
-        // Its host is for building URLs, of which there are none.
+        // The default host is enough, because the app builds no URLs.
         let app = map_config(app, |()| AppConfig::default());
         let http = HttpService::build()
             .graceful_shutdown_signal(move || closing.reached(Stage::Closing))
-            // The socket sees to what rests, and to the head of every request, not of the first alone.
+            // The socket enforces the idle timeout and the head timeout of every request; the
+            // server would only limit the first head.
             .keep_alive(KeepAlive::Os)
             .client_request_timeout(Duration::ZERO)
-            // Who is refused in the middle of a body reads the answer; a reset would take it away.
+            // A client that is refused in the middle of its body can read the response; a reset
+            // would discard it.
             .client_disconnect_timeout(LINGER)
-            // What a client that stopped reading costs; bytes in it wait for no one else.
+            // This is the memory that a client which stops reading costs.
             .h1_write_buffer_size(WRITE_BUFFER)
-            // The socket tells when a client has left.
+            // The socket detects when a client has left.
             .h1_allow_half_closed(true)
             .local_addr(address)
             .on_connect_ext(|socket: &ClientSocket, data| {
@@ -167,21 +170,21 @@ pub fn serve(shared: SharedState, listener: TcpListener) -> io::Result<Server> {
     let server = actix_server::Server::build()
         .workers(config.server.http_workers)
         .disable_signals()
-        // By then everything has ended by itself, or will never.
+        // Whatever is left after this time would never end by itself.
         .shutdown_timeout((config.server.shutdown_timeout + ENDING).as_secs())
         .listen("gateway", listener, app)?
         .run();
     Ok(server)
 }
 
-/// How long the last events may take to leave, once the time of what is under way is over.
+/// How long the last events may take to be written once the time for running requests is over.
 const ENDING: Duration = Duration::from_secs(1);
 
-/// Serves until SIGTERM or SIGINT. After SIGTERM what is under way may go on for its time; SIGINT,
-/// and a second SIGTERM, end that time.
+/// Serves until SIGTERM or SIGINT. After SIGTERM, running requests may continue for the shutdown
+/// timeout; SIGINT, or a second SIGTERM, ends that time.
 ///
 /// # Errors
-/// As [`serve`].
+/// The same as for [`serve`].
 pub async fn serve_until_told(
     shared: SharedState,
     listener: TcpListener,
@@ -203,7 +206,7 @@ pub async fn serve_until_told(
         }
         hurry = hurry || signals.within(config.server.shutdown_delay).await;
         shutdown.go_to(Stage::Closing);
-        // It resolves when the last connection is closed, which is not waited for here.
+        // It resolves when the last connection is closed; the code does not wait for it here.
         let stopped = handle.stop(true);
         if !hurry {
             signals.within(config.server.shutdown_timeout).await;

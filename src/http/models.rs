@@ -1,4 +1,4 @@
-//! `GET /v1/models`.
+//! The handler of `GET /v1/models`.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};

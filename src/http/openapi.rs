@@ -1,4 +1,4 @@
-//! The OpenAPI document: made from the handlers' annotations, served at `/doc`.
+//! The OpenAPI document: generated from the handlers' annotations, served at `/doc`.
 
 use std::sync::LazyLock;
 

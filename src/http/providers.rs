@@ -1,4 +1,4 @@
-//! `GET /providers`.
+//! The handler of `GET /providers`.
 
 use super::caller::KeyHolder;
 use super::response;
@@ -19,7 +19,7 @@ use actix_web::{HttpRequest, HttpResponse};
     tag = "Gateway",
     operation_id = "listProviders",
     summary = "List providers",
-    responses((status = 200, description = "The providers, in the order of the documentation.", body = ProviderList, example = json!({
+    responses((status = 200, description = "The providers, in the order of the README.", body = ProviderList, example = json!({
         "object": "list",
         "mode": "pass_through",
         "catalogue_date": "2026-11-27",

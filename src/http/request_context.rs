@@ -1,5 +1,5 @@
-//! Opens the record of a request when its head is there, and closes it with the last byte of its
-//! answer.
+//! Opens the record of a request when its head arrives, and closes it with the last byte of the
+//! response.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -24,21 +24,21 @@ use crate::error::Error;
 use crate::shutdown::Stage;
 use crate::telemetry::{RequestArrival, RequestRecord};
 
-/// What is held for a request from its head to the end of its answer.
+/// The state of a request from its head to the end of its response.
 pub struct RequestContext {
-    /// Its record.
+    /// The record of the request.
     pub record: Rc<RequestRecord>,
-    /// Its place on its connection.
+    /// The request's place on its connection.
     pub under_way: RequestInProgress,
-    /// What serves it.
+    /// The route; `None` if the path is not served.
     route: Option<&'static Route>,
-    /// What its head says of it.
+    /// What the request's head says about itself and the body.
     pub told: HeadFacts,
-    /// As what it was let in, or why it was not.
+    /// The result of authentication, or why the request is rejected.
     pub entry: Result<AuthOutcome, Error>,
 }
 
-/// The record of this request.
+/// The context of this request.
 pub(super) fn of(request: &HttpRequest) -> Rc<RequestContext> {
     request
         .extensions()
@@ -47,7 +47,7 @@ pub(super) fn of(request: &HttpRequest) -> Rc<RequestContext> {
         .expect("every request is opened before its handler is called")
 }
 
-/// The head of a request is there.
+/// Opens the context of a request when its head arrives.
 pub(super) fn open(request: &ServiceRequest) -> Rc<RequestContext> {
     let http = request.request();
     let state = state(http);
@@ -82,14 +82,14 @@ pub(super) fn open(request: &ServiceRequest) -> Rc<RequestContext> {
     open
 }
 
-/// Why a request does not come to its handler: nobody does whom the table of paths does not let
-/// in, whatever the handler asks for.
+/// Why a request does not reach its handler. Rejects the request unless the route's access level
+/// allows this caller.
 pub(super) fn refused(request: &ServiceRequest, open: &RequestContext) -> Option<ErrorResponse> {
     if let Some(reason) = open.told.malformed {
         return Some(ErrorResponse::from(Error::Malformed { reason }));
     }
     let route = open.route?;
-    // What the path does not take at all is said to everyone.
+    // A method that the path does not take is reported to everyone.
     if !route.takes(request.method().as_str()) {
         return Some(ErrorResponse::from(Error::MethodNotAllowed {
             method: request.method().to_string(),
@@ -106,12 +106,12 @@ fn connection(request: &HttpRequest) -> Rc<Connection> {
     connection.cloned().unwrap_or_default()
 }
 
-/// Whether the client had said that the request before this was its last. Nothing may come of it.
+/// Whether the client had said that the previous request was its last. This one is not processed.
 pub(super) fn is_too_late(request: &ServiceRequest) -> bool {
     connection(request.request()).is_overrun()
 }
 
-/// The error of a request that is still under way when the time for that is over.
+/// The error of a request that is still running when the time for shutdown is over.
 pub(super) fn ended(open: &RequestContext) -> actix_web::Error {
     let failure = ErrorResponse::from(Error::ShuttingDown);
     open.record.answered(Error::ShuttingDown.status());
@@ -122,7 +122,7 @@ pub(super) fn ended(open: &RequestContext) -> actix_web::Error {
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The head of the answer is there.
+/// Completes the head of the response, and closes the record with the last byte of the body.
 pub(super) fn close(
     answer: ServiceResponse<BoxBody>,
     open: Rc<RequestContext>,
@@ -150,7 +150,8 @@ pub(super) fn close(
         head.set_connection_type(ConnectionType::Close);
     }
     if answer.request().version() < Version::HTTP_11 {
-        // RFC 9112, section 6.1: such a client knows no chunks, so the end of the connection ends the body.
+        // RFC 9112, section 6.1: an HTTP/1.0 client does not know chunks, so the end of the
+        // connection ends the body.
         let sized = matches!(
             answer.response().body().size(),
             BodySize::Sized(_) | BodySize::None
@@ -185,12 +186,12 @@ fn method(method: &Method) -> &'static str {
         Method::DELETE => "DELETE",
         Method::OPTIONS => "OPTIONS",
         Method::PATCH => "PATCH",
-        // Anyone may send any word.
+        // Clients may send any word, and the metrics must not have a label for each.
         _ => "other",
     }
 }
 
-/// A body that tells how it is taken.
+/// A response body that reports its bytes and its end to the record.
 struct RecordedBody {
     body: BoxBody,
     open: Rc<RequestContext>,
@@ -217,7 +218,7 @@ impl MessageBody for RecordedBody {
         polled
     }
 
-    /// Taken as a whole, it would be gone before a byte of it is written.
+    /// A body that is taken as a whole would be recorded as complete before any byte is written.
     fn try_into_bytes(self) -> Result<Bytes, Self> {
         Err(self)
     }

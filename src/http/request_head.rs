@@ -1,52 +1,52 @@
-//! What of a request's head counts here, found in one look through its headers: they are few, and to
-//! look each up costs more than all of them.
+//! Reads the parts of a request's head that matter here in one pass over the headers. Requests have
+//! few headers, and looking each name up costs more than one pass.
 
 use actix_web::http::header::{HeaderMap, HeaderValue};
 
 use super::connection::BodyLength;
 use crate::access;
 
-/// What a head says of who calls.
+/// The headers that identify the caller and the request.
 #[derive(Debug, Default)]
 pub(super) struct CallerHeaders<'r> {
-    /// The token of the bearer. Of two none counts: whoever stands between may read the other.
+    /// The bearer token. `None` if there are two: a proxy may read the other one.
     pub bearer: Option<&'r str>,
-    /// Where a key is that is no bearer.
+    /// Where a key was found that is not a bearer token.
     pub key_elsewhere: Option<&'static str>,
-    /// `x-request-id`.
+    /// The header `x-request-id`.
     pub id: Option<&'r str>,
-    /// `traceparent`.
+    /// The header `traceparent`.
     pub traceparent: Option<&'r str>,
 }
 
-/// What a head says of itself and of its body.
+/// What a head says about itself and the body.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct HeadFacts {
     /// How the body ends.
     pub length: BodyLength,
-    /// Whether it is JSON.
+    /// Whether the content type is `application/json`.
     pub is_json: bool,
-    /// Whether it is packed.
+    /// Whether the body is compressed.
     pub is_packed: bool,
-    /// What leaves open what is meant, though the server takes it.
+    /// What makes the head ambiguous, although the server accepts it.
     pub malformed: Option<&'static str>,
     names: u64,
 }
 
 impl HeadFacts {
-    /// Whether there may be a header of this name. Most of what is asked for is not there.
+    /// Whether there may be a header of this name. `false` is certain, and is the usual result.
     pub(super) fn may_have(&self, name: &str) -> bool {
         self.names & mark(name) != 0
     }
 }
 
-/// One bit of 64 for a name: where it is missing, so is the name.
+/// One bit of 64 for a name: if the bit is not set, the header is absent.
 fn mark(name: &str) -> u64 {
     let last = name.bytes().last().unwrap_or(0);
     1 << ((name.len() * 7 + usize::from(last)) % 64)
 }
 
-/// Looks through the headers of a request.
+/// Reads the headers of a request.
 pub(super) fn read(headers: &HeaderMap) -> (CallerHeaders<'_>, HeadFacts) {
     let (mut head, mut told) = (CallerHeaders::default(), HeadFacts::default());
     let (mut bearers, mut chunked, mut host, mut upgrades) = (0, false, None, false);
@@ -75,7 +75,7 @@ pub(super) fn read(headers: &HeaderMap) -> (CallerHeaders<'_>, HeadFacts) {
             "content-encoding" => told.is_packed |= !is(value, "identity"),
             "transfer-encoding" => chunked = true,
             // The server would read the body to the end of the connection, whatever its length: RFC
-            // 9112, section 6.3. There is nothing to upgrade to here.
+            // 9112, section 6.3. The gateway has no protocol to upgrade to.
             "upgrade" => upgrades |= is(value, "websocket"),
             _ => {}
         }
@@ -109,7 +109,7 @@ fn is(value: &HeaderValue, word: &str) -> bool {
     value.as_bytes().eq_ignore_ascii_case(word.as_bytes())
 }
 
-/// RFC 3986, section 3.2, without user information.
+/// Whether a byte may be part of a host: RFC 3986, section 3.2, without user information.
 fn is_of_host(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte)
 }

@@ -1,4 +1,4 @@
-//! Answers on the wire.
+//! Builds HTTP responses.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
@@ -11,12 +11,12 @@ use futures_util::StreamExt;
 use crate::flow::{GatewayBody, GatewayResponse};
 use crate::upstream::Headers;
 
-/// Keeps browsers from taking an answer for something else.
+/// The header that keeps browsers from guessing another content type.
 pub(super) fn no_sniff() -> (HeaderName, HeaderValue) {
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
 }
 
-/// A JSON answer.
+/// A builder of a JSON response.
 pub(super) fn json(status: StatusCode) -> HttpResponseBuilder {
     let mut builder = HttpResponse::build(status);
     builder
@@ -25,19 +25,19 @@ pub(super) fn json(status: StatusCode) -> HttpResponseBuilder {
     builder
 }
 
-/// Any value of ours as JSON.
+/// Any serializable value as a JSON response with status 200.
 pub(super) fn value(value: &impl serde::Serialize) -> HttpResponse {
     json(StatusCode::OK).body(crate::codec::json::raw(value).get().to_owned())
 }
 
-/// Headers that came with an answer.
+/// Adds the headers that a provider's response or error brought.
 pub(super) fn headers(builder: &mut HttpResponseBuilder, headers: &Headers) {
     for (name, value) in headers.iter() {
         builder.insert_header((name.clone(), value.clone()));
     }
 }
 
-/// What the gateway did for an answer.
+/// Adds the headers for the provider and, if there were several, the number of attempts.
 pub(super) fn ours(builder: &mut HttpResponseBuilder, provider: &'static str, attempts: u32) {
     static PROVIDER: HeaderName = HeaderName::from_static("x-gateway-provider");
     builder.insert_header((PROVIDER.clone(), HeaderValue::from_static(provider)));
@@ -46,7 +46,7 @@ pub(super) fn ours(builder: &mut HttpResponseBuilder, provider: &'static str, at
     }
 }
 
-/// The answer of a flow: a whole one, or a stream.
+/// The HTTP response for a flow's response: JSON, or a stream of events.
 pub(super) fn send(reply: GatewayResponse) -> HttpResponse {
     let mut builder = json(StatusCode::OK);
     headers(&mut builder, &reply.headers);
@@ -59,7 +59,7 @@ pub(super) fn send(reply: GatewayResponse) -> HttpResponse {
                 HeaderValue::from_static("text/event-stream; charset=utf-8"),
             ))
             .insert_header((CACHE_CONTROL, HeaderValue::from_static("no-cache")))
-            // Proxies in front must not collect events.
+            // Proxies in front must not buffer events.
             .insert_header((
                 HeaderName::from_static("x-accel-buffering"),
                 HeaderValue::from_static("no"),

@@ -1,4 +1,4 @@
-//! `POST /v1/responses`.
+//! The handler of `POST /v1/responses`.
 
 use std::rc::Rc;
 

@@ -1,29 +1,31 @@
-//! Every path that is served, with its methods. What is not here is not there.
+//! The table of routes: every path that is served, and its methods. A path that is not in it is not
+//! served.
 
 use actix_web::HttpRequest;
 
 use crate::access::AccessLevel;
 use crate::error::Error;
 
-/// A path.
+/// A route.
 #[derive(Clone, Copy)]
 pub struct Route {
     /// The path, with the framework's patterns.
     pub path: &'static str,
-    /// The methods it takes, as in an `Allow` header. What `HEAD` is answered the framework sends
+    /// The accepted methods, as in an `Allow` header. The framework sends the response to `HEAD`
     /// without its body.
     pub allow: &'static str,
-    /// Whom it answers. Nobody else comes to the handler, and nothing with another method.
+    /// The callers that may use the route. Other callers, and other methods, do not reach the
+    /// handler.
     pub access_level: AccessLevel,
-    /// Whether it only tells how the gateway is doing, and is asked by monitors all the time.
+    /// Whether the route only reports the gateway's state, and monitors call it all the time.
     pub(super) is_probe: bool,
-    /// Whether it is a page for people, which `SERVE_DOCS` turns off.
+    /// Whether the route is a page for people, which `SERVE_DOCS` turns off.
     pub(super) is_page: bool,
-    /// What answers.
+    /// The endpoint that answers.
     pub(super) endpoint: Endpoint,
 }
 
-/// What a path does; `handlers` has the function of each.
+/// The endpoint of a route; `handlers` has the function of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
     ChatCompletions,
@@ -41,13 +43,13 @@ pub(super) enum Endpoint {
 }
 
 impl Route {
-    /// Whether it answers callers without a key.
+    /// Whether the route is open to callers without a key.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.access_level == AccessLevel::Everyone
     }
 
-    /// Whether it takes a method.
+    /// Whether the route accepts a method.
     pub(super) fn takes(&self, method: &str) -> bool {
         self.allow.split(", ").any(|own| own == method)
     }
@@ -56,7 +58,7 @@ impl Route {
 const GET: &str = "GET, HEAD";
 const POST: &str = "POST";
 
-/// A path that answers everyone.
+/// A route that is open to everyone.
 const fn open(path: &'static str, endpoint: Endpoint) -> Route {
     Route {
         path,
@@ -68,7 +70,7 @@ const fn open(path: &'static str, endpoint: Endpoint) -> Route {
     }
 }
 
-/// A path for monitors, which answers everyone.
+/// A route for monitors, open to everyone.
 const fn probe(path: &'static str, endpoint: Endpoint) -> Route {
     Route {
         is_probe: true,
@@ -76,7 +78,7 @@ const fn probe(path: &'static str, endpoint: Endpoint) -> Route {
     }
 }
 
-/// A page for people.
+/// A page for people, open to everyone.
 const fn page(path: &'static str, endpoint: Endpoint) -> Route {
     Route {
         is_page: true,
@@ -84,7 +86,7 @@ const fn page(path: &'static str, endpoint: Endpoint) -> Route {
     }
 }
 
-/// A path for callers with a key.
+/// A route for callers with a key.
 const fn keyed(path: &'static str, allow: &'static str, endpoint: Endpoint) -> Route {
     Route {
         allow,
@@ -93,7 +95,7 @@ const fn keyed(path: &'static str, allow: &'static str, endpoint: Endpoint) -> R
     }
 }
 
-/// A path for who reads the counters.
+/// A route for metrics readers.
 const fn watched(path: &'static str, endpoint: Endpoint) -> Route {
     Route {
         access_level: AccessLevel::Metrics,
@@ -101,7 +103,7 @@ const fn watched(path: &'static str, endpoint: Endpoint) -> Route {
     }
 }
 
-/// All paths, those that are asked for most first. What a caller without a key may ask is said here and nowhere else.
+/// All routes, the busiest first. This table alone decides what a caller without a key may use.
 pub const ROUTES: [Route; 13] = [
     keyed("/v1/chat/completions", POST, Endpoint::ChatCompletions),
     keyed("/v1/responses", POST, Endpoint::Responses),
@@ -118,14 +120,14 @@ pub const ROUTES: [Route; 13] = [
     keyed("/v1/models", GET, Endpoint::Models),
 ];
 
-/// The row of the table that serves a path; nothing where none does. `path` is as the framework
-/// reads it; `pages` says whether those for people are served.
+/// The route that serves a path; `None` if there is none. `path` is as the framework decodes it;
+/// `pages` says whether pages for people are served.
 pub(super) fn find(path: &str, pages: bool) -> Option<&'static Route> {
     static TABLE: [Route; ROUTES.len()] = ROUTES;
     let serves = |route: &&Route| match route.path.split_once('{') {
         None => route.path == path,
         Some((folder, pattern)) => path.strip_prefix(folder).is_some_and(|file| {
-            // Without a pattern it is one segment.
+            // A parameter without a pattern matches one segment.
             pattern.contains(':') || !file.is_empty() && !file.contains('/')
         }),
     };
@@ -142,14 +144,14 @@ pub(super) fn unknown(request: &HttpRequest) -> Error {
     }
 }
 
-/// What to ask for instead of a path that is not served.
+/// What to call instead of a path that is not served.
 fn hint(path: &str) -> String {
     let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let joined = segments.join("/");
     let nearest = ROUTES.iter().find_map(|route| {
         let own = route.path.trim_start_matches('/');
         let without_version = own.strip_prefix("v1/");
-        // A version may be missing, or stand there twice; something may stand before it.
+        // The version may be missing or doubled, and a prefix may precede the path.
         let means = !own.is_empty()
             && !own.contains('{')
             && (joined == own

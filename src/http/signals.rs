@@ -7,16 +7,16 @@ use std::time::Duration;
 use tokio::signal::unix::{self, SignalKind};
 use tokio::time::timeout;
 
-/// What was asked for.
+/// A request to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// SIGTERM: stop in good order.
+    /// SIGTERM: stop after running requests have had their time.
     Terminate,
     /// SIGINT: stop now.
     Interrupt,
 }
 
-/// The signals as they come.
+/// The signals as they arrive.
 pub struct Signals {
     #[cfg(unix)]
     terminate: unix::Signal,
@@ -27,10 +27,10 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Catches them from now on.
+    /// Catches SIGTERM, SIGINT and SIGHUP from now on; SIGHUP is ignored.
     ///
     /// # Errors
-    /// Where the system refuses.
+    /// If the system refuses.
     #[cfg(unix)]
     pub fn new() -> io::Result<Self> {
         Ok(Self {
@@ -40,14 +40,14 @@ impl Signals {
         })
     }
 
-    /// The next one.
+    /// The next signal.
     #[cfg(unix)]
     pub async fn next(&mut self) -> Signal {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return Signal::Terminate,
                 _ = self.interrupt.recv() => return Signal::Interrupt,
-                // Others read their configuration anew then, or end with their terminal.
+                // Other programs reload their configuration on SIGHUP, or end with their terminal.
                 _ = self.hangup.recv() => {
                     log::info!("SIGHUP is ignored; restart the gateway to read its configuration anew");
                 }
@@ -58,13 +58,13 @@ impl Signals {
     /// Catches Ctrl-C from now on; there is no SIGTERM here.
     ///
     /// # Errors
-    /// None here.
+    /// Never, on this platform.
     #[cfg(not(unix))]
     pub fn new() -> io::Result<Self> {
         Ok(Self {})
     }
 
-    /// The next one.
+    /// The next signal.
     #[cfg(not(unix))]
     pub async fn next(&mut self) -> Signal {
         if tokio::signal::ctrl_c().await.is_err() {
@@ -73,7 +73,7 @@ impl Signals {
         Signal::Interrupt
     }
 
-    /// Whether another one comes within this time, which it ends.
+    /// Waits up to `time` for another signal; returns whether one came.
     pub async fn within(&mut self, time: Duration) -> bool {
         !time.is_zero() && timeout(time, self.next()).await.is_ok()
     }

@@ -1,11 +1,11 @@
-//! A client's connection: what it may not do for long.
+//! A client's connection with the time limits that the HTTP server does not have.
 //!
-//! The HTTP server has a deadline for the head of the first request on a connection, half a second
-//! off, and for none of the later ones (GHSA-54pm-2wm5-hpmg), none for a client that takes nothing
-//! of its answer or whose chunked body was answered before its end, it spins over a client that
-//! sends on and on while its request is under way, and it cannot tell a client that left from one
-//! that sent noise behind its request. All of that is seen to here, below it, where bytes come in
-//! and go out.
+//! The HTTP server limits only the head of the first request on a connection, half a second off,
+//! and not the later ones (GHSA-54pm-2wm5-hpmg). It has no limit for a client that reads nothing of
+//! its response, or whose chunked body was answered before its end. It busy-loops over a client
+//! that keeps sending while its request is in progress. It cannot tell a client that left from one
+//! that sent noise after its request. This socket handles all of these below the server, where
+//! bytes come in and go out.
 
 use std::future::Future;
 use std::io;
@@ -27,14 +27,15 @@ use crate::error::Error;
 use crate::idle_timer::IdleTimer;
 use crate::telemetry::Metrics;
 
-/// Bytes that are handed up in a row, so that a request among them is begun before more is read.
+/// Maximum number of bytes that are handed up in a row, so that a request among them begins before
+/// more is read.
 const IN_A_ROW: usize = 64 << 10;
 
-/// Bytes of later requests that are read ahead while one is under way: enough to notice that a
-/// client left, which an unread byte would hide. A client that sends more waits.
+/// Maximum number of bytes that are read ahead while a request is in progress: enough to notice
+/// that a client left, which an unread byte would hide. A client that sends more waits.
 const MAX_AHEAD: usize = 64 << 10;
 
-/// The answer to a head that did not arrive in its time. RFC 9110, section 15.5.9.
+/// The response to a head that did not arrive in time. RFC 9110, section 15.5.9.
 fn too_slow() -> Vec<u8> {
     let body = envelope(&Error::HeaderTimeout);
     format!(
@@ -45,12 +46,12 @@ fn too_slow() -> Vec<u8> {
     .into_bytes()
 }
 
-/// How a client begins that speaks TLS, and one that speaks HTTP/2 without asking: RFC 8446, section 5.1,
-/// and RFC 9113, section 3.4.
+/// The first bytes of a client that speaks TLS (RFC 8446, section 5.1), or HTTP/2 without an
+/// upgrade (RFC 9113, section 3.4).
 const TLS: &[u8] = &[0x16, 0x03];
 const HTTP_2: &[u8] = b"PRI * HTTP/2.0";
 
-/// What is spoken by a client that begins so, where the server does not speak it.
+/// The protocol of a client that begins with these bytes; `None` if it may be HTTP/1.1.
 fn foreign(begin: &[u8]) -> Option<&'static str> {
     if begin.starts_with(TLS) {
         Some("TLS (https://)")
@@ -61,7 +62,7 @@ fn foreign(begin: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// The answer to a client that speaks something else, as far as it can read it.
+/// The response to a client with another protocol, as far as it can read it.
 fn unknown_protocol() -> Vec<u8> {
     let body = envelope(&Error::Malformed {
         reason: "this port speaks HTTP/1.1 without TLS; use http:// and HTTP/1.1",
@@ -74,13 +75,13 @@ fn unknown_protocol() -> Vec<u8> {
     .into_bytes()
 }
 
-/// A head, or a connection at rest, and when it has taken its time.
+/// The deadline of a head or of an idle connection.
 struct HeadTimer {
     due: Instant,
     time: Duration,
-    /// Whether it is for a head.
+    /// Whether the deadline is for a head.
     fresh: bool,
-    /// Requests that were begun before.
+    /// The number of requests that were begun before.
     after: u64,
 }
 
@@ -90,25 +91,26 @@ pub struct ClientSocket {
     connection: Rc<Connection>,
     patience: ClientTimeouts,
     metrics: Arc<Metrics>,
-    /// What is waited for while no request is under way.
+    /// The deadline while no request is in progress.
     wait: Option<HeadTimer>,
     idle_timer: IdleTimer,
-    /// Runs while the client takes nothing.
+    /// Runs while the client reads nothing.
     write: Option<Pin<Box<Sleep>>>,
     ahead: BytesMut,
     discarded: usize,
     in_a_row: usize,
-    /// Whether the server has asked for bytes since it last wrote: after an error it does not.
+    /// Whether the server has read since its last flush; after an error it does not.
     was_read: bool,
-    /// Whether anything came yet.
+    /// Whether any byte was read yet.
     was_greeted: bool,
 }
 
 impl ClientSocket {
-    /// Events must leave as they are written, so that the socket does not collect them.
+    /// Wraps an accepted connection. Turns Nagle's algorithm off, so that events leave as they are
+    /// written.
     #[must_use]
     pub fn new(io: TcpStream, patience: ClientTimeouts, metrics: Arc<Metrics>) -> Self {
-        // A connection that is gone already fails when it is read.
+        // A connection that is already gone fails when it is read.
         let _ = io.set_nodelay(true);
         Self {
             io,
@@ -126,14 +128,14 @@ impl ClientSocket {
         }
     }
 
-    /// What the server is to tell the socket.
+    /// The state that the socket shares with the server.
     #[must_use]
     pub fn connection(&self) -> Rc<Connection> {
         Rc::clone(&self.connection)
     }
 
-    /// Reads ahead what belongs to a later request, to notice the end of the connection: the client
-    /// left then, and what it asked for is dropped with the connection.
+    /// Reads bytes of later requests ahead, to notice the end of the connection: the client then
+    /// left, and its request is dropped with the connection.
     fn read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let known = |reader: &Waker| reader.will_wake(cx.waker());
         if !self.connection.reader.borrow().as_ref().is_some_and(known) {
@@ -147,7 +149,7 @@ impl ClientSocket {
                 Poll::Ready(Ok(())) if buf.filled().is_empty() => {
                     return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
                 }
-                // What follows the last request is nobody's.
+                // Bytes after the last request are discarded.
                 Poll::Ready(Ok(())) if self.connection.last.get() => {
                     self.discarded += buf.filled().len();
                 }
@@ -161,8 +163,8 @@ impl ClientSocket {
         Poll::Pending
     }
 
-    /// Whether a head, or a connection at rest, has taken its time. While an answer is on its way,
-    /// the client is given that time first.
+    /// Whether a head or an idle connection has missed its deadline. A response that waits for the
+    /// client has its own limit first.
     fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
         let time = self.connection.time_left_for(&self.patience);
         let Some(time) = time.filter(|_| self.write.is_none()) else {
@@ -170,7 +172,7 @@ impl ClientSocket {
             return false;
         };
         let after = self.connection.begun.get();
-        // What may rest has another time than what is surely a head, and each head its own.
+        // An idle connection and a head have different limits, and each head has its own.
         let fresh = self.connection.is_fresh();
         self.wait
             .take_if(|wait| wait.time != time || wait.fresh != fresh || wait.after != after);
@@ -186,8 +188,8 @@ impl ClientSocket {
         self.idle_timer.is_due(due, cx)
     }
 
-    /// Ends a connection whose head is late; with an answer, where it is surely a head that is late
-    /// and no other answer is on its way.
+    /// Ends a connection that missed its deadline; with a 408 response if it is surely a head that
+    /// is late and no other response is being written.
     fn too_slow(&mut self) -> io::Error {
         let connection = &self.connection;
         if connection.is_fresh() && connection.rest.get() == Leftover::Nothing {
@@ -252,7 +254,7 @@ impl AsyncRead for ClientSocket {
 }
 
 impl ClientSocket {
-    /// Sees that a write which waits does not wait for ever.
+    /// Limits how long a write may wait for the client.
     fn watched<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -273,9 +275,9 @@ impl ClientSocket {
         Poll::Pending
     }
 
-    /// At the end of every turn the server flushes: what takes too long is seen then, when requests
-    /// that came have begun; and what the server does not look at any more once it has met an error or
-    /// the end, when it does not read.
+    /// Checks the limits when the server flushes, which it does at the end of every turn, after
+    /// requests that arrived have begun. Also reads ahead where the server has stopped reading,
+    /// after an error or the end.
     fn look(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let connection = Rc::clone(&self.connection);
         connection.remember(cx);

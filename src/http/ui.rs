@@ -1,4 +1,4 @@
-//! What a browser loads: the start page and Swagger UI, all of it from the binary.
+//! The start page and Swagger UI, all served from the binary.
 
 use std::sync::{Arc, LazyLock};
 
@@ -10,7 +10,8 @@ use super::error_response::ErrorResponse;
 use super::response::no_sniff;
 use super::routes;
 
-/// Pages load nothing from elsewhere. Swagger UI sets styles on elements and shows inline icons.
+/// The content security policy: pages load nothing from elsewhere. Swagger UI sets styles on
+/// elements and shows inline icons.
 const POLICY: (&str, &str) = (
     "content-security-policy",
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
@@ -40,11 +41,11 @@ static SWAGGER: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
         Config::new(["/doc"])
             .try_it_out_enabled(true)
             .display_request_duration(true)
-            // One document is served: a field for another would be noise.
+            // Only one document is served, so a field for another would be noise.
             .use_base_layout()
-            // A key that was typed in stays in this browser, for this address, until it is taken out.
+            // A key that is typed in stays in this browser, for this address, until it is removed.
             .persist_authorization(true)
-            // Swagger UI would ask a public service about the document otherwise.
+            // Otherwise Swagger UI would send the document to a public validator.
             .validator_url("none"),
     )
 });
@@ -59,13 +60,13 @@ fn page(content_type: &str, body: impl Into<bytes::Bytes>) -> HttpResponse {
         .body(body.into())
 }
 
-/// `GET /`: what this is.
+/// `GET /`: the start page.
 pub async fn index() -> HttpResponse {
     let [(_, content_type, body), ..] = FILES;
     page(content_type, body)
 }
 
-/// `GET /static/{file}`: what the start page loads.
+/// `GET /static/{file}`: the files of the start page.
 pub async fn file(
     name: web::Path<String>,
     request: HttpRequest,
@@ -77,14 +78,14 @@ pub async fn file(
         .ok_or_else(|| routes::unknown(&request).into())
 }
 
-/// `GET /docs` and `/swagger-ui`: where the documentation is.
+/// `GET /docs` and `/swagger-ui`: redirects to the documentation.
 pub async fn to_swagger() -> HttpResponse {
     HttpResponse::build(StatusCode::PERMANENT_REDIRECT)
         .insert_header(("location", "/swagger-ui/"))
         .finish()
 }
 
-/// Swagger UI's page does not say that it fits narrow screens, though it does.
+/// Adds the viewport tag that Swagger UI's page lacks, so that it fits narrow screens.
 fn for_phones(page: Vec<u8>) -> Vec<u8> {
     const HEAD: &str = "<head>";
     const VIEWPORT: &str =
@@ -95,7 +96,7 @@ fn for_phones(page: Vec<u8>) -> Vec<u8> {
     }
 }
 
-/// `GET /swagger-ui/{file}`.
+/// `GET /swagger-ui/{file}`: the files of Swagger UI.
 pub async fn swagger(
     name: web::Path<String>,
     request: HttpRequest,

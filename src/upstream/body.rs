@@ -1,4 +1,5 @@
-//! The body of a provider's answer: whole or an error, never silently short.
+//! Bodies of requests and of responses. A response body is read whole or ends with an error; it is
+//! never silently short.
 
 use std::convert::Infallible;
 use std::io;
@@ -15,11 +16,11 @@ use futures_util::{Stream, StreamExt};
 
 use crate::codec::Spliced;
 
-/// Most of a body that is given to the client at once, in bytes. The client copies what it is given
-/// into a buffer that grows with it: a small one stays in the processor's cache.
+/// Maximum number of request bytes that the HTTP client is given at once. It copies them into a
+/// buffer that grows with them, and a small buffer stays in the processor's cache.
 const PIECE: usize = 32 << 10;
 
-/// A body that is sent.
+/// The body of a request.
 pub(super) struct RequestBody(pub(super) Spliced);
 
 impl MessageBody for RequestBody {
@@ -40,11 +41,11 @@ impl MessageBody for RequestBody {
     }
 }
 
-/// A body that is being read.
+/// The body of a response.
 pub struct Body {
     response: ClientResponse,
-    /// Whether the end of the connection is the end of the body. The client is told so by the version
-    /// HTTP/1.0, whatever the provider spoke: see `framing`.
+    /// Whether the end of the connection is the end of the body. `framing` reports that to the HTTP
+    /// client as version HTTP/1.0, whatever version the provider spoke.
     until_close: bool,
     done: bool,
 }
@@ -56,7 +57,7 @@ pub enum BodyError {
     Cut,
     /// The framing is wrong.
     Malformed,
-    /// It is longer than the limit.
+    /// The body is longer than the limit.
     TooLong,
 }
 
@@ -73,16 +74,16 @@ impl Body {
         }
     }
 
-    /// Reads the rest, up to `limit` bytes.
+    /// Reads the rest of the body, up to `limit` bytes.
     ///
     /// # Errors
-    /// Where it is cut, malformed or longer.
+    /// If the body is cut off, malformed or longer than `limit`.
     pub async fn whole(&mut self, limit: usize) -> Result<Bytes, BodyError> {
         let Some(first) = self.next().await.transpose()? else {
             return Ok(Bytes::new());
         };
         let Some(second) = self.next().await.transpose()? else {
-            // The usual answer arrives in one piece and is not copied.
+            // The usual response arrives in one piece, which is not copied.
             return if first.len() > limit {
                 Err(BodyError::TooLong)
             } else {

@@ -8,7 +8,7 @@ use crate::providers::Provider;
 /// A call that has no response.
 #[derive(Debug, Clone)]
 pub struct CallError {
-    /// The error that the client is told.
+    /// The error for the client.
     pub error: Error,
     /// Whether the same request may be sent to the same provider again.
     pub retry: Retry,
@@ -17,14 +17,14 @@ pub struct CallError {
     pub counts_as_failure: bool,
     /// The number of attempts that were made.
     pub attempts: u32,
-    /// Headers of the provider that the client is given.
+    /// Headers that are passed on from the provider.
     pub headers: Headers,
-    /// The provider that was called; `None` where the call did not come that far.
+    /// The provider that was called; `None` if the request failed before a call.
     pub provider: Option<&'static Provider>,
 }
 
 impl CallError {
-    /// An error without a response of the provider.
+    /// An error without headers of the provider.
     #[must_use]
     pub fn new(error: Error, retry: Retry) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! One attempt: a request to one provider and the head of its answer.
+//! One attempt: sends a request to a provider and reads the head of the response.
 
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -26,7 +26,8 @@ use crate::error::{Error, Phase};
 use crate::providers::{Auth, ChatApi, Provider};
 use crate::secret::Secret;
 
-/// How soon an answer must be missing for nothing to have been done, and so nothing billed.
+/// Within this time, a connection that closes without a response means that the provider did no
+/// work and billed nothing.
 const QUICK: Duration = Duration::from_secs(1);
 
 /// The body of a response by its content type.
@@ -42,16 +43,16 @@ pub enum ContentKind {
 pub struct AttemptResponse {
     /// What the status and the headers say.
     pub head: ResponseOutcome,
-    /// Headers of the provider that the client is given.
+    /// Headers that are passed on from the provider.
     pub headers: Headers,
     /// The body.
     pub body: Body,
 }
 
-/// Whether a response is a good one.
+/// Whether a response is a success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResponseOutcome {
-    /// A status of 2xx and a body that can be used.
+    /// A status of 2xx and a content type that can be used.
     Success(ContentKind),
     /// A status of 4xx or 5xx.
     Failure {
@@ -67,11 +68,11 @@ pub enum ResponseOutcome {
 /// The result of an attempt.
 pub type AttemptResult = Result<AttemptResponse, CallError>;
 
-/// The client of one provider: its connections are no one else's.
+/// The HTTP client of one provider, with connections of its own.
 pub struct Client {
     pool: Pool,
     provider: &'static Provider,
-    /// `http://host:port/base`: the connector adds the TLS where there is one.
+    /// `http://host:port/base`; the connector adds TLS if the base URL has it.
     base: String,
     chat: Uri,
     responses: Uri,
@@ -80,8 +81,10 @@ pub struct Client {
 }
 
 impl Client {
+    /// Builds the client of a configured provider.
+    ///
     /// # Errors
-    /// A text where the configured host cannot be connected to at all.
+    /// A message if the configured host cannot be connected to at all.
     pub fn new(entry: &ProviderConfig, config: &Config, tls: &Tls) -> Result<Self, String> {
         let connector = Connector::new(&entry.base, tls, config.proxy.as_ref())?;
         let pool = Pool::new(connector, config.calls.connect_timeout);
@@ -114,10 +117,10 @@ impl Client {
         }
     }
 
-    /// Makes one attempt, which ends at `deadline` without an answer.
+    /// Makes one attempt, which fails if no response arrives by the request's deadline.
     ///
     /// # Errors
-    /// Why there is no good answer, and whether to try again.
+    /// Why there is no successful response, and whether to retry.
     pub async fn attempt(
         &self,
         request: &UpstreamRequest,
@@ -145,7 +148,7 @@ impl Client {
             Method::Post => http.post(uri),
         };
         if options.force_new_connection {
-            // It is closed with the answer, so that there is never an idle one.
+            // The connection is closed after the response, so that it is never idle.
             message = message.force_close();
         }
         self.write_headers(message.headers_mut(), request, options);
@@ -290,7 +293,7 @@ impl Client {
         }
     }
 
-    /// An attempt that ended without the head of an answer, `after` its begin.
+    /// The error of an attempt that ended without the head of a response, `after` its start.
     fn not_answered(
         &self,
         error: &SendRequestError,
@@ -301,8 +304,8 @@ impl Client {
         let unreachable =
             |reason, retry| CallError::new(Error::Unreachable { provider, reason }, retry);
         let yes = Retry::Yes { after: None };
-        // Sent, but no answer: within a second that is a connection that the provider had just
-        // closed; later it has begun to work, and to bill.
+        // The request was sent, but no response arrived. Within a second, the provider had just
+        // closed an idle connection; later, it has begun to work and to bill.
         let if_quick = if after < QUICK { yes } else { Retry::Never };
         match error {
             // See `ProviderConnection::end`.
@@ -331,7 +334,7 @@ impl Client {
                 CallError::new(error, yes)
             }
             SendRequestError::Connect(_) => unreachable("its address cannot be found", yes),
-            // So does a provider that refuses a body before it has all of it.
+            // A provider that refuses a body before it has all of it also breaks the connection.
             SendRequestError::Send(_) => {
                 unreachable("the connection broke while sending", if_quick).not_counted()
             }
@@ -347,7 +350,7 @@ impl Client {
     }
 }
 
-/// A response with a status that says that the request failed. Its body is still to be read.
+/// A response with a status of 4xx or 5xx, whose body is still to be read.
 fn failure(status: u16, response: ClientResponse, key: &Secret) -> AttemptResponse {
     let text = |name: &str| {
         response

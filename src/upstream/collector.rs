@@ -1,5 +1,5 @@
-//! Sends spans to a collector. A collector that is away costs spans, which are counted, and nothing
-//! else.
+//! Sends spans to a collector. If the collector fails, spans are lost and counted, and nothing else
+//! happens.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -15,22 +15,22 @@ use super::connect::Connector;
 use crate::config::{Config, Traces};
 use crate::telemetry::{Metrics, Span, export};
 
-/// Requests whose spans go together.
+/// Maximum number of finished requests whose spans form one batch.
 const MOST_AT_ONCE: usize = 512;
 
-/// How long spans wait for others to go with.
+/// How long a batch waits for more requests.
 const GATHER: Duration = Duration::from_secs(1);
 
-/// The longest a batch may take; the default of `OTEL_EXPORTER_OTLP_TIMEOUT`.
+/// Timeout of one export; the default of `OTEL_EXPORTER_OTLP_TIMEOUT`.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The pause before the second and last try.
+/// The pause before the second and last attempt.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How often a failing collector is spoken of.
+/// Minimum time between two warnings about a failing collector.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// A collector that takes OTLP/HTTP 1.x as JSON.
+/// A client for a collector that accepts OTLP/HTTP 1.x as JSON.
 pub struct Collector {
     http: awc::Client,
     uri: Uri,
@@ -39,17 +39,19 @@ pub struct Collector {
     service: String,
 }
 
-/// Why a batch was not taken.
+/// Why a batch was not accepted.
 enum ExportError {
-    /// It may be taken later: OTLP/HTTP, "Retryable Response Codes".
+    /// It may be accepted later: OTLP/HTTP, "Retryable Response Codes".
     ForNow(String),
-    /// It never will be.
+    /// It will never be accepted.
     ForGood(String),
 }
 
 impl Collector {
+    /// Builds the client of the configured collector.
+    ///
     /// # Errors
-    /// A text where the host cannot be connected to at all.
+    /// A message if the host cannot be connected to at all, or a header is malformed.
     pub fn new(traces: &Traces, config: &Config, tls: &Tls) -> Result<Self, String> {
         let endpoint = &traces.endpoint;
         let connector = Connector::new(endpoint, tls, config.proxy.as_ref())?;
@@ -83,7 +85,7 @@ impl Collector {
         })
     }
 
-    /// Sends what comes until `stop` resolves, then what is left.
+    /// Sends spans until `stop` resolves, then those that are left.
     pub async fn run(
         self,
         mut spans: Receiver<Span>,
@@ -156,7 +158,7 @@ impl Collector {
         let exchange = async {
             let mut answer = request.send_body(body.to_owned()).await.ok()?;
             let status = answer.status().as_u16();
-            // Read to its end, so that the connection can be used again.
+            // The body is read to its end, so that the connection can be reused.
             let _ = answer.body().await;
             Some(status)
         };

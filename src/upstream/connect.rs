@@ -1,8 +1,8 @@
-//! How a connection to a provider is made: no delay, through a proxy where one is set, TLS inside,
-//! and an end of the stream that is an error.
+//! Connects to a provider: without Nagle's algorithm, through a proxy if one is set, with TLS
+//! inside.
 //!
 //! The HTTP client's own connector reports a body that was cut off as a whole one. Here the end of
-//! the connection is an error for whoever still reads, and the client passes it on.
+//! the connection is an error for every read, and the HTTP client passes it on.
 
 use std::future::Future;
 use std::io;
@@ -25,11 +25,11 @@ use super::Tls;
 use super::framing::Framing;
 use crate::config::{BaseUrl, Proxy};
 
-/// Largest answer of a proxy to `CONNECT`, in bytes.
+/// Maximum size of a proxy's response to `CONNECT`, in bytes.
 const MAX_PROXY_HEAD: usize = 8 << 10;
 
-/// Most bytes that are taken from the system at once. The client would take 32 KiB, which then wait
-/// in memory where a client of ours reads nothing.
+/// Maximum number of bytes of one read. The HTTP client would read 32 KiB, which stay in memory
+/// while the gateway's client reads nothing.
 const MOST_AT_ONCE: usize = 8 << 10;
 
 /// Connects to one provider, whatever the request's URI says.
@@ -44,8 +44,10 @@ struct ConnectRoute {
 }
 
 impl Connector {
+    /// Builds the connector of a base URL, with the proxy if it serves that URL.
+    ///
     /// # Errors
-    /// A text where the host is no name that a certificate can have.
+    /// A message if the host is not a name that a certificate can have.
     pub(super) fn new(base: &BaseUrl, tls: &Tls, proxy: Option<&Proxy>) -> Result<Self, String> {
         let tls = if base.tls {
             let name = ServerName::try_from(base.host.clone())
@@ -79,7 +81,7 @@ impl ConnectRoute {
         })
     }
 
-    /// RFC 9110, section 9.3.6.
+    /// Opens a tunnel through the proxy: RFC 9110, section 9.3.6.
     async fn tunnel(&self, proxy: &Proxy) -> io::Result<TcpStream> {
         let mut stream = TcpStream::connect((proxy.host.as_str(), proxy.port)).await?;
         let target = if self.host.contains(':') {
@@ -99,7 +101,7 @@ impl ConnectRoute {
             if answer.len() >= MAX_PROXY_HEAD {
                 return Err(io::Error::other("the proxy's answer is too long"));
             }
-            // Byte by byte: what follows the head belongs to the tunnel.
+            // Byte by byte, because the bytes after the head belong to the tunnel.
             answer.push(stream.read_u8().await?);
         }
         if answer.starts_with(b"HTTP/1.1 200") || answer.starts_with(b"HTTP/1.0 200") {
@@ -126,12 +128,12 @@ impl Service<ConnectInfo<Uri>> for Connector {
     }
 }
 
-/// A connection whose end is an error, and on which each request gets its own answer.
+/// A connection whose end is an error, and on which each request gets its own response.
 #[derive(Debug)]
 pub(super) struct ProviderConnection {
     socket: ProviderSocket,
     framing: Framing,
-    /// What the client may see and had no room for.
+    /// Bytes for the HTTP client that did not fit its buffer.
     waiting: BytesMut,
 }
 
@@ -150,10 +152,10 @@ impl ProviderConnection {
         }
     }
 
-    /// The end of the connection, where something is still read of it.
+    /// The error for a read at the end of the connection.
     fn end(&self) -> io::Error {
         if self.framing.has_begun() {
-            // The provider had begun to work: this is no idle connection that it closed.
+            // The provider had begun to work, so this is not an idle connection that it closed.
             return io::Error::new(io::ErrorKind::ConnectionAborted, "it ended after it began");
         }
         io::ErrorKind::UnexpectedEof.into()
@@ -193,7 +195,7 @@ impl AsyncRead for ProviderConnection {
             }
             let waiting = &mut this.waiting;
             this.framing.received(some.filled(), |bytes| {
-                // A head that came in pieces is longer than its last piece.
+                // A head that arrived in pieces is longer than the last read.
                 let now = if waiting.is_empty() {
                     buf.remaining()
                 } else {

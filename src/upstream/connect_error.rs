@@ -1,4 +1,4 @@
-//! Why no connection to a provider came about.
+//! Why a connection to a provider failed. Pure.
 
 use std::io;
 
@@ -10,7 +10,8 @@ pub(super) fn no_descriptor(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(23 | 24)) && cfg!(unix)
 }
 
-/// Why no connection came about. Texts are fixed: the system's own hold addresses.
+/// The reason of a failed connection, and whether to retry. The texts are fixed, because the
+/// system's own contain addresses.
 pub(super) fn connect_reason(error: &io::Error) -> (&'static str, Retry) {
     let yes = Retry::Yes { after: None };
     match error.kind() {

@@ -1,66 +1,66 @@
-//! Where the answers on one connection to a provider begin and end. Pure.
+//! Finds where the responses on one connection to a provider begin and end. Pure.
 //!
-//! The HTTP client takes an interim answer for the final one, takes an answer without a length for
-//! an empty one, and throws away what follows an answer. Each of these can hand one caller the
-//! answer of another, once the connection is used again. So the bytes of a connection pass through
-//! here on their way to the client: interim answers are left out, an answer that ends with the
-//! connection is marked as one, and a connection on which anything follows an answer is never used
-//! again. RFC 9112, sections 6 and 9; RFC 9110, section 15.2.
+//! The HTTP client takes an interim response for the final one, takes a response without a length
+//! for an empty one, and drops the bytes after a response. Each of these can give one caller the
+//! response of another once the connection is reused. So the bytes of a connection pass through
+//! here on their way to the HTTP client: interim responses are removed, a response that ends with
+//! the connection is marked as such, and a connection on which anything follows a response is never
+//! reused. RFC 9112, sections 6 and 9; RFC 9110, section 15.2.
 
 use std::io;
 
 use memchr::memchr;
 
-/// Largest head of an answer, in bytes: as much as the client takes.
+/// Maximum size of a response's head, in bytes: as much as the HTTP client accepts.
 const MAX_HEAD: usize = 128 << 10;
 
-/// Most interim answers before the final one.
+/// Maximum number of interim responses before the final one.
 const MAX_INTERIM: usize = 100;
 
-/// Longest line that says how long a chunk is, its extensions included, in bytes.
+/// Maximum length of the line with a chunk's size, extensions included, in bytes.
 const MAX_CHUNK_LINE: usize = 16 << 10;
 
-/// Follows the answers of one connection, one request after the other.
+/// Follows the responses on one connection, one request after the other.
 #[derive(Debug, Default)]
 pub(super) struct Framing {
     state: FramingState,
-    /// The part of a head that came so far. Mostly a head comes at once, and this stays empty.
+    /// The part of a head that has arrived. Usually a head arrives at once, and this stays empty.
     head: Vec<u8>,
     interim: usize,
-    /// Whether the connection ends with this answer, though the answer has an end of its own.
+    /// Whether the connection ends with this response, although the response has an end of its own.
     is_last: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum FramingState {
-    /// The head of an answer is awaited.
+    /// The head of a response is awaited.
     #[default]
     Head,
-    /// So many bytes of a body are due.
+    /// This many bytes of a body are due.
     Length(u64),
     /// A body in chunks.
     Chunked(ChunkState),
     /// A body that ends with the connection.
     UntilClose,
-    /// The answer is complete.
+    /// The response is complete.
     Ended,
-    /// Nothing more may be read or sent: something followed the answer.
+    /// Nothing more may be read or sent: bytes followed the response.
     Spoiled,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ChunkState {
-    /// The line with the size: its value, whether a digit was there, whether digits are over, and
-    /// how long it is.
+    /// The line with the size: its value, whether a digit was read, whether the digits have ended,
+    /// and the length of the line.
     Size {
         size: u64,
         digits: bool,
         over: bool,
         length: usize,
     },
-    /// So many bytes of data are due, and the line end behind them.
+    /// This many bytes of data are due, and the line end after them.
     Data(u64),
-    /// A line of the trailer: how long it is, and how long the trailer.
+    /// A line of the trailer: the length of the line and of the whole trailer.
     Trailer { line: usize, length: usize },
 }
 
@@ -71,21 +71,23 @@ const SIZE: ChunkState = ChunkState::Size {
     length: 0,
 };
 
-/// What the head of an answer says about its body.
+/// What the head of a response says about the body.
 struct ResponseHead {
     status: u16,
     /// Whether the version is HTTP/1.1, and not HTTP/1.0.
     is_1_1: bool,
-    /// Whether it says `Connection: keep-alive`, which HTTP/1.0 has to say: RFC 9112, section 9.3.
+    /// Whether the head has `Connection: keep-alive`, which HTTP/1.0 requires for reuse: RFC 9112,
+    /// section 9.3.
     keeps_alive: bool,
     body: FramingState,
 }
 
 impl Framing {
-    /// A request is being sent.
+    /// Notes that a request is being sent.
     ///
     /// # Errors
-    /// Where something came that no request asked for: the connection cannot be used again.
+    /// If bytes arrived that no request asked for, or the last response is not over: the connection
+    /// cannot be reused.
     pub(super) fn sending(&mut self) -> io::Result<()> {
         match self.state {
             FramingState::Ended if !self.is_last => {
@@ -102,10 +104,10 @@ impl Framing {
         }
     }
 
-    /// Takes what was read and gives `pass` what the client may see of it.
+    /// Takes the bytes that were read, and gives `pass` those that the HTTP client may see.
     ///
     /// # Errors
-    /// Where what was read is no answer, or no one asked for it.
+    /// If the bytes are not a valid response, or no request asked for them.
     pub(super) fn received(
         &mut self,
         mut bytes: &[u8],
@@ -116,7 +118,7 @@ impl Framing {
                 FramingState::Spoiled => return Err(spoiled()),
                 FramingState::Ended => {
                     self.state = FramingState::Spoiled;
-                    // What came before this, in the same read, is an answer all the same.
+                    // The bytes before these, from the same read, are still a valid response.
                     return Ok(());
                 }
                 FramingState::Head => self.head(bytes, &mut pass)?,
@@ -141,20 +143,21 @@ impl Framing {
         Ok(())
     }
 
-    /// Whether what came so far is of no answer, so that nothing may be asked for any more.
+    /// Whether bytes followed the response, or it was the last: the connection cannot be reused.
     pub(super) fn is_spoiled(&self) -> bool {
         self.state == FramingState::Spoiled || (self.state == FramingState::Ended && self.is_last)
     }
 
-    /// Whether an interim answer came and the final one is awaited: the provider has begun to work.
+    /// Whether an interim response arrived and the final one is awaited: the provider has begun to
+    /// work.
     pub(super) fn has_begun(&self) -> bool {
         self.interim > 0 && self.state == FramingState::Head
     }
 
-    /// Reads a head; gives how many bytes it took.
+    /// Reads a head; returns how many bytes it took.
     fn head(&mut self, bytes: &[u8], pass: &mut impl FnMut(&[u8])) -> io::Result<usize> {
         if !self.may_be_http(bytes) {
-            // The client says what is wrong with it, and at once.
+            // The HTTP client reports what is wrong with it, without waiting for more.
             self.state = FramingState::UntilClose;
             pass(&std::mem::take(&mut self.head));
             pass(bytes);
@@ -182,7 +185,7 @@ impl Framing {
         Ok(end - before)
     }
 
-    /// Whether what came of a head so far, and these bytes, begin as one.
+    /// Whether the bytes so far, with these, begin like an HTTP/1 response.
     fn may_be_http(&self, bytes: &[u8]) -> bool {
         let mut begin = self.head.iter().chain(bytes).zip(VERSION);
         begin
@@ -193,13 +196,13 @@ impl Framing {
 
     fn passed_head(&mut self, bytes: &[u8], pass: &mut impl FnMut(&[u8])) -> io::Result<()> {
         let Some(head) = read(bytes)? else {
-            // The client says what is wrong with it, and nothing behind it is believed.
+            // The HTTP client reports what is wrong with it, and nothing after it is trusted.
             self.state = FramingState::UntilClose;
             pass(bytes);
             return Ok(());
         };
         match head.status {
-            // RFC 9110, section 15.2. Nothing is asked here to be upgraded to.
+            // RFC 9110, section 15.2. Status 101 is not interim: the gateway asks for no upgrade.
             100 | 102..=199 => {
                 self.interim += 1;
                 return if self.interim > MAX_INTERIM {
@@ -213,7 +216,7 @@ impl Framing {
                 self.is_last = !head.is_1_1 && !head.keeps_alive;
             }
         }
-        // To the client only an answer of HTTP/1.0 may end with its connection.
+        // For the HTTP client, only an HTTP/1.0 response may end with the connection.
         let (version, rest) = bytes.split_at(bytes.len().min(VERSION.len()));
         if head.is_1_1 && head.body == FramingState::UntilClose && version == VERSION {
             pass(b"HTTP/1.0");
@@ -224,7 +227,7 @@ impl Framing {
         Ok(())
     }
 
-    /// Reads chunks up to the end of the body; gives how many bytes they took.
+    /// Reads chunks up to the end of the body; returns how many bytes they took.
     fn chunked(&mut self, mut chunk: ChunkState, bytes: &[u8]) -> io::Result<usize> {
         let mut at = 0;
         while let Some(byte) = bytes.get(at).copied() {
@@ -254,11 +257,12 @@ impl Framing {
                             chunk = if *size == 0 {
                                 ChunkState::Trailer { line: 0, length: 0 }
                             } else {
-                                // The line end behind the data is read as the begin of a size.
+                                // The line end after the data is read as the start of the next size
+                                // line.
                                 ChunkState::Data(*size)
                             };
                         }
-                        // Behind the data, before the next size.
+                        // The line end after the data, before the next size.
                         (b'\r' | b'\n', _) if !*digits && *length <= 2 => {}
                         (_, Some(digit)) if !*over => {
                             *digits = true;
@@ -311,9 +315,10 @@ fn spoiled() -> io::Error {
     wrong("something followed the last answer")
 }
 
-/// Where a head ends: behind its empty line. The first `seen` bytes have no end in them.
+/// The position after a head's empty line; `None` if it has not arrived. The first `seen` bytes do
+/// not contain it.
 fn end_of_head(bytes: &[u8], seen: usize) -> Option<usize> {
-    // A line end and the next may be on both sides of the border.
+    // The two line ends may be on both sides of the border.
     let mut at = seen.saturating_sub(3);
     while let Some(found) = memchr(b'\n', bytes.get(at..)?) {
         at += found + 1;
@@ -326,10 +331,10 @@ fn end_of_head(bytes: &[u8], seen: usize) -> Option<usize> {
     None
 }
 
-/// What a whole head says of its body; `None` for what is no head.
+/// What a whole head says about its body; `None` if the bytes are not a head.
 ///
 /// # Errors
-/// Where the body is written in a way that nobody asked for.
+/// If the body has a transfer coding that was not asked for.
 fn read(head: &[u8]) -> io::Result<Option<ResponseHead>> {
     let mut lines = head.split(|byte| *byte == b'\n');
     let Some((minor, status)) = lines.next().and_then(status_line) else {
@@ -338,7 +343,7 @@ fn read(head: &[u8]) -> io::Result<Option<ResponseHead>> {
     let (mut length, mut coding): (Option<u64>, Option<&[u8]>) = (None, None);
     let mut keeps_alive = false;
     for line in lines {
-        // Of all headers three count here, and they begin with these letters.
+        // Only three headers count here, and they begin with these letters.
         if !matches!(line.first(), Some(b'c' | b'C' | b't' | b'T')) {
             continue;
         }
@@ -398,8 +403,8 @@ mod tests {
 
     const OK: &str = "HTTP/1.1 200 OK\r\n";
 
-    /// What the client sees of an answer that comes in pieces of these lengths, and whether it is
-    /// complete; an error as its text.
+    /// What the HTTP client sees of a response that arrives in pieces of these lengths, and its
+    /// framing; an error as its text.
     fn seen(answer: &str, pieces: &[usize]) -> Result<(String, Framing), String> {
         let mut framing = Framing::default();
         let mut out = Vec::new();

@@ -1,5 +1,5 @@
-//! Headers of an answer on their way from a provider to the client. They are not copied: what a
-//! provider said is shared with the buffer that it came in.
+//! The response headers that are passed on from a provider to the client. They are not copied:
+//! their values share the buffer that they arrived in.
 
 use std::borrow::Cow;
 
@@ -8,12 +8,12 @@ pub use awc::http::header::{HeaderName, HeaderValue};
 
 use crate::secret::{Secret, redact};
 
-/// Headers that the client is given, in their order.
+/// Response headers for the client, in their order.
 #[derive(Debug, Clone, Default)]
 pub struct Headers(Vec<(HeaderName, HeaderValue)>);
 
 impl Headers {
-    /// Adds one. What is no value of a header is left out.
+    /// Adds a header. A value that a header cannot have is left out.
     pub fn push(&mut self, name: &'static str, value: &str) {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.add(HeaderName::from_static(name), value);
@@ -24,14 +24,14 @@ impl Headers {
         self.0.push((name, value));
     }
 
-    /// The first of this name, where it is text.
+    /// The first value of this name; `None` if it is absent or not text.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         let (_, value) = self.0.iter().find(|(own, _)| own.as_str() == name)?;
         value.to_str().ok()
     }
 
-    /// Whether there is one whose name begins so.
+    /// Whether there is a header whose name begins with `beginning`.
     #[must_use]
     pub fn has_any(&self, beginning: &str) -> bool {
         self.0
@@ -39,7 +39,7 @@ impl Headers {
             .any(|(name, _)| name.as_str().starts_with(beginning))
     }
 
-    /// Takes out those of this name that have another value.
+    /// Removes the headers of this name that have another value.
     pub fn only(&mut self, name: &str, value: &str) {
         self.0
             .retain(|(own, had)| own.as_str() != name || had == value);
@@ -50,13 +50,14 @@ impl Headers {
         self.0.append(&mut more.0);
     }
 
-    /// All of them.
+    /// All headers.
     pub fn iter(&self) -> impl Iterator<Item = &(HeaderName, HeaderValue)> {
         self.0.iter()
     }
 }
 
-/// The headers of a provider that a client is given, by name or beginning.
+/// The provider's headers that are passed on to the client, selected by name or beginning, without
+/// keys.
 pub(super) fn kept(headers: &HeaderMap, key: &Secret) -> Headers {
     const NAMES: [&str; 7] = [
         "retry-after",

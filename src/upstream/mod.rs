@@ -1,4 +1,4 @@
-//! One attempt at one provider: connect, send, read. The only module that reaches out.
+//! One attempt at one provider: connect, send, read. The only module that calls out.
 
 mod body;
 mod call_error;

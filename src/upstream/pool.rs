@@ -1,8 +1,8 @@
-//! The connections to one provider, those of each caller apart.
+//! The connection pool of one provider, with separate connections for each caller.
 //!
-//! A provider that answers twice, or late, writes into a connection whatever is asked next on it. No
-//! check can tell such an answer from the right one, and so no connection that was used for one
-//! caller is used for another.
+//! A provider that responds twice, or late, writes into a connection whatever request is sent next
+//! on it. No check can tell such a response from the right one, so a connection that one caller has
+//! used is never used for another.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -14,17 +14,17 @@ use tokio::time::Instant;
 use super::connect::Connector;
 use crate::secret::CallerId;
 
-/// How long an idle connection is kept; providers close theirs at 60 s and later.
+/// How long an idle connection is kept. Providers close theirs after 60 s or more.
 const KEEP_ALIVE: Duration = Duration::from_secs(50);
 
-/// How long a connection is used at all, so that a provider's new addresses are found.
+/// Maximum age of a connection, so that a provider's new addresses are found.
 const LIFETIME: Duration = Duration::from_secs(600);
 
-/// Most callers whose idle connections are kept. Anyone can make up keys: of more, those are let go
-/// that were used longest ago.
+/// Maximum number of callers whose idle connections are kept. Anyone can make up keys, so beyond it
+/// those of the caller that was seen longest ago are closed.
 const MOST_CALLERS: usize = 256;
 
-/// How often the connections of callers who stay away are looked for.
+/// How often the connections of absent callers are looked for.
 const SWEEP: Duration = Duration::from_secs(10);
 
 /// The connections of one provider on one thread.
@@ -32,19 +32,19 @@ pub(super) struct Pool {
     connector: Connector,
     connect_timeout: Duration,
     of: Rc<RefCell<Callers>>,
-    /// Keeps no connections.
+    /// The HTTP client for connections that are not kept.
     once: awc::Client,
 }
 
 #[derive(Default)]
 struct Callers {
     clients: HashMap<CallerId, (awc::Client, Instant)>,
-    /// Whether someone looks for those who stay away.
+    /// Whether the task that removes absent callers is running.
     is_swept: bool,
 }
 
 impl Pool {
-    /// `connect_timeout` is the longest it may take to connect.
+    /// `connect_timeout` is the limit on connecting, TLS included.
     pub(super) fn new(connector: Connector, connect_timeout: Duration) -> Self {
         Self {
             once: client(&connector, connect_timeout),
@@ -54,12 +54,13 @@ impl Pool {
         }
     }
 
-    /// A client for a request whose connection is used for nothing else: it must close it.
+    /// The HTTP client for a request on a connection of its own. The request must close the
+    /// connection.
     pub(super) fn once(&self) -> awc::Client {
         self.once.clone()
     }
 
-    /// The client with the connections of one caller.
+    /// The HTTP client with the connections of one caller.
     pub(super) fn of(&self, caller: CallerId) -> awc::Client {
         let now = Instant::now();
         let mut callers = self.of.borrow_mut();
@@ -82,7 +83,7 @@ impl Pool {
     }
 }
 
-/// Closes the connections of callers who stay away, until there are none. The HTTP client itself looks at
+/// Closes the connections of absent callers, until no caller is left. The HTTP client itself checks
 /// its idle connections only when it is asked for one.
 async fn sweep(callers: Weak<RefCell<Callers>>) {
     loop {
@@ -108,12 +109,12 @@ fn client(connector: &Connector, connect_timeout: Duration) -> awc::Client {
         .timeout(connect_timeout)
         .conn_keep_alive(KEEP_ALIVE)
         .conn_lifetime(LIFETIME)
-        // The worker's own limit is the only one: this one would queue in silence.
+        // The worker's limit is the only one: this limit would queue requests invisibly.
         .limit(0);
     awc::Client::builder()
         .connector(connector)
         .disable_timeout()
-        // A redirect to another host would be given the provider's key.
+        // A redirect would send the provider's key to another host.
         .disable_redirects()
         .no_default_headers()
         .finish()

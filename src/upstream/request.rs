@@ -14,12 +14,12 @@ use crate::error::{Error, Phase};
 use crate::secret::{CallerId, Secret};
 use crate::telemetry::RequestRecord;
 
-/// How an answer is asked for.
+/// The HTTP method of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
-    /// Without a body.
+    /// A request without a body.
     Get,
-    /// With a JSON body.
+    /// A request with a JSON body.
     Post,
 }
 
@@ -29,8 +29,8 @@ pub struct UpstreamRequest {
     pub method: Method,
     /// The path and query after the base URL, as in `/chat/completions`.
     pub path: Cow<'static, str>,
-    /// The model as the client named it. Each model has a circuit; an empty name is that of the list
-    /// of models.
+    /// The model, as the client named it. Each model has a circuit; the empty name is that of the
+    /// list of models.
     pub model: Arc<str>,
     /// The JSON text; empty with [`Method::Get`].
     pub body: Spliced,
@@ -38,7 +38,7 @@ pub struct UpstreamRequest {
     pub key: Secret,
     /// The caller. Slots, circuits, retry budgets and connections are kept by caller.
     pub caller: CallerId,
-    /// Whether a stream of events is asked for.
+    /// Whether a stream is requested.
     pub stream: bool,
     /// Headers for the provider, besides those that every request has.
     pub headers: Vec<(&'static str, String)>,
@@ -57,19 +57,19 @@ pub struct AttemptOptions<'a> {
     pub force_new_connection: bool,
 }
 
-/// When something must be there, and what is said where it is not.
+/// A deadline, and the error of a provider that misses it.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline {
-    /// When.
+    /// The moment.
     pub at: Instant,
     /// What is waited for.
     pub phase: Phase,
-    /// The time it had in all.
+    /// The whole time until `at`, for the error's message.
     pub after: Duration,
 }
 
 impl Deadline {
-    /// The time that is left.
+    /// The time that is left; zero once it is over.
     #[must_use]
     pub fn left(&self) -> Duration {
         self.at.saturating_duration_since(Instant::now())
@@ -85,8 +85,8 @@ impl Deadline {
         }
     }
 
-    /// The failure of an attempt that missed it: work is under way there, and a second attempt
-    /// would be billed too.
+    /// The error of an attempt that missed it. It is not retried: the provider is at work, and a
+    /// second attempt would be billed too.
     pub(super) fn failure(&self, provider: &'static str) -> CallError {
         CallError::new(self.missed(provider), Retry::Never)
     }

@@ -1,38 +1,38 @@
-//! When an attempt is made again, and after how long. Pure.
+//! Whether an attempt is retried, and after how long. Pure.
 
 use std::time::Duration;
 
-/// Longest pause between attempts.
+/// Maximum pause between attempts, without a wait that the provider asks for.
 const MAX_PAUSE: Duration = Duration::from_secs(8);
 
-/// Longest wait that a provider may ask for; beyond it the client is told instead.
+/// Maximum wait that a provider may ask for; beyond it, the client gets the error instead.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(20);
 
-/// Least time that an attempt is worth.
+/// Minimum time before the deadline that is left for an attempt.
 pub const MIN_ATTEMPT_TIME: Duration = Duration::from_millis(100);
 
-/// How often, and how long apart.
+/// The number of retries and their pauses.
 #[derive(Debug, Clone, Copy)]
 pub struct RetryPolicy {
-    /// Attempts after the first.
+    /// Maximum number of attempts after the first.
     pub max_retries: u32,
-    /// The longest pause before the first retry; it doubles with each.
+    /// Maximum pause before the first retry; it doubles with each retry.
     pub base_delay: Duration,
 }
 
-/// Whether what failed may be tried again.
+/// Whether a failed attempt may be retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
-    /// It would fail again, or it may have been billed.
+    /// Not retried: it would fail again, or it may have been billed.
     Never,
-    /// Nothing was done.
+    /// The provider did nothing, or failed for a reason that may pass.
     Yes {
-        /// How long the provider asks to wait.
+        /// How long the provider asks to wait; `None` if it does not say.
         after: Option<Duration>,
     },
 }
 
-/// The attempts of one call.
+/// The retries of one call.
 #[derive(Debug)]
 pub struct RetrySchedule {
     policy: RetryPolicy,
@@ -40,7 +40,8 @@ pub struct RetrySchedule {
 }
 
 impl RetrySchedule {
-    /// No attempt was made yet, but `prior_attempts` of another form of the request, whose retries count.
+    /// A schedule before the first attempt. Retries among the `prior_attempts` at another form of
+    /// the request count against the limit.
     #[must_use]
     pub fn new(policy: RetryPolicy, prior_attempts: u32) -> Self {
         let spent = prior_attempts.saturating_sub(1);
@@ -54,16 +55,17 @@ impl RetrySchedule {
         }
     }
 
-    /// Attempts so far, the current one included.
+    /// Attempts so far, including the current one.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.retries + 1
     }
 
-    /// The pause before the next attempt, or `None` where there is none.
+    /// The pause before the next attempt, or `None` if there is none.
     ///
-    /// `left` is the time to the deadline, `jitter` a random number from 0 to 1: the pause is taken
-    /// from the whole range below the doubled delay, so that callers spread.
+    /// `left` is the time to the deadline, `jitter` a random number from 0 to 1. Without a wait
+    /// that the provider asks for, the pause is a random part of the doubled delay, so that callers
+    /// spread.
     pub fn next(&mut self, retry: Retry, left: Duration, jitter: f64) -> Option<Duration> {
         let Retry::Yes { after } = retry else {
             return None;
@@ -78,11 +80,11 @@ impl RetrySchedule {
             .min(MAX_PAUSE);
         let pause = match after {
             Some(after) if after > MAX_RETRY_AFTER => return None,
-            // Callers that were told the same time must not come back together.
+            // Callers that were given the same wait must not return together.
             Some(after) => after + ceiling.mul_f64(jitter.clamp(0.0, 1.0)),
             None => ceiling.mul_f64(jitter.clamp(0.0, 1.0)),
         };
-        // An attempt that has no time can only be billed.
+        // An attempt without time to finish can only be billed.
         if pause + MIN_ATTEMPT_TIME >= left {
             return None;
         }
@@ -91,8 +93,8 @@ impl RetrySchedule {
     }
 }
 
-/// Reads `retry-after-ms`, else `retry-after`: seconds, with or without a fraction, or a date.
-/// What is negative, past or no time counts as absent. `now` is seconds since 1970.
+/// Reads `retry-after-ms`, else `retry-after`: seconds, with or without a fraction, or a date. A
+/// value that is negative, past or not a time counts as absent. `now` is seconds since 1970.
 #[must_use]
 pub(super) fn retry_after(millis: Option<&str>, plain: Option<&str>, now: u64) -> Option<Duration> {
     let seconds = |text: &str| {

@@ -1,4 +1,4 @@
-//! TLS towards providers: always verified, with the system's roots.
+//! TLS to providers: always verified, with the configured roots or the system's.
 
 use std::sync::Arc;
 
@@ -6,15 +6,15 @@ use rustls::{ClientConfig, RootCertStore};
 
 use crate::config::Config;
 
-/// The TLS settings of all connections. Cheap to clone.
+/// The TLS settings of all outgoing connections. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Tls(Arc<ClientConfig>);
 
 impl Tls {
-    /// Loads the configured roots, or the system's where none are.
+    /// Loads the configured roots, or the system's if none are configured.
     ///
     /// # Errors
-    /// A text where no root can be loaded: no connection would succeed then.
+    /// A message if no root can be loaded: no connection would succeed then.
     pub fn load(config: &Config) -> Result<Self, String> {
         let (file, folder) = (
             config.tls.cert_file.as_deref(),
@@ -40,7 +40,7 @@ impl Tls {
         Ok(Self::with_roots(roots))
     }
 
-    /// Trusts no one: for providers that are all reached without TLS.
+    /// Trusts no certificate: for providers that are all reached without TLS.
     #[must_use]
     pub fn none() -> Self {
         Self::with_roots(RootCertStore::empty())

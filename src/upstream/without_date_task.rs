@@ -1,13 +1,14 @@
-//! Keeps the HTTP client's clocks from running.
+//! Sends requests without the date tasks of the HTTP client.
 //!
-//! For each request the client's codec (`actix_http::h1::ClientCodec`) starts a task that renews the
-//! date for answers of a server, twice a second. A client never asks for it, but it is paid for: the
-//! task's first timer is due before all others, so that the runtime wakes itself through the kernel,
-//! and an open stream is woken for nothing. Here such tasks are started in a set of tasks that is
-//! never run, and go with it.
+//! For each request, the HTTP client's codec (`actix_http::h1::ClientCodec`) starts a task that
+//! renews a server's response date twice a second. A client never uses the date, but pays for it:
+//! the task's first timer is due before all others, so the runtime wakes itself through the kernel,
+//! and an open stream is woken for nothing. Here such tasks start in a task set that is never run,
+//! and are dropped with it.
 //!
-//! Nothing else may be started there. The client starts nothing else to send a request: our connections
-//! never speak HTTP/2, and to it all are `http:`, whose old ones it drops and does not close in a task.
+//! Nothing else may start there. The HTTP client starts no other task to send a request: the
+//! connections never speak HTTP/2, and all of them are `http:` to the HTTP client, which drops old
+//! ones without a task.
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -15,7 +16,8 @@ use std::pin::pin;
 
 use tokio::task::{LocalEnterGuard, LocalSet};
 
-/// Requests whose clocks are kept before all are let go; about 400 bytes each.
+/// Maximum number of requests whose date tasks are kept before all are dropped; about 400 bytes
+/// each.
 const KEPT: u32 = 32;
 
 thread_local! {
@@ -37,7 +39,7 @@ impl DateTasks {
     }
 }
 
-/// Sends a request, without its clock.
+/// Runs a future that sends a request, without its date task.
 pub(super) async fn without_date_task<F: Future>(sending: F) -> F::Output {
     DATE_TASKS.with_borrow_mut(DateTasks::begin);
     let mut sending = pin!(sending);

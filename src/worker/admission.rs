@@ -1,5 +1,5 @@
-//! The limits of one provider: slots for calls under way and a line before them; and what each caller
-//! has of its own there, its circuits and its budget for trying again.
+//! The limits of one provider: its slots, the queue for them, and each caller's circuits and retry
+//! budget.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,24 +15,24 @@ use crate::config::{BreakerConfig, Config};
 use crate::fair_share::FairShare;
 use crate::secret::CallerId;
 
-/// When a refused caller may try again.
+/// The `retry-after` of a caller that gets no slot.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Most callers of whom something is remembered. Anyone can make up keys: of more, the one is
-/// forgotten who was seen longest ago.
+/// Maximum number of callers whose state is kept. Anyone can make up keys, so beyond it the caller
+/// that was seen longest ago is forgotten.
 const MOST_CALLERS: usize = 1024;
 
-/// How long a caller is remembered who stays away.
+/// How long the state of an absent caller is kept once `MOST_CALLERS` is reached.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
-/// Most callers among whom the free retries are divided.
+/// Maximum number of callers that the free retries are divided among.
 const MOST_PARTS: u64 = 10;
 
 /// Admits calls to one provider; shared by its workers on all threads.
 #[derive(Debug)]
 pub struct AdmissionControl {
     failures: AtomicU64,
-    /// Taken a few times for an attempt, for a few instructions each.
+    /// Locked a few times per attempt, for a few instructions each.
     inner: Mutex<AdmissionState>,
     settings: AdmissionLimits,
     started: Instant,
@@ -53,7 +53,7 @@ struct AdmissionState {
     callers: HashMap<CallerId, CallerState>,
 }
 
-/// What a caller has of its own.
+/// The state of one caller.
 #[derive(Debug)]
 struct CallerState {
     budget: RetryBudget,
@@ -61,27 +61,28 @@ struct CallerState {
     seen: Duration,
 }
 
-/// Those who wait for a slot: each caller's in the order of their coming, and the callers in turn.
+/// The calls that wait for a slot: first come, first served for each caller, and the callers in
+/// turn.
 #[derive(Debug, Default)]
 struct WaitQueue {
     turns: VecDeque<CallerId>,
     of: HashMap<CallerId, VecDeque<oneshot::Sender<Permit>>>,
 }
 
-/// How a provider is doing.
+/// The load and the circuit state of one provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WorkerStatus {
-    /// Calls under way.
+    /// Calls that hold a slot.
     pub in_flight: usize,
     /// Calls that wait for a slot.
     pub waiting: usize,
-    /// Attempts in a row that the provider failed, up to now.
+    /// Consecutive failed attempts up to now.
     pub failures_in_a_row: u64,
-    /// What the circuit lets through that is doing worst, of all callers and models.
+    /// The state of the provider's worst circuit, of all callers and models.
     pub circuit: Circuit,
 }
 
-/// A slot. It is free again when this is dropped, however the call ended.
+/// A slot; released when this is dropped.
 #[derive(Debug)]
 pub(super) struct Permit {
     admission: Arc<AdmissionControl>,
@@ -95,7 +96,7 @@ impl Drop for Permit {
     }
 }
 
-/// A place in the line, given back when this is dropped.
+/// A place in the queue; released when this is dropped.
 struct QueuePlace<'g>(&'g AdmissionControl, CallerId);
 
 impl Drop for QueuePlace<'_> {
@@ -105,7 +106,7 @@ impl Drop for QueuePlace<'_> {
 }
 
 impl AdmissionControl {
-    /// The limits that the configuration sets each provider.
+    /// Sets up the limits that the configuration gives to each provider.
     #[must_use]
     pub fn new(config: &Config) -> Self {
         Self {
@@ -126,7 +127,7 @@ impl AdmissionControl {
     }
 
     fn inner(&self) -> MutexGuard<'_, AdmissionState> {
-        // Nothing that holds it can panic, and its state is whole at every step.
+        // A holder of the lock cannot panic, and the state is consistent at every step.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -134,7 +135,7 @@ impl AdmissionControl {
         self.started.elapsed()
     }
 
-    /// A call came, which earns its caller a share of a retry.
+    /// Counts a call, which adds its share of a retry to the caller's budget.
     pub(super) fn deposit(&self, caller: CallerId) {
         let now = self.now();
         let mut inner = self.inner();
@@ -143,7 +144,7 @@ impl AdmissionControl {
         own.budget.deposit();
     }
 
-    /// Takes a retry from the caller's budget; `false` where none is left.
+    /// Takes a retry from the caller's budget; `false` if none is left.
     pub(super) fn may_retry(&self, caller: CallerId) -> bool {
         let now = self.now();
         let mut inner = self.inner();
@@ -152,10 +153,10 @@ impl AdmissionControl {
         own.budget.withdraw(now, callers.min(MOST_PARTS))
     }
 
-    /// Asks the circuit of a caller and a model; `request` gives the fingerprint of what is asked.
+    /// Asks the circuit of a caller and a model; `request` computes the fingerprint of the request.
     ///
     /// # Errors
-    /// How long it stays open.
+    /// How long until the circuit lets a call through.
     pub(super) fn admit(
         &self,
         caller: CallerId,
@@ -168,7 +169,7 @@ impl AdmissionControl {
         }
     }
 
-    /// An attempt ended. What the circuit lets through, where that changed.
+    /// Records the outcome of an attempt. Returns the circuit's state if it opened or closed.
     pub(super) fn ended(
         &self,
         caller: CallerId,
@@ -190,7 +191,7 @@ impl AdmissionControl {
             .ended(model, ticket, outcome, request, || self.now())
     }
 
-    /// A slot, where one is free.
+    /// Takes a slot; `None` if none is free.
     pub(super) fn try_enter(self: &Arc<Self>, caller: CallerId) -> Option<Permit> {
         let taken = self.inner().slots.take(caller, 1);
         taken.then(|| Permit {
@@ -199,8 +200,7 @@ impl AdmissionControl {
         })
     }
 
-    /// A slot: at once where one is free, else in turn. `None` at once where the line is full, and
-    /// at `until`.
+    /// Takes a slot, or waits in the queue for one. `None` if the queue is full, or at `until`.
     pub(super) async fn enter(
         self: &Arc<Self>,
         caller: CallerId,
@@ -222,7 +222,7 @@ impl AdmissionControl {
         timeout_at(until, mine).await.ok()?.ok()
     }
 
-    /// Gives free slots to those who wait.
+    /// Gives a free slot to the next call in the queue.
     fn call_in(self: &Arc<Self>) {
         loop {
             let mut inner = self.inner();
@@ -234,7 +234,7 @@ impl AdmissionControl {
                 admission: Arc::clone(self),
                 caller,
             };
-            // Whoever left meanwhile gives the slot back by dropping it, which calls in the next.
+            // A caller that left drops its permit, and that calls in the next.
             if waiter.send(permit).is_ok() {
                 return;
             }
@@ -256,7 +256,7 @@ impl AdmissionControl {
         names
     }
 
-    /// How the provider is doing.
+    /// The load and the circuit state of the provider.
     #[must_use]
     pub fn state(&self) -> WorkerStatus {
         let now = self.now();
@@ -272,7 +272,7 @@ impl AdmissionControl {
 }
 
 impl AdmissionState {
-    /// What a caller has of its own; new where it was not seen of late.
+    /// The state of a caller; new if none is kept.
     fn own(
         &mut self,
         caller: CallerId,
@@ -296,7 +296,7 @@ impl AdmissionState {
         })
     }
 
-    /// The next who waits and may have a slot, which is taken for it.
+    /// The next waiting call that may have a slot; the slot is taken for it.
     fn next(&mut self) -> Option<(CallerId, oneshot::Sender<Permit>)> {
         for _ in 0..self.line.turns.len() {
             let caller = self.line.turns.pop_front()?;
@@ -331,7 +331,7 @@ impl WaitQueue {
             self.turns.push_back(caller);
             VecDeque::new()
         });
-        // Of those who left, none stays in the line for long.
+        // Removes calls that were abandoned, so that they do not pile up.
         while waiting.front().is_some_and(oneshot::Sender::is_closed) {
             waiting.pop_front();
         }
@@ -372,7 +372,7 @@ mod tests {
         assert!(admission.try_enter(other).is_none());
         let mut theirs = Box::pin(admission.enter(other, later));
         assert!(theirs.as_mut().now_or_never().is_none());
-        // The first who waited is called in, and then who has none.
+        // The first caller in the queue is called in, and then the caller with no slot.
         held.clear();
         let mine = mine.iter_mut().map(|call| call.as_mut().now_or_never());
         let mine: Vec<_> = mine.flatten().flatten().collect();

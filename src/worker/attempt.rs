@@ -1,4 +1,4 @@
-//! One attempt: sends the request, and reads as much of the response as its way to the client needs.
+//! One attempt: sends the request, and reads only what the response mode needs.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -25,13 +25,13 @@ const MAX_ERROR: usize = 1 << 20;
 
 /// The body of a response.
 pub enum UpstreamBody {
-    /// The whole body, and what the decoder found in it.
+    /// The whole body, and its decoded form.
     Whole(Bytes, DecodedBody),
-    /// A stream; its first events were read.
+    /// A stream whose first events were read.
     Events(Box<UpstreamEvents>),
 }
 
-/// What an attempt needs of its worker.
+/// The parts of the worker that an attempt uses.
 pub(super) struct Attempt<'w> {
     pub provider: &'static Provider,
     pub client: &'w Client,
@@ -90,11 +90,11 @@ impl Attempt<'_> {
                 provider,
                 reason: reason.to_owned(),
             };
-            // The response was written, and so it was billed.
+            // The provider wrote the response, so it was billed.
             CallError::new(error, Retry::Never)
         };
         let mut reading = pin!(body.whole(self.config.calls.max_answer));
-        // The body usually came with its head; then no timer is needed.
+        // The body usually arrives with its head, and then no timer is needed.
         let read = match reading.as_mut().now_or_never() {
             Some(read) => Ok(read),
             None => timeout_at(request.deadline.at, reading).await,
@@ -113,7 +113,7 @@ impl Attempt<'_> {
         match offload::run(whole.len(), move || decoder.decode(&body)).await {
             DecodedBody::NotJson => Err(bad("it is no JSON")),
             DecodedBody::Error(error) => Err(error_in_success(error, &request.key)),
-            // The response was begun, and so it was billed.
+            // The provider began the response, so it was billed.
             DecodedBody::FailedResponse(mut error) => {
                 redact_error(&mut error, &request.key);
                 Err(CallError::new(

@@ -1,45 +1,45 @@
-//! The circuits of one caller at one provider, one for each model: closed while the provider
-//! answers, open while it fails. Pure.
+//! The circuit breakers of one caller at one provider, one for each model. Pure.
 //!
-//! Providers fail by model: one that is overloaded or broken must not shut out the others. And what
-//! makes a provider fail can be what a caller sends: each caller has circuits of its own. A circuit
-//! learns from the attempts of live traffic alone. While it is open, one call in each interval
-//! is let through to see whether the provider is back; the first that succeeds closes it. A new one
-//! is let through however long the last takes: a model may think for a minute, and one that hangs
-//! must not keep the circuit open.
+//! Providers fail by model, so a failing model must not shut out the others. A caller's own
+//! requests may also cause the failures, so each caller has circuits of its own. A circuit learns
+//! only from the attempts of live traffic. While it is open, one call in each interval is let
+//! through as a probe; the first that succeeds closes the circuit. A new probe does not wait for
+//! the last one: a model may think for a minute, and a probe that hangs must not keep the circuit
+//! open.
 //!
-//! Callers may share a key, and then they are one caller here. So a circuit also looks at what failed: where
-//! that was one and the same request each time, another one sees by itself whether the provider is back,
-//! and where it succeeds, the one request alone is kept out.
+//! Callers that share a key are one caller here. So a circuit also tracks which requests failed. If
+//! it was the same request each time, other requests have a probe of their own; once that succeeds,
+//! only the failing request is kept out.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::config::BreakerConfig as Settings;
 
-/// What the circuit lets through.
+/// The state of a circuit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Circuit {
-    /// Everything.
+    /// Every call is let through.
     Closed,
-    /// One call, which is under way, to see whether the provider is back.
+    /// A probe is running.
     HalfOpen,
-    /// Nothing until the next interval.
+    /// No call is let through until the next interval.
     Open,
 }
 
-/// Most models of one caller whose circuits are kept. Clients choose the names: of more, none is kept
-/// until an old one has rested.
+/// Maximum number of circuits of one caller. Clients choose the model names, so beyond it no
+/// circuit is added until an old one is idle.
 const MOST: usize = 32;
 
-/// What became of an attempt, as a circuit counts it.
+/// The outcome of an attempt, as a circuit counts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// The provider answered.
+    /// The provider responded.
     Answered,
-    /// The provider did not answer, or answered that it cannot.
+    /// The provider did not respond, or responded that it cannot serve the request.
     Failed,
-    /// It tells nothing about the provider: what was sent may be at fault, or the caller left.
+    /// The outcome says nothing about the provider: the request may be at fault, or the caller
+    /// left.
     Unknown,
 }
 
@@ -51,7 +51,7 @@ pub struct CircuitBreakers {
 }
 
 impl CircuitBreakers {
-    /// All closed.
+    /// Starts with every circuit closed.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         Self {
@@ -60,11 +60,11 @@ impl CircuitBreakers {
         }
     }
 
-    /// Lets a call for `model` through; `request` gives its fingerprint and `at` the time, which mostly are
-    /// not needed.
+    /// Lets a call for `model` through. `request` computes its fingerprint and `at` the time; both
+    /// are called only if needed.
     ///
     /// # Errors
-    /// How long until the next one is let through.
+    /// How long until the next call is let through.
     pub fn admit(
         &mut self,
         model: &str,
@@ -85,8 +85,8 @@ impl CircuitBreakers {
         breaker.admit(request(), at)
     }
 
-    /// A call that was let through ended; `at` gives the time. What the circuit lets through, where
-    /// that changed.
+    /// Records the outcome of a call that was let through; `at` gives the time. Returns the
+    /// circuit's state if it opened or closed.
     pub fn ended(
         &mut self,
         model: &str,
@@ -100,7 +100,7 @@ impl CircuitBreakers {
         }
         let at = at();
         if !self.of.contains_key(model) {
-            // A model that only ever answers needs no circuit.
+            // A model without failures needs no circuit.
             if outcome != Outcome::Failed || self.settings.error_percent == 0 {
                 return None;
             }
@@ -118,7 +118,7 @@ impl CircuitBreakers {
         changed.then(|| breaker.circuit())
     }
 
-    /// What the circuit that lets through least does at `at`.
+    /// The state of the worst circuit at `at`.
     #[must_use]
     pub fn worst(&self, at: Duration) -> Circuit {
         let awake = self.of.values().filter(|breaker| !breaker.has_rested(at));
@@ -137,8 +137,8 @@ impl CircuitBreakers {
     }
 }
 
-/// A call that was let through. What becomes of it counts only while the circuit has not changed
-/// since: an answer that was long under way says nothing about a provider that failed meanwhile.
+/// A call that was let through. Its outcome counts only while the circuit has not changed since: a
+/// response that took long says nothing about a provider that failed meanwhile.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ticket(u64);
 
@@ -151,24 +151,24 @@ pub struct CircuitBreaker {
     /// When the next call is let through, while open.
     next: Option<Duration>,
     probing: bool,
-    /// What failed.
+    /// The requests that failed.
     culprit: FailureSource,
-    /// The same as `next`, for every request but the one that failed each time.
+    /// The same as `next`, for every request except the one that failed each time.
     next_other: Duration,
-    /// Whether another request than that one succeeded, so that others are let through.
+    /// Whether a request other than that one succeeded, so that others are let through.
     spares_others: bool,
-    /// Attempts that ended and those of them that failed, in this half of the window and in the
-    /// one before: the rate is taken over both.
+    /// The attempts that ended, and how many of them failed, in the current half of the window and
+    /// in the one before. The error rate is taken over both.
     current: WindowHalf,
     previous: WindowHalf,
     half: u128,
 }
 
-/// Which requests failed since the last attempt that was the first to fail.
+/// Which requests failed, since a failure that had no other in the window before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FailureSource {
     None,
-    /// One, each time.
+    /// The same request each time.
     One(u64),
     Several,
 }
@@ -182,7 +182,7 @@ impl FailureSource {
         }
     }
 
-    /// Whether what failed each time was another request.
+    /// Whether a single request failed each time, and it is not `request`.
     fn is_other_than(self, request: u64) -> bool {
         matches!(self, Self::One(known) if known != request)
     }
@@ -195,7 +195,7 @@ struct WindowHalf {
 }
 
 impl CircuitBreaker {
-    /// Closed.
+    /// Starts closed.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         Self {
@@ -212,10 +212,10 @@ impl CircuitBreaker {
         }
     }
 
-    /// Lets a call through at `at`.
+    /// Lets a call with the fingerprint `request` through at `at`.
     ///
     /// # Errors
-    /// How long until the next one is let through.
+    /// How long until the next call is let through.
     pub fn admit(&mut self, request: u64, at: Duration) -> Result<Ticket, Duration> {
         if self.next.is_some() && self.culprit.is_other_than(request) {
             let wait = self.next_other.saturating_sub(at);
@@ -234,7 +234,8 @@ impl CircuitBreaker {
         Ok(Ticket(self.epoch))
     }
 
-    /// A call that was let through ended at `at`. Says whether the circuit changed.
+    /// Records the outcome of a call that ended at `at`. Returns whether the circuit opened or
+    /// closed.
     pub fn ended(&mut self, ticket: Ticket, outcome: Outcome, request: u64, at: Duration) -> bool {
         if ticket.0 != self.epoch || self.settings.error_percent == 0 {
             return false;
@@ -284,7 +285,7 @@ impl CircuitBreaker {
             u64::from(errors) * 100 >= u64::from(ended) * u64::from(self.settings.error_percent);
         if failed && rate && ended >= self.settings.min_attempts {
             if self.spares_others {
-                // The others fail as well.
+                // Other requests fail as well.
                 self.culprit = FailureSource::Several;
             }
             let was_open = self.next.is_some();
@@ -294,8 +295,8 @@ impl CircuitBreaker {
         false
     }
 
-    /// Whether it has nothing to remember: closed, with nothing in its window; or open, and nobody
-    /// asked for as long as a window after it would have let a call through.
+    /// Whether the circuit can be forgotten: it is closed with an empty window, or it is open and
+    /// no call came for a whole window after the time of the next probe.
     fn has_rested(&self, at: Duration) -> bool {
         match self.next {
             Some(next) => at > next.saturating_add(self.settings.window),
@@ -306,7 +307,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// What the circuit lets through.
+    /// The state of a circuit.
     #[must_use]
     pub fn circuit(&self) -> Circuit {
         match (self.next, self.probing) {
@@ -326,7 +327,7 @@ impl CircuitBreaker {
         self.previous = WindowHalf::default();
     }
 
-    /// Forgets what is older than the window.
+    /// Drops the counts that are older than the window.
     fn turn(&mut self, at: Duration) {
         let half = at.as_nanos() / (self.settings.window.as_nanos() / 2).max(1);
         if half == self.half {
@@ -357,7 +358,7 @@ mod tests {
         Duration::from_millis(millis)
     }
 
-    /// The fingerprint of all requests that are not told apart.
+    /// The fingerprint of all requests in tests that do not tell them apart.
     const SAME: u64 = 7;
 
     fn same() -> u64 {

@@ -1,4 +1,4 @@
-//! A provider's stream as whole events, with its slot and its idle deadline.
+//! A provider's stream as whole events, with its slot and its idle timeout.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -16,17 +16,17 @@ use crate::idle_timer::IdleTimer;
 use crate::providers::Provider;
 use crate::upstream::{Body, BodyError};
 
-/// Largest event, in bytes: inline images fit, endless lines do not.
+/// Maximum size of an event, in bytes: inline images fit, endless lines do not.
 const MAX_EVENT: usize = 32 << 20;
 
-/// How many times the longest silence a provider may send nothing but comments.
+/// How many idle timeouts a provider may send nothing but comments.
 const COMMENTS_ONLY: u32 = 10;
 
-/// Most comments before the first event that are passed on, in bytes.
+/// Maximum size of the comments before the first event that are relayed, in bytes.
 const MAX_COMMENTS: usize = 64 << 10;
 
-/// The events of one stream. Each item ends where an event ends; the slot is free again when this
-/// is dropped.
+/// The events of one stream. Each item ends where an event ends. The slot is released when this is
+/// dropped.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a thing that happened or did not, in any order"
@@ -39,18 +39,19 @@ pub struct UpstreamEvents {
     idle: Duration,
     /// When the last event came.
     said: Instant,
-    /// When the last byte came, and whether any did.
+    /// When the last byte came; `heard` says whether any did.
     alive: Instant,
     heard: bool,
     idle_timer: IdleTimer,
-    /// Whether the first event was there: until then another deadline counts.
+    /// Whether the first event came; until then `deadline` counts instead of the idle timeout.
     begun: bool,
-    /// When the first byte must be there, and how long a silence may be that follows a byte, while the
-    /// first event is waited for.
+    /// While the first event is awaited: when the first byte must be there, and how long a silence
+    /// after a byte may be.
     deadline: Option<(Instant, Duration)>,
-    /// Whether so many comments came before the first event that no more of them count as life.
+    /// Whether the comments before the first event exceeded their limit, so that they no longer
+    /// extend the deadline.
     flooded: bool,
-    /// Whether that was missed.
+    /// Whether `deadline` was missed.
     late: bool,
     ended: bool,
     permit: Option<Permit>,
@@ -82,12 +83,13 @@ impl UpstreamEvents {
         }
     }
 
-    /// Reads until the first event with data is there; comments before it are kept. Any byte counts as
-    /// life: where the deadline is over, the wait goes on while no silence is longer than the one within
-    /// the stream, or than the whole wait was to be, and [`COMMENTS_ONLY`] times as long at most.
+    /// Reads until the first event with data; comments before it are kept. A provider that sends
+    /// any byte is alive: the wait then continues past `deadline`, until a silence as long as the
+    /// idle timeout (or the time to `deadline` if that is shorter), and for at most
+    /// [`COMMENTS_ONLY`] such periods.
     ///
     /// # Errors
-    /// `None` where nothing came in time, else why the stream did not begin.
+    /// `None` if nothing came in time; else why the stream did not begin.
     pub(super) async fn fill(&mut self, deadline: Instant) -> Result<(), Option<Error>> {
         let patience = deadline.saturating_duration_since(Instant::now());
         self.deadline = Some((deadline, patience.min(self.idle)));
@@ -111,7 +113,7 @@ impl UpstreamEvents {
                 self.first = events;
                 return Ok(());
             }
-            // Comments say no more than that the provider lives; an endless row of them is not kept.
+            // Comments only show that the provider is alive, so an endless row of them is not kept.
             if !found && kept.len() + events.len() > MAX_COMMENTS {
                 kept.clear();
                 self.flooded = true;
@@ -129,24 +131,25 @@ impl UpstreamEvents {
         })
     }
 
-    /// The events read so far, before the stream goes on.
+    /// The events that were read while the stream began.
     #[must_use]
     pub fn first(&self) -> &[u8] {
         &self.first
     }
 
-    /// Gives the slot to the next call: the answer is complete, only its end is still to be read.
+    /// Releases the slot: the response is complete, and only the end of the body is still to be
+    /// read.
     pub fn leave_slot(&mut self) {
         self.permit = None;
     }
 
-    /// Whether nothing came in time of a stream that has not begun.
+    /// Whether a stream that has not begun missed its deadline.
     fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
         let Some((deadline, silence)) = self.deadline else {
             return false;
         };
         let due = if self.heard && !self.flooded {
-            // Comments alone are no answer, however many come.
+            // Comments alone are no response, however many come.
             let last = deadline + silence * COMMENTS_ONLY;
             deadline.max(self.alive + silence).min(last)
         } else {
@@ -155,13 +158,14 @@ impl UpstreamEvents {
         self.idle_timer.is_due(due, cx)
     }
 
-    /// Whether nothing came for the longest silence, or nothing but comments for many times that.
+    /// Whether the idle timeout has passed without a byte, or [`COMMENTS_ONLY`] times it without an
+    /// event.
     fn is_silent(&mut self, cx: &mut Context<'_>) -> bool {
         let due = (self.alive + self.idle).min(self.said + self.idle * COMMENTS_ONLY);
         self.idle_timer.is_due(due, cx)
     }
 
-    /// What is left when the provider closed without a blank line: passed on where it is whole.
+    /// The last event if the provider closed without a blank line; relayed only if it is complete.
     fn last(&mut self) -> Option<Result<Bytes, Error>> {
         if !self.framer.has_partial() {
             return None;
@@ -232,7 +236,7 @@ impl Stream for UpstreamEvents {
             }
         };
         this.ended = true;
-        // What is still to be written may take its time; the provider is done.
+        // Writing to the client may take long, and the provider is done.
         this.permit = None;
         Poll::Ready(end)
     }

@@ -1,10 +1,9 @@
-//! One worker per provider and server thread: the actor that alone owns the provider's client and
-//! connections, its limits and its health.
+//! One worker per provider and server thread: it alone owns the provider's client and connections.
 //!
-//! Others hold a [`WorkerHandle`], hand it a [`UpstreamRequest`] and get a [`UpstreamResponse`], whose body stays on the same
-//! thread. The call runs in the caller's own future, not in a task behind a mailbox: the line
-//! before the gate is the mailbox. A call is so admitted or refused before anything is queued,
-//! and a caller that leaves takes its call along, wherever that is.
+//! Callers hold a [`WorkerHandle`], pass it an [`UpstreamRequest`] and get an [`UpstreamResponse`],
+//! whose body stays on the same thread. A call runs in the caller's own future instead of a task
+//! with a mailbox; the queue for slots takes the mailbox's place. A caller that leaves cancels its
+//! call at any point.
 
 mod admission;
 mod attempt;
@@ -38,13 +37,13 @@ use attempt::Attempt;
 use breaker::{Outcome, Ticket};
 use timing::{AttemptCounter, WaitTimer};
 
-/// The answer to a call.
+/// The response to a call.
 pub struct UpstreamResponse {
-    /// Attempts it took.
+    /// The number of attempts that were made.
     pub attempts: u32,
-    /// Headers of the provider that the client is given.
+    /// Headers that are passed on from the provider.
     pub headers: Headers,
-    /// The answer.
+    /// The body.
     pub content: UpstreamBody,
 }
 
@@ -55,11 +54,11 @@ pub struct Call<'c> {
     pub request: &'c UpstreamRequest,
     /// How the response is decoded.
     pub decoder: ResponseDecoder,
-    /// The number of attempts at another form of the same request.
+    /// The number of attempts that were made with another form of the same request.
     pub prior_attempts: u32,
 }
 
-/// How others reach a worker.
+/// The handle to a worker. Cheap to clone.
 #[derive(Clone)]
 pub struct WorkerHandle(Rc<Worker>);
 
@@ -73,11 +72,11 @@ struct Worker {
 }
 
 impl WorkerHandle {
-    /// Starts the worker of one provider on this thread. `admission` is the provider's, shared with
-    /// its workers on the other threads, so that a limit is one number however many there are.
+    /// Starts the worker of one provider on this thread. `admission` is shared with the provider's
+    /// workers on the other threads, so that a limit holds for all of them together.
     ///
     /// # Errors
-    /// A text where the configured host cannot be connected to at all.
+    /// A message if the configured host cannot be connected to at all.
     pub fn start(
         entry: &ProviderConfig,
         config: &Arc<Config>,
@@ -98,7 +97,7 @@ impl WorkerHandle {
         })))
     }
 
-    /// Whose worker it is.
+    /// The provider of this worker.
     #[must_use]
     pub fn provider(&self) -> &'static Provider {
         self.0.provider
@@ -110,16 +109,16 @@ impl WorkerHandle {
         self.0.admission.failing()
     }
 
-    /// How the provider is doing, seen from all its workers.
+    /// The load and the circuit of the provider, over all threads.
     #[must_use]
     pub fn state(&self) -> WorkerStatus {
         self.0.admission.state()
     }
 
-    /// Makes a call: waits for a slot, tries, tries again where nothing was done.
+    /// Makes a call: waits for a slot, makes an attempt, and retries where that is safe.
     ///
     /// # Errors
-    /// Why there is no answer.
+    /// Why there is no response.
     pub async fn call(&self, call: Call<'_>) -> Result<UpstreamResponse, CallError> {
         self.0.call(call).await
     }
@@ -137,13 +136,13 @@ impl Worker {
             let (permit, ticket) = match self.enter(request, last.is_some()).await {
                 Ok(entered) => entered,
                 Err(error) => {
-                    // What the provider said is worth more than that it is not asked again now.
+                    // The provider's own error says more than the refusal to call it again now.
                     let made = schedule.attempts() - 1;
                     let failure = last.unwrap_or_else(|| CallError::new(error, Retry::Never));
                     return Err(self.exhausted(failure, made));
                 }
             };
-            // Whatever broke one idle connection may have broken them all.
+            // The cause that broke one idle connection may have broken them all.
             let broke = |failure: &CallError| matches!(failure.error, Error::Unreachable { .. });
             let force_new_connection = last.as_ref().is_some_and(broke);
             match self
@@ -178,7 +177,7 @@ impl Worker {
         }
     }
 
-    /// How long until the next attempt; `None` where there is none.
+    /// The pause before the next attempt; `None` if there is none.
     fn pause(
         &self,
         caller: CallerId,
@@ -194,7 +193,7 @@ impl Worker {
         None
     }
 
-    /// Waits for a slot, and asks the circuit once there is one: it may have opened meanwhile.
+    /// Waits for a slot, then asks the circuit, which may have opened during the wait.
     async fn enter(
         &self,
         request: &UpstreamRequest,
@@ -234,7 +233,7 @@ impl Worker {
         Ok((permit, ticket))
     }
 
-    /// Makes an attempt, and counts it however it ends.
+    /// Makes one attempt and counts it, however it ends.
     async fn counted(
         &self,
         call: Call<'_>,
@@ -299,12 +298,12 @@ impl Worker {
         ended
     }
 
-    /// The error of a call that will not be tried again. The client's own SDK must not start over,
-    /// unless the provider said when.
+    /// The error of a call that is not retried. It keeps the client's SDK from retrying, unless the
+    /// provider said when to.
     fn exhausted(&self, mut failure: CallError, attempts: u32) -> CallError {
         let retry = failure.retry != Retry::Never;
         let told = failure.headers.has_any("retry-after");
-        // A provider's `x-should-retry: true` was meant for the gateway.
+        // A provider's `x-should-retry: true` is meant for the gateway.
         failure.headers.only("x-should-retry", "false");
         if retry && !(failure.error.status() == 429 && told) {
             failure.headers.push("x-should-retry", "false");
@@ -325,12 +324,12 @@ fn circuit_outcome(failure: &CallError) -> Outcome {
     }
 }
 
-/// A model for the log.
+/// A model's name for the log; the empty name stands for the list of models.
 fn named(model: &str) -> &str {
     if model.is_empty() { "its list" } else { model }
 }
 
-/// The provider's own id of an answer.
+/// The provider's own id of a response.
 fn upstream_id(headers: &Headers) -> Option<&str> {
     headers.get("x-upstream-request-id")
 }

@@ -1,4 +1,4 @@
-//! A provider's error response: what the client is told, and whether the request may be sent again.
+//! A provider's error response: the error for the client, and whether the request may be retried.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use crate::upstream::{CallError, Headers, Retry};
 pub(super) struct Refusal {
     /// The HTTP status.
     pub status: u16,
-    /// The body; empty where it could not be read.
+    /// The body; empty if it could not be read.
     pub body: Bytes,
-    /// Headers of the provider that the client is given.
+    /// Headers that are passed on from the provider.
     pub headers: Headers,
-    /// How long the provider asks to wait, by its headers.
+    /// How long the provider asks to wait, from its headers.
     pub retry_after: Option<Duration>,
-    /// The provider's own advice, `x-should-retry`.
+    /// The provider's `x-should-retry` header.
     pub should_retry: Option<bool>,
 }
 
@@ -55,7 +55,7 @@ impl Refusal {
             is_spent(&error) || (status == 429 && after.is_none() && provider.bare_429_is_final);
         let retry = match should_retry {
             Some(false) => Retry::Never,
-            // A request that is itself wrong stays wrong, whatever the provider advises.
+            // A wrong request stays wrong, whatever the provider advises.
             Some(true) if !spent && !matches!(status, 400..=407 | 409..=422) => {
                 Retry::Yes { after }
             }
@@ -70,7 +70,7 @@ impl Refusal {
     }
 }
 
-/// An error in a response with a good status, before anything of it was passed on.
+/// The error of a response with a successful status, before any of it was passed on.
 pub(super) fn error_in_success(mut error: ProviderError, key: &Secret) -> CallError {
     redact_error(&mut error, key);
     let transient = matches!(error.status, 408 | 429 | 500 | 502 | 503 | 504);
@@ -82,7 +82,7 @@ pub(super) fn error_in_success(mut error: ProviderError, key: &Secret) -> CallEr
     CallError::new(Error::Provider(Box::new(error)), retry)
 }
 
-/// Whether the account has nothing left to pay with, which no retry changes.
+/// Whether the account is out of credit, which no retry changes.
 fn is_spent(error: &ProviderError) -> bool {
     error.code.as_deref() == Some("insufficient_quota")
 }

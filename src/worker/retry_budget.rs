@@ -1,30 +1,30 @@
-//! How often one caller's requests to a provider may be tried again, so that an outage is not
-//! multiplied. Pure.
+//! One caller's retry budget at one provider, so that retries do not multiply an outage. Pure.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Most retries that requests can have earned before they are spent: what was earned in a good hour
-/// must not become a storm in a bad minute.
+/// Maximum number of deposited retries: what a good hour deposits must not become a storm of
+/// retries in a bad minute.
 const MOST_EARNED: u64 = 100;
 
-/// Parts of a retry, so that a request can earn one.
+/// Parts of one retry; a request deposits some of them.
 const WHOLE: u64 = 100;
 
-/// The budget of one caller at one provider, over all threads: each request earns a share of a retry,
-/// and some a second are free, which the callers of the provider have together.
+/// The retry budget of one caller at one provider, over all threads. Each request deposits a share
+/// of a retry. In addition, some retries per second are free; the callers of the provider share
+/// them.
 #[derive(Debug)]
 pub struct RetryBudget {
     percent: u64,
     earned: AtomicU64,
-    /// Nanoseconds that one free retry takes to come back; 0 where none is free.
+    /// Nanoseconds until one free retry is available again; 0 if none are free.
     interval: u64,
-    /// When the free retries are all there again, in nanoseconds since the start.
+    /// When all free retries are available again, in nanoseconds since the start.
     full: AtomicU64,
 }
 
 impl RetryBudget {
-    /// `percent` of requests may be retries, and `floor` a second beside.
+    /// Allows retries for `percent` of the requests, and `floor` free retries per second.
     #[must_use]
     pub fn new(percent: u32, floor: u32) -> Self {
         Self {
@@ -35,17 +35,17 @@ impl RetryBudget {
         }
     }
 
-    /// A request came.
+    /// Deposits the share of one request.
     pub fn deposit(&self) {
         let most = MOST_EARNED * WHOLE;
-        // A few parts more or less under contention do not matter, a lock would.
+        // A race may lose or add a few parts, which does not matter; a lock would cost more.
         if self.earned.load(Ordering::Relaxed) < most {
             self.earned.fetch_add(self.percent, Ordering::Relaxed);
         }
     }
 
-    /// Takes one retry at `at`, a time since any fixed moment; `false` where there is none. Of the free
-    /// ones this caller has one part in `callers`.
+    /// Takes one retry at `at`, a time since any fixed moment; `false` if none is left. This caller
+    /// has one part in `callers` of the free retries.
     pub fn withdraw(&self, at: Duration, callers: u64) -> bool {
         self.withdraw_deposited() || self.withdraw_floor(at, callers)
     }
@@ -57,13 +57,13 @@ impl RetryBudget {
             .is_ok()
     }
 
-    /// One second's worth at once at most: the generic cell rate algorithm.
+    /// Takes a free retry, at most one second's worth at once: the generic cell rate algorithm.
     fn withdraw_floor(&self, at: Duration, callers: u64) -> bool {
         if self.interval == 0 {
             return false;
         }
         let interval = self.interval.saturating_mul(callers.max(1));
-        // Whoever has a part may use one retry, however small the part is.
+        // Every caller may use one retry, however small its part is.
         let most = interval.max(1_000_000_000);
         let now = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
         let take = |full: u64| {
@@ -129,7 +129,7 @@ mod tests {
     fn an_outage_costs_no_more_than_the_share_and_the_floor() {
         let budget = RetryBudget::new(20, 10);
         let mut attempts = 0_u32;
-        // 100 requests a second for ten seconds, each of which would be tried twice more.
+        // 100 requests per second for ten seconds, each of which would be retried twice.
         for n in 0..1000_u64 {
             let at = Duration::from_millis(n * 10);
             budget.deposit();

@@ -1,4 +1,4 @@
-//! What is counted of a call however it ends, also where its client leaves.
+//! Timers and counters of a call that report when dropped, also when its client leaves.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::telemetry::{CLIENT_LEFT_REASON, Metrics, RequestRecord};
 use crate::upstream::UpstreamRequest;
 
-/// Adds the time that a call waits to the record of its request when it is dropped.
+/// Adds the time that a call waits to the record of its request when dropped.
 pub(super) struct WaitTimer<'c> {
     record: Option<&'c RequestRecord>,
     pub begun: Instant,
