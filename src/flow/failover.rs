@@ -31,7 +31,33 @@ pub(super) fn reason(error: &Error) -> Option<FailoverReason> {
         }
         Error::TimedOut { .. } => Some(FailoverReason::Timeout),
         Error::Overloaded { .. } | Error::CircuitOpen { .. } => Some(FailoverReason::Overloaded),
-        _ => None,
+        Error::InvalidJson { .. }
+        | Error::InvalidType { .. }
+        | Error::Missing { .. }
+        | Error::InvalidValue { .. }
+        | Error::UnsupportedParameter { .. }
+        | Error::UnsupportedValue { .. }
+        | Error::MissingApiKey
+        | Error::ApiKeyNotBearer { .. }
+        | Error::WrongKey
+        | Error::ProviderKeySent { .. }
+        | Error::ForeignKey { .. }
+        | Error::ProviderKeyMissing { .. }
+        | Error::ProviderNotConfigured { .. }
+        | Error::UnknownPath { .. }
+        | Error::MethodNotAllowed { .. }
+        | Error::UnsupportedMediaType
+        | Error::TooLarge { .. }
+        | Error::IncompleteBody
+        | Error::Malformed { .. }
+        | Error::UnsupportedEncoding
+        | Error::HeaderTimeout
+        | Error::BodyMemoryExhausted
+        | Error::BodyTooComplex { .. }
+        | Error::TooManyOpenFiles
+        | Error::ShuttingDown
+        | Error::Truncated
+        | Error::CredentialRejected { .. } => None,
     }
 }
 

@@ -171,7 +171,11 @@ impl InboundRequest {
                 ));
             }
         };
-        if strict { report.refuse() } else { Ok(()) }
+        if strict {
+            report.require_lossless()
+        } else {
+            Ok(())
+        }
     }
 
     /// What the preparation of a call reads. `chosen` has the targets and a position among them for

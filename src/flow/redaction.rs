@@ -33,7 +33,7 @@ pub(super) fn whole(body: Bytes, key: &Secret) -> Bytes {
     };
     // The key may be spelled with escapes. Serializing the value again gives one spelling.
     let spelt = key.is_redactable() && may_spell(&body, key);
-    if !spelt && !says_error(&body) {
+    if !spelt && !has_error(&body) {
         return body;
     }
     match serde_json::from_slice(&body) {
@@ -132,7 +132,7 @@ fn clean(event: Option<&str>, mut value: Value, key: &Secret) -> Option<String> 
     let mut cleaned = false;
     for place in places {
         if let Some(error) = value.pointer_mut(place) {
-            cleaned |= shapeless(error, key);
+            cleaned |= redact_key_shapes(error, key);
         }
     }
     let text = value.to_string();
@@ -143,7 +143,7 @@ fn clean(event: Option<&str>, mut value: Value, key: &Secret) -> Option<String> 
 }
 
 /// Removes everything that looks like a key from a value; returns whether there was anything.
-fn shapeless(value: &mut Value, key: &Secret) -> bool {
+fn redact_key_shapes(value: &mut Value, key: &Secret) -> bool {
     let text = value.to_string();
     let Cow::Owned(clean) = redact(&text, Some(key)) else {
         return false;
@@ -157,7 +157,7 @@ fn shapeless(value: &mut Value, key: &Secret) -> bool {
 }
 
 /// Whether the body has an `error` that is not null, as a member or as a type.
-fn says_error(body: &[u8]) -> bool {
+fn has_error(body: &[u8]) -> bool {
     ERROR.find_iter(body).any(|at| {
         let after = body.get(at..).unwrap_or_default().get("\"error\"".len()..);
         let after = after.unwrap_or_default().trim_ascii_start();

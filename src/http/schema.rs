@@ -39,10 +39,10 @@ pub struct ErrorObject {
 /// The errors of the endpoints that take a request for a model.
 #[derive(IntoResponses)]
 pub enum Errors {
-    /// The request cannot be used; `param` names the field. Codes: `invalid_json`, `invalid_type`, `invalid_value`, `missing_required_parameter`, `unsupported_parameter`, `unsupported_value`, `context_length_exceeded`, `provider_not_configured`, or the provider's own.
+    /// The request cannot be used; `param` names the field. Codes: `invalid_json`, `invalid_type`, `invalid_value`, `missing_required_parameter`, `unsupported_parameter`, `unsupported_value`, `context_length_exceeded`, `provider_not_configured`, `provider_key_missing`, or the provider's own.
     #[response(status = 400, example = json!({"error": {"message": "Missing required parameter: 'model'.", "type": "invalid_request_error", "param": "model", "code": "missing_required_parameter"}}))]
     BadRequest(ErrorEnvelope),
-    /// No key, a wrong one (`invalid_api_key`), or a provider without a key (`provider_key_missing`).
+    /// No key, or a wrong one (`invalid_api_key`).
     #[response(status = 401, example = json!({"error": {"message": "Incorrect API key.", "type": "invalid_request_error", "param": null, "code": "invalid_api_key"}}))]
     Unauthorized(ErrorEnvelope),
     /// The provider wants to be paid (`insufficient_quota`).
@@ -89,10 +89,10 @@ pub enum Errors {
 /// The errors of the endpoints that take a key and no body.
 #[derive(IntoResponses)]
 pub enum ListErrors {
-    /// The request cannot be used; `param` names the field. Codes: `invalid_json`, `invalid_type`, `invalid_value`, `missing_required_parameter`, `unsupported_parameter`, `unsupported_value`, `context_length_exceeded`, `provider_not_configured`, or the provider's own.
+    /// The request cannot be used; `param` names the field. Codes: `invalid_json`, `invalid_type`, `invalid_value`, `missing_required_parameter`, `unsupported_parameter`, `unsupported_value`, `context_length_exceeded`, `provider_not_configured`, `provider_key_missing`, or the provider's own.
     #[response(status = 400, example = json!({"error": {"message": "Missing required parameter: 'model'.", "type": "invalid_request_error", "param": "model", "code": "missing_required_parameter"}}))]
     BadRequest(ErrorEnvelope),
-    /// No key, a wrong one (`invalid_api_key`), or a provider without a key (`provider_key_missing`).
+    /// No key, or a wrong one (`invalid_api_key`).
     #[response(status = 401, example = json!({"error": {"message": "Incorrect API key.", "type": "invalid_request_error", "param": null, "code": "invalid_api_key"}}))]
     Unauthorized(ErrorEnvelope),
     /// The provider does not allow this to the key.

@@ -176,7 +176,7 @@ impl AsyncRead for ProviderConnection {
                 buf.put_slice(&this.waiting.split_to(some));
                 break;
             }
-            if this.framing.is_spoiled() {
+            if this.framing.is_unusable() {
                 return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
             }
             let mut space = [const { MaybeUninit::uninit() }; MOST_AT_ONCE];

@@ -144,7 +144,7 @@ impl Framing {
     }
 
     /// Whether bytes followed the response, or it was the last: the connection cannot be reused.
-    pub(super) fn is_spoiled(&self) -> bool {
+    pub(super) fn is_unusable(&self) -> bool {
         self.state == FramingState::Spoiled || (self.state == FramingState::Ended && self.is_last)
     }
 
@@ -483,7 +483,7 @@ mod tests {
                     Err(_) => continue,
                 };
                 let mut framing = framing;
-                assert!(framing.is_spoiled());
+                assert!(framing.is_unusable());
                 assert!(framing.sending().is_err());
             }
         }
@@ -519,7 +519,7 @@ mod tests {
                 failed = framing.received(piece, |bytes| out.extend_from_slice(bytes)).is_err();
             }
             prop_assert_eq!(String::from_utf8(out).unwrap(), answer);
-            prop_assert_eq!(framing.is_spoiled(), !rest.is_empty());
+            prop_assert_eq!(framing.is_unusable(), !rest.is_empty());
         }
     }
 
@@ -529,7 +529,7 @@ mod tests {
             let answer = format!("HTTP/1.0 200 OK\r\n{header}Content-Length: 2\r\n\r\nok");
             let (out, mut framing) = seen(&answer, &[1000]).unwrap();
             assert_eq!(out, answer);
-            assert_eq!(framing.is_spoiled(), !reused);
+            assert_eq!(framing.is_unusable(), !reused);
             assert_eq!(framing.sending().is_ok(), reused);
         }
     }

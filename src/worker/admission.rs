@@ -92,7 +92,7 @@ pub(super) struct Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         self.admission.inner().slots.release(self.caller, 1);
-        self.admission.call_in();
+        self.admission.wake_next();
     }
 }
 
@@ -223,7 +223,7 @@ impl AdmissionControl {
     }
 
     /// Gives a free slot to the next call in the queue.
-    fn call_in(self: &Arc<Self>) {
+    fn wake_next(self: &Arc<Self>) {
         loop {
             let mut inner = self.inner();
             let Some((caller, waiter)) = inner.next() else {

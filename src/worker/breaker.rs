@@ -78,7 +78,7 @@ impl CircuitBreakers {
             return Ok(Ticket(0));
         };
         let at = at();
-        if breaker.has_rested(at) {
+        if breaker.is_idle(at) {
             self.of.remove(model);
             return Ok(Ticket(0));
         }
@@ -105,7 +105,7 @@ impl CircuitBreakers {
                 return None;
             }
             if self.of.len() >= MOST {
-                self.of.retain(|_, breaker| !breaker.has_rested(at));
+                self.of.retain(|_, breaker| !breaker.is_idle(at));
             }
             if self.of.len() >= MOST {
                 return None;
@@ -121,7 +121,7 @@ impl CircuitBreakers {
     /// The state of the worst circuit at `at`.
     #[must_use]
     pub fn worst(&self, at: Duration) -> Circuit {
-        let awake = self.of.values().filter(|breaker| !breaker.has_rested(at));
+        let awake = self.of.values().filter(|breaker| !breaker.is_idle(at));
         let worst = awake.map(CircuitBreaker::circuit).max();
         worst.unwrap_or(Circuit::Closed)
     }
@@ -131,7 +131,7 @@ impl CircuitBreakers {
         self.of
             .iter()
             .filter(move |(_, breaker)| {
-                breaker.circuit() != Circuit::Closed && !breaker.has_rested(at)
+                breaker.circuit() != Circuit::Closed && !breaker.is_idle(at)
             })
             .map(|(name, _)| name.as_ref())
     }
@@ -152,7 +152,7 @@ pub struct CircuitBreaker {
     next: Option<Duration>,
     probing: bool,
     /// The requests that failed.
-    culprit: FailureSource,
+    failure_source: FailureSource,
     /// The same as `next`, for every request except the one that failed each time.
     next_other: Duration,
     /// Whether a request other than that one succeeded, so that others are let through.
@@ -203,7 +203,7 @@ impl CircuitBreaker {
             epoch: 0,
             next: None,
             probing: false,
-            culprit: FailureSource::None,
+            failure_source: FailureSource::None,
             next_other: Duration::ZERO,
             spares_others: false,
             current: WindowHalf::default(),
@@ -217,7 +217,7 @@ impl CircuitBreaker {
     /// # Errors
     /// How long until the next call is let through.
     pub fn admit(&mut self, request: u64, at: Duration) -> Result<Ticket, Duration> {
-        if self.next.is_some() && self.culprit.is_other_than(request) {
+        if self.next.is_some() && self.failure_source.is_other_than(request) {
             let wait = self.next_other.saturating_sub(at);
             if !self.spares_others && !wait.is_zero() {
                 return Err(wait);
@@ -240,11 +240,11 @@ impl CircuitBreaker {
         if ticket.0 != self.epoch || self.settings.error_percent == 0 {
             return false;
         }
-        let other = self.culprit.is_other_than(request);
+        let other = self.failure_source.is_other_than(request);
         if self.next.is_some() && other && !self.spares_others {
             match outcome {
                 Outcome::Unknown => {}
-                Outcome::Failed => self.culprit = FailureSource::Several,
+                Outcome::Failed => self.failure_source = FailureSource::Several,
                 Outcome::Answered => self.spares_others = true,
             }
             return false;
@@ -267,15 +267,15 @@ impl CircuitBreaker {
             return false;
         }
         let failed = outcome == Outcome::Failed;
-        self.turn(at);
+        self.advance_window(at);
         if failed && !self.spares_others {
             let first = self.current.failed == 0 && self.previous.failed == 0;
             let known = if first {
                 FailureSource::None
             } else {
-                self.culprit
+                self.failure_source
             };
-            self.culprit = known.with(request);
+            self.failure_source = known.with(request);
         }
         self.current.ended = self.current.ended.saturating_add(1);
         self.current.failed = self.current.failed.saturating_add(u32::from(failed));
@@ -286,7 +286,7 @@ impl CircuitBreaker {
         if failed && rate && ended >= self.settings.min_attempts {
             if self.spares_others {
                 // Other requests fail as well.
-                self.culprit = FailureSource::Several;
+                self.failure_source = FailureSource::Several;
             }
             let was_open = self.next.is_some();
             self.change(Some(at + self.settings.open));
@@ -297,7 +297,7 @@ impl CircuitBreaker {
 
     /// Whether the circuit can be forgotten: it is closed with an empty window, or it is open and
     /// no call came for a whole window after the time of the next probe.
-    fn has_rested(&self, at: Duration) -> bool {
+    fn is_idle(&self, at: Duration) -> bool {
         match self.next {
             Some(next) => at > next.saturating_add(self.settings.window),
             None => {
@@ -328,7 +328,7 @@ impl CircuitBreaker {
     }
 
     /// Drops the counts that are older than the window.
-    fn turn(&mut self, at: Duration) {
+    fn advance_window(&mut self, at: Duration) {
         let half = at.as_nanos() / (self.settings.window.as_nanos() / 2).max(1);
         if half == self.half {
             return;

@@ -50,7 +50,7 @@ impl Refusal {
                 }
             }
         }
-        let transient = matches!(status, 408 | 429 | 498 | 500 | 502 | 503 | 504 | 529);
+        let transient = is_transient(status);
         let spent =
             is_spent(&error) || (status == 429 && after.is_none() && provider.bare_429_is_final);
         let retry = match should_retry {
@@ -73,13 +73,17 @@ impl Refusal {
 /// The error of a response with a successful status, before any of it was passed on.
 pub(super) fn error_in_success(mut error: ProviderError, key: &Secret) -> CallError {
     redact_error(&mut error, key);
-    let transient = matches!(error.status, 408 | 429 | 500 | 502 | 503 | 504);
-    let retry = if transient && !is_spent(&error) {
+    let retry = if is_transient(error.status) && !is_spent(&error) {
         Retry::Yes { after: None }
     } else {
         Retry::Never
     };
     CallError::new(Error::Provider(Box::new(error)), retry)
+}
+
+/// Whether the status says that the same request may succeed later and was not billed.
+fn is_transient(status: u16) -> bool {
+    matches!(status, 408 | 429 | 498 | 500 | 502 | 503 | 504 | 529)
 }
 
 /// Whether the account is out of credit, which no retry changes.

@@ -54,7 +54,7 @@ impl Ids {
             used.answered = used.calls;
         }
         used.calls += 1;
-        accepted(id, used.calls, takes)
+        accepted_id(id, used.calls, takes)
     }
 
     /// Returns the id for a result: that of the first call with this id that has no result yet.
@@ -63,11 +63,11 @@ impl Ids {
             used.answered = used.calls.min(used.answered + 1);
             used.answered
         });
-        accepted(id, nth, takes)
+        accepted_id(id, nth, takes)
     }
 }
 
-fn accepted(id: &str, nth: usize, takes: CallIds) -> Cow<'_, str> {
+fn accepted_id(id: &str, nth: usize, takes: CallIds) -> Cow<'_, str> {
     let fits = match takes {
         CallIds::Any => true,
         CallIds::UpTo(most) => id.len() <= most,
@@ -76,12 +76,12 @@ fn accepted(id: &str, nth: usize, takes: CallIds) -> Cow<'_, str> {
     if fits {
         Cow::Borrowed(id)
     } else {
-        Cow::Owned(nine(id, nth))
+        Cow::Owned(nine_char_id(id, nth))
     }
 }
 
 /// Derives nine letters and digits from an id.
-fn nine(id: &str, nth: usize) -> String {
+fn nine_char_id(id: &str, nth: usize) -> String {
     const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     // The standard library's `DefaultHasher` starts from fixed keys. The same id gives the same
     // digits in every request, so the provider's prompt cache still matches.

@@ -51,7 +51,7 @@ impl TranslationReport {
     ///
     /// # Errors
     /// `UnsupportedParameter` with the names; the first is its `param`.
-    pub fn refuse(&self) -> Result<(), Error> {
+    pub fn require_lossless(&self) -> Result<(), Error> {
         /// Maximum number of further names in the message.
         const MOST: usize = 50;
         let mut names = self.dropped.iter().chain(&self.changed);

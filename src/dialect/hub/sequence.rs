@@ -53,7 +53,7 @@ impl Sequence {
     /// this number of tool calls. `None` if they do not, because the client may have edited the
     /// message.
     #[must_use]
-    pub fn of(&self, details: usize, text: &str, calls: usize) -> Option<&[Piece]> {
+    pub fn matching(&self, details: usize, text: &str, calls: usize) -> Option<&[Piece]> {
         let count = |piece| self.0.iter().filter(|one| **one == piece).count();
         if count(Piece::ReasoningDetail) != details || count(Piece::Call) != calls {
             return None;
@@ -92,16 +92,16 @@ mod tests {
         let unusual = sequence(&[Text(2), Call, Text(0), Text(3), Call]);
         assert!(unusual.is_unusual());
         assert_eq!(
-            unusual.of(0, "ab\u{e9}c", 2),
+            unusual.matching(0, "ab\u{e9}c", 2),
             Some(&[Text(2), Call, Text(3), Call][..])
         );
         assert_eq!(
-            unusual.of(0, "a\u{e9}bc", 2),
+            unusual.matching(0, "a\u{e9}bc", 2),
             None,
             "in the middle of a letter"
         );
-        assert_eq!(unusual.of(0, "abcdef", 2), None, "another text");
-        assert_eq!(unusual.of(1, "abcde", 2), None, "more reasoning");
-        assert_eq!(unusual.of(0, "abcde", 1), None, "a call less");
+        assert_eq!(unusual.matching(0, "abcdef", 2), None, "another text");
+        assert_eq!(unusual.matching(1, "abcde", 2), None, "more reasoning");
+        assert_eq!(unusual.matching(0, "abcde", 1), None, "a call less");
     }
 }

@@ -314,7 +314,7 @@ fn assistant(
     if let Some(text) = text_alone(message)
         && let Some(pieces) = kept
             .sequence
-            .of(details.len(), &text, message.tool_calls.len())
+            .matching(details.len(), &text, message.tool_calls.len())
     {
         let mut text = &*text;
         let mut calls = message.tool_calls.iter();

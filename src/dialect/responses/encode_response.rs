@@ -237,7 +237,7 @@ fn items_in_order(client: &ResponsesClient, ids: &mut Ids, answer: &Response) ->
     }
     let pieces = answer
         .sequence
-        .of(answer.details.len(), text, answer.tool_calls.len())?;
+        .matching(answer.details.len(), text, answer.tool_calls.len())?;
     let (mut text, mut details) = (text, answer.details.as_slice());
     let mut calls = answer.tool_calls.iter();
     let mut output = Vec::new();

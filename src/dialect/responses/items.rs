@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::parts::{Content, join_texts, read_content, report_rest};
 use super::tools::function_name;
-use super::turn_order::{conformance, without_empty};
+use super::turn_order::{order_results, without_empty};
 use super::wire::SEALED;
 use crate::codec::json::{self, Object, Raw, fields, raw};
 use crate::dialect::common::report::TranslationReport;
@@ -75,7 +75,7 @@ pub(super) fn read_input<'a>(
         reader.item(item, Place("input", i))?;
     }
     reader.settle();
-    let (ordered, moved) = conformance(reader.messages);
+    let (ordered, moved) = order_results(reader.messages);
     if moved {
         report.changed.push("input".to_owned());
     }

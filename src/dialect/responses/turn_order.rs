@@ -8,7 +8,7 @@ use crate::dialect::hub::{Message, Role};
 
 /// Moves tool results directly after the assistant's consecutive messages that made the calls.
 /// Returns whether anything was moved.
-pub(super) fn conformance(messages: Vec<Message<'_>>) -> (Vec<Message<'_>>, bool) {
+pub(super) fn order_results(messages: Vec<Message<'_>>) -> (Vec<Message<'_>>, bool) {
     let mut results = results_by_message(&messages);
     let count = messages.len();
     let mut slots: Vec<_> = messages.into_iter().map(Some).collect();
@@ -136,7 +136,7 @@ mod tests {
             ("a:1 a:1 r:1 r:1 a:1 u r:1", "0 1 2 3 4 6 5"),
             ("r:1 a:1 u", "0 1 2"),
         ] {
-            let (messages, moved) = conformance(list(before));
+            let (messages, moved) = order_results(list(before));
             let places: Vec<_> = messages.iter().map(|m| m.at.1.to_string()).collect();
             assert_eq!(places.join(" "), after, "{before}");
             assert_eq!(

@@ -138,7 +138,7 @@ pub fn twice(translate: impl Fn() -> Result<EncodedRequest, Error>) {
     match &first {
         Ok(translated) => {
             valid(&translated.body);
-            if let Err(error) = translated.report.refuse() {
+            if let Err(error) = translated.report.require_lossless() {
                 told(&error);
             }
         }
