@@ -19,7 +19,7 @@ pub trait ClientDialect: Send + Sync {
 }
 
 /// Encodes hub events as the client's server-sent events.
-pub trait StreamEncoder {
+pub trait StreamEncoder: Send {
     /// Appends the client's events for `event`. Nothing is appended after [`Event::End`] or
     /// [`Event::Failed`].
     fn push(&mut self, event: Event, out: &mut Vec<u8>);
@@ -83,7 +83,7 @@ pub trait ProviderDialect: Sync {
 }
 
 /// Decodes a provider's events into hub events.
-pub trait StreamDecoder {
+pub trait StreamDecoder: Send {
     /// Appends the hub events for `event`. If the provider fails, that is [`Event::Failed`].
     fn push(&mut self, event: &sse::Event<'_>, out: &mut Vec<Event>);
 
@@ -112,7 +112,7 @@ pub struct RecoveredRequest {
 }
 
 /// Relays a stream if the client and the provider speak the same dialect.
-pub trait Relay {
+pub trait Relay: Send {
     /// Checks whole events and returns what to send to the client. If nothing is wrong, these are
     /// the same bytes.
     fn pass(&mut self, events: Bytes) -> Bytes;

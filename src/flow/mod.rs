@@ -12,13 +12,15 @@ mod observer;
 mod prepared;
 mod progress;
 mod redaction;
+mod relayed_stream;
 mod respond;
 mod response;
 mod responses;
 mod split_key;
 mod state;
-mod stream;
+mod stream_work;
 mod targets;
+mod translated_stream;
 mod translation_headers;
 
 pub use body_memory::BodyReservation;

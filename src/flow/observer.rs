@@ -26,13 +26,9 @@ pub(super) struct CallObserver {
 }
 
 impl CallObserver {
-    /// The error of a stream of which `held` bytes are buffered; `None` while that is within the
-    /// limit.
+    /// See [`too_much`].
     pub(super) fn too_much(&self, held: usize) -> Option<Error> {
-        (held > self.limit).then(|| Error::InvalidUpstreamResponse {
-            provider: self.provider,
-            reason: "more of its stream has to be kept than MAX_ANSWER_BYTES allows".to_owned(),
-        })
+        too_much(held, self.limit, self.provider)
     }
 
     /// Whether shutdown has ended the time for running requests.
@@ -64,4 +60,13 @@ impl CallObserver {
     pub(super) fn provider(&self) -> &'static str {
         self.provider
     }
+}
+
+/// The error of a provider's stream of which `held` bytes are buffered; `None` while that is within
+/// the limit.
+pub(super) fn too_much(held: usize, limit: usize, provider: &'static str) -> Option<Error> {
+    (held > limit).then(|| Error::InvalidUpstreamResponse {
+        provider,
+        reason: "more of its stream has to be kept than MAX_ANSWER_BYTES allows".to_owned(),
+    })
 }

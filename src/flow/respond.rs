@@ -6,8 +6,9 @@ use bytes::Bytes;
 
 use super::observer::CallObserver;
 use super::redaction;
+use super::relayed_stream::RelayedStream;
 use super::response::GatewayBody;
-use super::stream::{RelayedStream, TranslatedStream};
+use super::translated_stream::TranslatedStream;
 use crate::dialect::hub::{self, Event, ReasoningState, Usage};
 use crate::dialect::openai::{ChatClient, ChatProvider, ChatRelay, repair};
 use crate::dialect::responses::{self, ResponsesRelay};

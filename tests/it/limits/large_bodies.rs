@@ -190,6 +190,99 @@ fn large_bodies_stall_nobody() {
     );
 }
 
+/// Sends a request and reads the stream that answers it; how many bytes that is.
+fn read_stream(address: SocketAddr, request: &[u8], patience: Duration) -> usize {
+    let mut stream = TcpStream::connect_timeout(&address, patience).unwrap();
+    stream.set_read_timeout(Some(patience)).unwrap();
+    stream.write_all(request).unwrap();
+    let (mut read, mut buffer, mut end) = (0, vec![0; MEGABYTE], Vec::new());
+    loop {
+        let count = stream.read(&mut buffer).unwrap();
+        read += count;
+        end.extend_from_slice(&buffer[..count]);
+        if count == 0 || end.ends_with(b"\r\n0\r\n\r\n") {
+            return read;
+        }
+        end.drain(..end.len().saturating_sub(16));
+    }
+}
+
+/// A stream whose one event has a text of so many bytes, half of it escapes.
+fn large_event(path: &str, size: usize) -> Script {
+    let text = "x\\n".repeat(size / 3);
+    if path.contains("/messages") {
+        let events = [
+            r#"{"type":"message_start","message":{"id":"m","type":"message","role":"assistant","model":"m","content":[],"stop_reason":null,"usage":{"input_tokens":1,"output_tokens":1}}}"#.to_owned(),
+            r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#.to_owned(),
+            format!(r#"{{"type":"content_block_delta","index":0,"delta":{{"type":"text_delta","text":"{text}"}}}}"#),
+            r#"{"type":"content_block_stop","index":0}"#.to_owned(),
+            r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":5}}"#.to_owned(),
+            r#"{"type":"message_stop"}"#.to_owned(),
+        ];
+        let events = events.map(|data| {
+            let (_, rest) = data.split_once(r#""type":""#).unwrap();
+            let (name, _) = rest.split_once('"').unwrap();
+            format!("event: {name}\ndata: {data}\n\n")
+        });
+        return Script::stream().chunk(events.concat()).end();
+    }
+    let delta = DELTA.replace("\"Hi\"", &format!("\"{text}\""));
+    Script::stream()
+        .chunk(&delta)
+        .chunk(FINISH)
+        .chunk(DONE)
+        .end()
+}
+
+/// One event of 8 MB in each of several streams at once, relayed and translated, before one thread:
+/// who asks whether it lives is answered. The event is repeated at the end of a Responses stream.
+#[test]
+fn large_events_of_providers_stall_nobody() {
+    const SIZE: usize = 8 * MEGABYTE;
+    const LIVES: Duration = Duration::from_millis(50);
+    const LOOK: Duration = Duration::from_secs(20);
+    let server = Scripted::start(|request| large_event(&request.path, SIZE)).unwrap();
+    let served = Served::before(&server, &[("HTTP_WORKERS", "1")]);
+    let address = served.address().parse().unwrap();
+    let chat = |model: &str| request("/v1/chat/completions", &hello(model, true).to_string());
+    let responses = |model: &str| {
+        let body = json!({"model": model, "stream": true, "input": "Hello"}).to_string();
+        request("/v1/responses", &body)
+    };
+    let requests = [
+        chat("claude-x"),
+        responses("claude-x"),
+        chat("gpt-4o"),
+        responses("gemini-x"),
+    ];
+    let health = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    let stop = AtomicBool::new(false);
+    let (lives, answered) = thread::scope(|scope| {
+        let lives = scope.spawn(|| probed(address, health, &stop));
+        let callers: Vec<_> = requests
+            .iter()
+            .map(|request| scope.spawn(move || read_stream(address, request, LOOK)))
+            .collect();
+        let answered: Vec<_> = callers
+            .into_iter()
+            .map(|caller| caller.join().unwrap())
+            .collect();
+        stop.store(true, Ordering::Relaxed);
+        (lives.join().unwrap(), answered)
+    });
+    assert!(
+        answered.iter().all(|read| *read >= SIZE),
+        "streams of {answered:?} bytes"
+    );
+    let late = late(&lives, LIVES * 4);
+    assert!(
+        median(&lives) <= LIVES && late <= 20,
+        "{late} % of the time late, median {:?}, last {:?}; {answered:?}",
+        median(&lives),
+        lives.last()
+    );
+}
+
 /// A body may take what all may take together, whatever is built from it.
 #[test]
 fn bodies_take_no_more_memory_than_they_may() {
