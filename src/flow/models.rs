@@ -15,6 +15,7 @@ use crate::codec::Spliced;
 use crate::dialect::ResponseDecoder;
 use crate::dialect::models::{Entry, read};
 use crate::error::{Error, Phase};
+use crate::offload;
 use crate::providers::{PROVIDERS, Provider, by_key, by_name, catalogue};
 use crate::routing::public_name;
 use crate::secret::{CallerId, Secret};
@@ -205,13 +206,19 @@ async fn pages(
             prior_attempts: 0,
         };
         let reply = state.worker(provider).call(call).await?;
-        let page = match &reply.content {
-            UpstreamBody::Whole(body, _) => read(
-                &redaction::whole(body.clone(), key),
-                provider.name,
-                provider.list_prefix,
-                provider.list_type,
-            ),
+        let page = match reply.content {
+            UpstreamBody::Whole(body, _) => {
+                let (key, length) = (key.clone(), body.len());
+                let read = move || {
+                    read(
+                        &redaction::whole(body, &key),
+                        provider.name,
+                        provider.list_prefix,
+                        provider.list_type,
+                    )
+                };
+                offload::run(length, read).await
+            }
             UpstreamBody::Events(_) => Err("it is a stream".to_owned()),
         };
         let page = page.map_err(|reason| CallError {

@@ -12,12 +12,16 @@ use super::state::state;
 use crate::codec::json::raw;
 use crate::error::Error;
 use crate::flow;
+use crate::offload;
 
 /// The query of the request.
 #[derive(Debug, Deserialize)]
 pub struct ModelsQuery {
     provider: Option<String>,
 }
+
+/// About what an entry of a list takes as JSON, in bytes.
+const ENTRY: usize = 128;
 
 /// Lists the models that can be asked for; every id can be sent back unchanged.
 ///
@@ -60,9 +64,10 @@ pub async fn list(
     if !listing.failed.is_empty() {
         builder.insert_header(("x-gateway-models-errors", listing.failed.join(",")));
     }
-    let list = ModelList {
-        object: "list",
-        data: listing.entries,
+    let (length, data) = (listing.entries.len() * ENTRY, listing.entries);
+    let encode = move || {
+        let object = "list";
+        String::from(Box::<str>::from(raw(&ModelList { object, data })))
     };
-    Ok(builder.body(raw(&list).get().to_owned()))
+    Ok(builder.body(offload::run(length, encode).await))
 }
