@@ -113,10 +113,15 @@ enum EventSource {
     Over,
 }
 
-/// A stream with a comment after each interval of silence. Each item ends where an event ends, so
-/// that a comment never falls inside an event.
+/// Maximum number of bytes that are handed over at once. The HTTP server copies what it is handed,
+/// and serves nobody else meanwhile.
+const PIECE: usize = 256 << 10;
+
+/// A stream with a comment after each interval of silence. A comment follows whole events only.
 struct KeepAliveStream {
     from: EventSource,
+    /// What is left of an item that is handed over in pieces.
+    rest: Bytes,
     /// Zero means no comments.
     interval: Duration,
     /// When the last item was sent.
@@ -128,6 +133,7 @@ impl KeepAliveStream {
     fn new(from: EventSource, interval: Duration, last: Instant) -> Self {
         Self {
             from,
+            rest: Bytes::new(),
             interval,
             last,
             idle_timer: IdleTimer::default(),
@@ -180,9 +186,16 @@ impl Stream for KeepAliveStream {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let this = self.get_mut();
+        if !this.rest.is_empty() {
+            let piece = this.rest.len().min(PIECE);
+            return Poll::Ready(Some(this.rest.split_to(piece)));
+        }
         match this.next(cx) {
-            Poll::Ready(Some(bytes)) => {
+            Poll::Ready(Some(mut bytes)) => {
                 this.last = Instant::now();
+                if bytes.len() > PIECE {
+                    this.rest = bytes.split_off(PIECE);
+                }
                 Poll::Ready(Some(bytes))
             }
             Poll::Pending if this.is_silent(cx) => {
